@@ -1,0 +1,12 @@
+//! FHIR in and out of bytes: the bounded JSON view, issues with a location, dates and splicing.
+//!
+//! What: a received document is parsed once into a [`json::Value`] that borrows from it; everything that judges or
+//! reads content works on that view and reports problems as [`issue::Issue`] data. The document itself is kept as
+//! received. Why: typed FHIR libraries drop what they do not know, and a dropped element is a lost fact.
+//! Not here: profiles (see `profile`), building answers (see `http` and the `fhir-types` crate), any IO.
+
+pub mod date;
+pub mod issue;
+pub mod json;
+pub mod path;
+pub mod splice;

@@ -1,0 +1,2 @@
+//! idi-match.
+fn main() {}

@@ -1,3 +1,14 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
+pub mod app;
+pub mod audit;
+pub mod cli;
+pub mod config;
 pub mod fhir;
+pub mod http;
+pub mod identity;
+pub mod matching;
+pub mod observe;
+pub mod profile;
+pub mod store;
+pub mod synth;

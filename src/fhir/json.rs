@@ -45,6 +45,19 @@ impl<'a> Object<'a> {
         self.members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
     }
 
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Value<'a>> {
+        self.members.iter_mut().find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// Sets a member; a new one comes last, so that names stay unique.
+    pub fn insert(&mut self, name: impl Into<Cow<'a, str>>, value: Value<'a>) {
+        let name = name.into();
+        match self.get_mut(&name) {
+            Some(known) => *known = value,
+            None => self.members.push((name, value)),
+        }
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value<'a>)> {
         self.members.iter().map(|(key, value)| (key.as_ref(), value))
     }

@@ -5,8 +5,14 @@
 //! received. Why: typed FHIR libraries drop what they do not know, and a dropped element is a lost fact.
 //! Not here: profiles (see `profile`), building answers (see `http` and the `fhir-types` crate), any IO.
 
+pub mod canonical;
 pub mod date;
+pub mod disclosure;
+pub mod fold;
 pub mod issue;
 pub mod json;
+pub mod name_text;
+pub mod match_parameters;
 pub mod path;
 pub mod splice;
+pub mod us_core;

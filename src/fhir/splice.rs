@@ -32,18 +32,15 @@ pub fn splice(document: &str, owned: Owned<'_>) -> Result<String, serde_json::Er
         push(&mut out, &mut first, name, value.get());
     }
     push(&mut out, &mut first, "id", &quoted(owned.id));
-    let meta = members.iter().find(|(name, _)| name == "meta").map_or(Ok("{}".to_owned()), |(_, raw)| {
-        let kept = self::members(raw.get())?;
-        Ok::<_, serde_json::Error>(kept.iter().filter(|(name, _)| !matches!(name.as_ref(), "versionId" | "lastUpdated")).fold(
-            String::new(),
-            |mut text, (name, value)| {
-                text.push_str(&format!(",{}:{}", quoted(name), value.get()));
-                text
-            },
-        ))
-    })?;
-    let kept = meta.trim_start_matches("{}");
-    let stamp = format!("{{\"versionId\":\"{}\",\"lastUpdated\":{}{kept}}}", owned.version, quoted(owned.last_updated));
+    let mut stamp = format!("{{\"versionId\":\"{}\",\"lastUpdated\":{}", owned.version, quoted(owned.last_updated));
+    if let Some((_, meta)) = members.iter().find(|(name, _)| name == "meta") {
+        for (name, value) in self::members(meta.get())? {
+            if !matches!(name.as_ref(), "versionId" | "lastUpdated") {
+                push(&mut stamp, &mut false, &name, value.get());
+            }
+        }
+    }
+    stamp.push('}');
     push(&mut out, &mut first, "meta", &stamp);
     for (name, value) in &members {
         if !matches!(name.as_ref(), "resourceType" | "id" | "meta") {

@@ -1,0 +1,9 @@
+DROP TABLE load_progress;
+DROP TABLE audit;
+DROP TABLE change;
+DROP TABLE review;
+DROP TABLE record;
+DROP TABLE identity;
+DROP TABLE search_value;
+DROP TABLE resource_history;
+DROP TABLE resource;

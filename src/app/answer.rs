@@ -1,0 +1,69 @@
+//! What a match found, ready to be written: plain data.
+//!
+//! Not here: how it was found, and how it looks on the wire (see `match_bundle`).
+
+use std::borrow::Cow;
+
+use crate::fhir::issue::{Issue, IssueCode};
+
+/// A code known to the program or read from a model.
+pub type Code = Cow<'static, str>;
+
+/// The answer to one request to match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MatchAnswer {
+    /// Fresh for each answer.
+    pub bundle_uuid: String,
+    /// FHIR instant.
+    pub timestamp: String,
+    /// The URL that was asked.
+    pub self_link: String,
+    /// Best identity first, the records of one identity together.
+    pub patients: Vec<PatientEntry>,
+    /// One `OperationOutcome` each: weight breakdown, ambiguity, truncation, warnings. "No Match Found" is added by the
+    /// rendering when there is no Patient and nothing here says why.
+    pub outcomes: Vec<Vec<Issue>>,
+}
+
+/// One record of a matched identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatientEntry {
+    pub record_id: String,
+    /// The Patient as it may leave (see `fhir::us_core`).
+    pub body: String,
+    /// Between 0 and 1; the grade's score (IG Patient Matching, scoring table).
+    pub score: f64,
+    /// `certain`, `probable`, `possible` or `certainly-not`.
+    pub grade: Code,
+    /// The row of the table that the grade rests on.
+    pub row: Option<Code>,
+    /// By the matching model, between 0 and 1.
+    pub probability: f64,
+    /// `(attribute, result)`: `exact`, `close`, `partial`, `conflict` or `absent`.
+    pub attributes: Vec<(Code, Code)>,
+    /// Whether a person has confirmed the identity.
+    pub stewardship: Code,
+}
+
+/// Nobody, or nobody who may be shown: the two must not be told apart.
+#[must_use]
+pub fn no_match_found() -> Issue {
+    Issue::information(IssueCode::NotFound, "No Match Found")
+}
+
+/// More than one identity fits under `onlySingleMatch`.
+#[must_use]
+pub fn ambiguous() -> Issue {
+    Issue::information(IssueCode::MultipleMatches, "More than one identity fits too closely to return a single one")
+}
+
+/// How the answer is wrapped on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerShape {
+    /// `$idi-match`: Parameters with `IDIMatchBundle`.
+    Parameters,
+    /// `$idi-match`: the Bundle itself.
+    Bundle,
+    /// `$match`: a bare searchset of Patients.
+    BaseBundle,
+}

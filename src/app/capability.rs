@@ -1,0 +1,91 @@
+//! What this server serves: the table behind the CapabilityStatement.
+//!
+//! It stands beside the use cases and is compared with the routes by a test. Not here: FHIR JSON.
+
+use crate::audit::Action;
+use crate::fhir::canonical::{IDI_MATCH_OPERATION, MATCH_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION};
+use crate::profile::artifact::ARTIFACT_TYPES;
+
+use super::App;
+use super::context::Context;
+use super::error::AppError;
+use super::incoming::ResourceKind;
+
+/// One type of resource.
+#[derive(Debug, Clone)]
+pub struct Served {
+    pub resource_type: &'static str,
+    pub profile: Option<&'static str>,
+    pub supported_profiles: Vec<String>,
+    pub interactions: &'static [&'static str],
+    /// `versioned-update`, or `no-version` for what is only read.
+    pub versioning: &'static str,
+    pub update_create: bool,
+    /// Name and type.
+    pub search_params: &'static [(&'static str, &'static str)],
+    /// Name and definition.
+    pub operations: &'static [(&'static str, &'static str)],
+}
+
+/// What the statement is made of.
+#[derive(Debug, Clone)]
+pub struct Capability {
+    pub date_us: i64,
+    pub served: Vec<Served>,
+}
+
+const STORED_INTERACTIONS: &[&str] = &["read", "vread", "update", "delete", "create", "search-type"];
+const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
+const PATIENT_PARAMS: &[(&str, &str)] =
+    &[("_id", "token"), ("identifier", "token"), ("family", "string"), ("given", "string"), ("birthdate", "date")];
+const ORGANIZATION_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("identifier", "token")];
+const URL_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("url", "uri")];
+const NAMING_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("value", "string")];
+const PATIENT_OPERATIONS: &[(&str, &str)] =
+    &[("idi-match", IDI_MATCH_OPERATION), ("match", MATCH_OPERATION), ("validate", VALIDATE_OPERATION)];
+const VALIDATE: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION)];
+
+impl App {
+    /// What is served.
+    ///
+    /// # Errors
+    /// When the audit row cannot be written.
+    pub fn capability(&self, ctx: &Context) -> Result<Capability, AppError> {
+        self.answer(ctx, Action::Read, |_| {
+            let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
+            let served = served.chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
+            Ok(Capability { date_us: self.started_us, served })
+        })
+    }
+
+    fn stored(&self, kind: ResourceKind) -> Served {
+        let (profile, search_params, operations) = match kind {
+            ResourceKind::Patient => (US_CORE_PATIENT, PATIENT_PARAMS, PATIENT_OPERATIONS),
+            ResourceKind::Organization => (US_CORE_ORGANIZATION, ORGANIZATION_PARAMS, VALIDATE),
+        };
+        let of_kind = self.rules.profiles.list_profiles_of(kind.name());
+        Served {
+            resource_type: kind.name(),
+            profile: Some(profile),
+            supported_profiles: of_kind,
+            interactions: STORED_INTERACTIONS,
+            versioning: "versioned-update",
+            update_create: true,
+            search_params,
+            operations,
+        }
+    }
+}
+
+fn artifact(resource_type: &'static str) -> Served {
+    Served {
+        resource_type,
+        profile: None,
+        supported_profiles: Vec::new(),
+        interactions: ARTIFACT_INTERACTIONS,
+        versioning: "no-version",
+        update_create: false,
+        search_params: if resource_type == "NamingSystem" { NAMING_PARAMS } else { URL_PARAMS },
+        operations: &[],
+    }
+}

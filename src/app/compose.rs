@@ -1,0 +1,85 @@
+//! From a selection to an answer: Patients as they may leave, linked, with their grades, and what must be said.
+//!
+//! IG Patient Matching, response bundle. Not here: bytes (see `http::render`), what is selected (see `select`).
+
+use crate::config::Response;
+use crate::fhir::issue::Issue;
+use crate::fhir::match_parameters::PatientParameter;
+use crate::fhir::us_core::{LinkKind, PatientLink, Rendering, render_patient};
+use crate::identity::IdentityMatch;
+
+use super::answer::{AnswerShape, MatchAnswer, PatientEntry};
+use super::clock::instant;
+use super::context::Context;
+use super::error::AppError;
+use super::match_patient::MatchOperation;
+use super::select::Selection;
+
+/// Identities assigned by the matcher alone; a person's decision makes them `confirmed`.
+const AUTOMATIC: &str = "automatic";
+
+/// The shape of the answer: the guide's Parameters to those that speak the guide's names, a Bundle to the others.
+#[must_use]
+pub const fn shape(operation: MatchOperation, given_as: PatientParameter, configured: Response) -> AnswerShape {
+    match (operation, configured, given_as) {
+        (MatchOperation::Match, _, _) => AnswerShape::BaseBundle,
+        (_, Response::Parameters, _) | (_, Response::Auto, PatientParameter::IdiPatient) => AnswerShape::Parameters,
+        (_, Response::Bundle | Response::Auto, _) => AnswerShape::Bundle,
+    }
+}
+
+/// The answer, ready to be written.
+///
+/// # Errors
+/// `Internal` when a stored document cannot be read.
+pub fn compose(
+    base_url: &str,
+    ctx: &Context,
+    self_link: String,
+    selection: &Selection,
+    remarks: Vec<Issue>,
+) -> Result<MatchAnswer, AppError> {
+    let mut patients = Vec::new();
+    for identity in &selection.identities {
+        let ids: Vec<&str> = identity.records.iter().map(|record| record.record_id.as_str()).collect();
+        for id in &ids {
+            let body = selection.bodies.iter().find(|(record, _)| record == id).map(|(_, body)| body.as_str());
+            let Some(body) = body else { continue };
+            patients.push(entry(base_url, ctx, identity, id, &ids, body)?);
+        }
+    }
+    Ok(MatchAnswer {
+        bundle_uuid: (ctx.clock.uuid)(),
+        timestamp: instant(ctx.now_us),
+        self_link,
+        patients,
+        outcomes: if remarks.is_empty() { Vec::new() } else { vec![remarks] },
+    })
+}
+
+fn entry(
+    base_url: &str,
+    ctx: &Context,
+    identity: &IdentityMatch,
+    id: &str,
+    ids: &[&str],
+    body: &str,
+) -> Result<PatientEntry, AppError> {
+    let others = ids.iter().filter(|other| **other != id);
+    let links: Vec<PatientLink<'_>> =
+        others.map(|record_id| PatientLink { kind: LinkKind::SeeAlso, record_id }).collect();
+    let disclosure = ctx.caller.disclosure();
+    let body = render_patient(body, &Rendering { base_url, disclosure: &disclosure, links: &links })
+        .map_err(|_| AppError::internal())?;
+    let results = identity.attributes.iter();
+    Ok(PatientEntry {
+        record_id: id.to_owned(),
+        body,
+        score: identity.score,
+        grade: identity.grade.code().into(),
+        row: identity.row.map(|row| row.code().into()),
+        probability: identity.probability,
+        attributes: results.map(|(attribute, result)| (attribute.name().into(), result.code().into())).collect(),
+        stewardship: AUTOMATIC.into(),
+    })
+}

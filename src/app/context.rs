@@ -1,0 +1,71 @@
+//! Who asks, when, and under which request id: the first argument of every use case.
+//!
+//! Not here: how a caller is recognised (today there is only the open door of a loopback address).
+
+use crate::audit::{Action, AuditRecord, Detail, Outcome};
+use crate::fhir::disclosure::Disclosure;
+use crate::store::resource::SearchConstraint;
+
+use super::clock::Clock;
+
+/// The caller of a use case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// Anyone who reaches a loopback address of a server started with `--open`, or the command line itself.
+    Open,
+}
+
+impl Caller {
+    /// The label in audit rows.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+        }
+    }
+
+    /// What of a record may leave to this caller.
+    #[must_use]
+    pub const fn disclosure(self) -> Disclosure {
+        match self {
+            Self::Open => Disclosure::full(),
+        }
+    }
+
+    /// What this caller's searches are narrowed to.
+    #[must_use]
+    pub const fn search_constraint(self) -> SearchConstraint {
+        match self {
+            Self::Open => SearchConstraint::None,
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct Context {
+    pub caller: Caller,
+    pub request_id: String,
+    pub now_us: i64,
+    pub clock: Clock,
+}
+
+impl Context {
+    /// A request of now with a fresh id.
+    #[must_use]
+    pub fn new(caller: Caller, clock: Clock) -> Self {
+        Self { caller, request_id: (clock.uuid)(), now_us: (clock.now_us)(), clock }
+    }
+
+    pub(super) fn audit(&self, action: Action) -> AuditRecord {
+        AuditRecord {
+            at_us: self.now_us,
+            request_id: self.request_id.clone(),
+            action,
+            outcome: Outcome::Success,
+            caller: self.caller.label().to_owned(),
+            resource_type: None,
+            detail: Detail::default(),
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A received resource, judged and ready to be stored: parse at the door, afterwards it cannot be wrong.
+//!
+//! Not here: storing it (see `keep`), profiles of requests to match (see `match_patient`).
+
+use crate::fhir::issue::{Issue, IssueCode, any_error};
+use crate::fhir::json::{Limits, Value, parse};
+use crate::fhir::us_core::is_subsetted;
+use crate::fhir::{name_text, splice};
+use crate::matching::record::Record;
+use crate::profile::primitive;
+use crate::store::resource::SearchValues;
+
+use super::error::AppError;
+use super::rules::Rules;
+use super::search_values::search_values;
+
+/// The resource types that are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResourceKind {
+    Patient,
+    Organization,
+}
+
+impl ResourceKind {
+    pub const ALL: [Self; 2] = [Self::Patient, Self::Organization];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Patient => "Patient",
+            Self::Organization => "Organization",
+        }
+    }
+
+    #[must_use]
+    pub fn of(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// A resource that may be stored.
+#[derive(Debug, Clone)]
+pub struct Incoming {
+    pub kind: ResourceKind,
+    /// The id inside the document.
+    pub id: Option<String>,
+    /// The document as received.
+    pub document: String,
+    pub search: SearchValues,
+    /// The features of a Patient.
+    pub features: Option<Record>,
+    /// The `meta.source` of the document.
+    pub source: Option<String>,
+}
+
+/// Reads a body that must be a resource of `kind` (any stored kind when `None`).
+///
+/// # Errors
+/// `Invalid` or `TooLarge` with every problem found; `Unprocessable` for a redacted (`SUBSETTED`) resource.
+pub fn admit(
+    rules: &Rules,
+    limits: &Limits,
+    kind: Option<ResourceKind>,
+    body: &[u8],
+) -> Result<Incoming, AppError> {
+    let resource = parse(body, limits).map_err(|issue| AppError::invalid(vec![issue]))?;
+    let kind = check_kind(&resource, kind)?;
+    let issues = rules.profiles.validate_base(&resource);
+    if any_error(&issues) {
+        return Err(AppError::invalid(issues));
+    }
+    if is_subsetted(&resource) {
+        let text = "A SUBSETTED resource is incomplete; storing it would destroy what it leaves out.";
+        let issue = Issue::error(IssueCode::BusinessRule, text).at(format!("{}.meta.tag", kind.name()));
+        return Err(AppError::unprocessable(vec![issue]));
+    }
+    // UTF-8 was checked by the parser; splicing proves that the document can be written again.
+    let document = String::from_utf8_lossy(body).into_owned();
+    splice::members(&document).map_err(|_| AppError::internal())?;
+    let id = resource.text("id").map(str::to_owned);
+    let source = resource.get("meta").and_then(|meta| meta.text("source")).map(str::to_owned);
+    let search = search_values(&resource);
+    let features = (kind == ResourceKind::Patient).then(|| {
+        let (patient, _) = name_text::complete(resource);
+        Record::from_patient(&patient, &rules.normaliser)
+    });
+    Ok(Incoming { kind, id, document, search, features, source })
+}
+
+fn check_kind(resource: &Value<'_>, kind: Option<ResourceKind>) -> Result<ResourceKind, AppError> {
+    let found = resource.text("resourceType");
+    let known = found.and_then(ResourceKind::of);
+    match (known, kind) {
+        (Some(known), None) => Ok(known),
+        (Some(known), Some(wanted)) if known == wanted => Ok(known),
+        _ => {
+            let text = match (resource, kind) {
+                (Value::Object(_), Some(wanted)) => format!("The body must be a {} resource.", wanted.name()),
+                (Value::Object(_), None) => "The resource type is not one that is stored here.".to_owned(),
+                _ => format!("The body must be a resource, not {}.", resource.kind()),
+            };
+            Err(AppError::invalid(vec![Issue::error(IssueCode::Invalid, text).at("resourceType")]))
+        }
+    }
+}
+
+/// Refuses an id that is no FHIR id (FHIR R4 datatypes, `id`).
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_id(id: &str) -> Result<(), AppError> {
+    if primitive::is_id(id) {
+        return Ok(());
+    }
+    let text = "An id has 1 to 64 letters, digits, hyphens and dots.";
+    Err(AppError::invalid(vec![Issue::error(IssueCode::Value, text).at("Resource.id")]))
+}

@@ -1,0 +1,252 @@
+//! Keeping resources: versions, search values, features, identity, change log, all in the open transaction.
+//!
+//! An arriving Patient is assigned to an identity at once: join, new or review. An updated one is scored again and may
+//! move or go to review. The caller runs this under the identity lock. Not here: judging documents (see `incoming`),
+//! committing (see `writer`).
+
+use std::collections::HashMap;
+
+use crate::fhir::splice::{Owned, splice};
+use crate::identity::assign::{Assignment, assign};
+use crate::matching::index::{Ask, Member};
+use crate::matching::record::{NORMALISER_VERSION, Record};
+use crate::store::identity::IdentityRow;
+use crate::store::record::RecordRow;
+use crate::store::resource::{NewResource, Resource};
+use crate::store::review::ReviewRow;
+use crate::store::{change, identity, record, resource, review};
+
+use super::clock::{Clock, instant};
+use super::error::AppError;
+use super::incoming::{Incoming, ResourceKind};
+use super::rules::Rules;
+use super::writer::Unit;
+
+/// What the caller knows of the version that is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expected {
+    Anything,
+    /// `If-Match`: this version and no other.
+    Version(i64),
+}
+
+/// A resource after it was kept.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    pub kind: ResourceKind,
+    pub id: String,
+    pub version: i64,
+    pub updated_us: i64,
+    /// False when it was there before.
+    pub is_created: bool,
+    /// The stored document.
+    pub body: String,
+}
+
+/// What assigning needs beside the transaction.
+#[derive(Clone, Copy)]
+pub struct Keeper<'a> {
+    pub rules: &'a Rules,
+    pub clock: Clock,
+    pub now_us: i64,
+    pub ask: &'a Ask,
+}
+
+/// Keeps `incoming` (each with its id) in order. Equal content is left as it is.
+///
+/// # Errors
+/// `PreconditionFailed` when an expectation does not hold; what the store gives.
+pub fn keep(
+    keeper: Keeper<'_>,
+    unit: &mut Unit<'_>,
+    incoming: Vec<(String, Incoming)>,
+    expected: Expected,
+) -> Result<Vec<Kept>, AppError> {
+    let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, &incoming)? };
+    let mut kept = Vec::with_capacity(incoming.len());
+    for (id, resource) in incoming {
+        kept.push(batch.keep_one(unit, id, resource, expected)?);
+    }
+    batch.rows.write(unit)?;
+    Ok(kept)
+}
+
+type Key = (ResourceKind, String);
+
+/// What is stored of the resources that arrive, deleted ones too.
+fn find_before(unit: &mut Unit<'_>, incoming: &[(String, Incoming)]) -> Result<HashMap<Key, Resource>, AppError> {
+    let mut before = HashMap::new();
+    for kind in ResourceKind::ALL {
+        let ids: Vec<&str> =
+            incoming.iter().filter(|(_, resource)| resource.kind == kind).map(|(id, _)| id.as_str()).collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let found = resource::find_many(unit.conn, kind.name(), &ids)?;
+        before.extend(found.into_iter().map(|resource| ((kind, resource.id.clone()), resource)));
+    }
+    Ok(before)
+}
+
+struct Batch<'a> {
+    keeper: Keeper<'a>,
+    rows: Rows,
+    before: HashMap<Key, Resource>,
+}
+
+impl Batch<'_> {
+    fn keep_one(
+        &mut self,
+        unit: &mut Unit<'_>,
+        id: String,
+        incoming: Incoming,
+        expected: Expected,
+    ) -> Result<Kept, AppError> {
+        let key = (incoming.kind, id.clone());
+        let before = self.before.get(&key).cloned();
+        check_expected(before.as_ref(), expected)?;
+        if let Some(before) = before.as_ref().filter(|before| is_same(before, &incoming.document)) {
+            return Ok(kept(incoming.kind, before, false));
+        }
+        let now_us = self.keeper.now_us;
+        let version = before.as_ref().map_or(1, |before| before.version + 1);
+        let owned = Owned { id: &id, version, last_updated: &instant(now_us) };
+        let body = splice(&incoming.document, owned).map_err(|_| AppError::internal())?;
+        let row = NewResource {
+            resource_type: incoming.kind.name().to_owned(),
+            id: id.clone(),
+            version,
+            updated_us: now_us,
+            body,
+            search: incoming.search,
+        };
+        let is_created = before.as_ref().is_none_or(|before| before.deleted);
+        let now_stored = Resource {
+            resource_type: row.resource_type.clone(),
+            id: id.clone(),
+            version,
+            updated_us: now_us,
+            deleted: false,
+            body: row.body.clone(),
+        };
+        match before {
+            None => self.rows.resources.push(row),
+            Some(before) => {
+                // What came earlier in this batch must be there before it can be updated.
+                self.rows.write(unit)?;
+                resource::update(unit.conn, &row, before.version)?;
+            }
+        }
+        if let Some(features) = &incoming.features {
+            self.assign(unit, &id, version, features)?;
+        }
+        let written = kept(incoming.kind, &now_stored, is_created);
+        self.before.insert(key, now_stored);
+        Ok(written)
+    }
+
+    /// Gives the record its identity and its feature row.
+    fn assign(&mut self, unit: &mut Unit<'_>, id: &str, version: i64, features: &Record) -> Result<(), AppError> {
+        let Keeper { rules, clock, now_us, ask } = self.keeper;
+        let current = match version {
+            1 => None,
+            _ => record::find_many(unit.conn, &[id])?.pop().map(|row| row.identity_id),
+        };
+        let ask = Ask { exclude_record: (version > 1).then(|| id.to_owned()), ..ask.clone() };
+        let proposal = unit.propose(features, &ask);
+        let model_version = rules.model.version().to_owned();
+        let (joined, doubtful) = match assign(&proposal, current.as_deref(), &rules.model) {
+            Assignment::Join { identity_id, probability } => (Some((identity_id, probability)), None),
+            Assignment::New => (None, None),
+            Assignment::Review { identity_id, probability } => (None, Some((identity_id, probability))),
+        };
+        let probability = joined.as_ref().map(|(_, probability)| *probability);
+        let identity_id = match (joined, &current) {
+            (Some((identity_id, _)), _) => identity_id,
+            (None, Some(current)) if is_alone(unit, current, id)? => current.clone(),
+            (None, _) => self.rows.new_identity((clock.uuid)(), now_us),
+        };
+        if version > 1 {
+            review::delete_for_record(unit.conn, id)?;
+        }
+        if let Some((other, probability)) = doubtful.filter(|(other, _)| *other != identity_id) {
+            let record_id = id.to_owned();
+            let review = ReviewRow { record_id, identity_id: other, probability, created_us: now_us, model_version: model_version.clone() };
+            self.rows.reviews.push(review);
+        }
+        unit.index_upsert(Member { record_id: id, version, identity_id: &identity_id }, features);
+        self.rows.records.push(RecordRow {
+            id: id.to_owned(),
+            version,
+            normaliser: NORMALISER_VERSION,
+            features: features.encode(),
+            identity_id: identity_id.clone(),
+            model_version,
+            probability,
+            assigned_us: now_us,
+        });
+        self.rows.changes.push(id.to_owned());
+        if let Some(left) = current.filter(|current| *current != identity_id) {
+            self.rows.write(unit)?;
+            identity::delete_if_empty(unit.conn, &left)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether `record_id` is the only record of its identity; then that identity stays its own.
+fn is_alone(unit: &mut Unit<'_>, identity_id: &str, record_id: &str) -> Result<bool, AppError> {
+    let members = record::list_members(unit.conn, &[identity_id])?;
+    Ok(members.iter().all(|member| member.record.id == record_id))
+}
+
+fn check_expected(before: Option<&Resource>, expected: Expected) -> Result<(), AppError> {
+    let version = before.filter(|before| !before.deleted).map(|before| before.version);
+    match expected {
+        Expected::Version(wanted) if version != Some(wanted) => {
+            Err(AppError::precondition_failed("The stored version is not the one named in If-Match."))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether `document` says what is stored already: the same bytes once the server's own values are in.
+fn is_same(before: &Resource, document: &str) -> bool {
+    let owned = Owned { id: &before.id, version: before.version, last_updated: &instant(before.updated_us) };
+    !before.deleted && splice(document, owned).is_ok_and(|body| body == before.body)
+}
+
+fn kept(kind: ResourceKind, stored: &Resource, is_created: bool) -> Kept {
+    let (id, body) = (stored.id.clone(), stored.body.clone());
+    Kept { kind, id, version: stored.version, updated_us: stored.updated_us, is_created, body }
+}
+
+/// Rows that wait to be written together.
+#[derive(Default)]
+struct Rows {
+    resources: Vec<NewResource>,
+    identities: Vec<IdentityRow>,
+    records: Vec<RecordRow>,
+    reviews: Vec<ReviewRow>,
+    changes: Vec<String>,
+}
+
+impl Rows {
+    fn new_identity(&mut self, id: String, now_us: i64) -> String {
+        self.identities.push(IdentityRow { id: id.clone(), created_us: now_us });
+        id
+    }
+
+    fn write(&mut self, unit: &mut Unit<'_>) -> Result<(), AppError> {
+        resource::insert_many(unit.conn, &std::mem::take(&mut self.resources))?;
+        identity::insert_many(unit.conn, &std::mem::take(&mut self.identities))?;
+        record::upsert_many(unit.conn, &std::mem::take(&mut self.records))?;
+        review::insert_many(unit.conn, &std::mem::take(&mut self.reviews))?;
+        let changes = std::mem::take(&mut self.changes);
+        let ids: Vec<&str> = changes.iter().map(String::as_str).collect();
+        if !ids.is_empty() {
+            change::append(unit.conn, &ids)?;
+        }
+        Ok(())
+    }
+}

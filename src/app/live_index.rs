@@ -1,0 +1,134 @@
+//! The process's copy of the candidate index: built from feature rows at start, changed only by following `change`.
+//!
+//! Why: it only proposes; what is returned is read from the store. So a copy that lags by a moment can miss a record for
+//! that moment and can never show a wrong one. Not here: blocking and scoring (see `matching::index`).
+
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use crate::fhir::json::{Limits, parse};
+use crate::matching::index::{Index, Member};
+use crate::matching::record::{NORMALISER_VERSION, Record};
+use crate::store::record::RecordRow;
+use crate::store::{Connection, StoreError, change, record, resource};
+
+use super::rules::Rules;
+
+/// Rows read at a time.
+const PAGE_ROWS: u32 = 2000;
+
+pub struct LiveIndex {
+    index: RwLock<Index>,
+    /// The last `change.seq` that is in the index; held while following.
+    followed: Mutex<i64>,
+    followed_seq: AtomicI64,
+    lag: AtomicI64,
+    records: AtomicUsize,
+    rules: Arc<Rules>,
+}
+
+impl LiveIndex {
+    /// Reads every feature row. Changes committed meanwhile are read again by the first [`Self::catch_up`].
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn build(
+        conn: &mut Connection,
+        rules: Arc<Rules>,
+        mut progress: impl FnMut(usize),
+    ) -> Result<Self, StoreError> {
+        let seq = change::last_seq(conn)?;
+        let mut index = Index::new(Arc::clone(&rules.model));
+        let mut after: Option<String> = None;
+        loop {
+            let rows = record::list_page(conn, after.as_deref(), PAGE_ROWS)?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.id.clone());
+            let decoded = decode_all(conn, &rows, &rules)?;
+            for (row, features) in rows.iter().zip(&decoded) {
+                index.upsert(member(row), features);
+            }
+            progress(index.len());
+        }
+        let records = AtomicUsize::new(index.len());
+        let index = RwLock::new(index);
+        let (followed, followed_seq) = (Mutex::new(seq), AtomicI64::new(seq));
+        Ok(Self { index, followed, followed_seq, lag: AtomicI64::new(0), records, rules })
+    }
+
+    /// Applies every committed change that is not in the index yet; gives their number.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn catch_up(&self, conn: &mut Connection) -> Result<usize, StoreError> {
+        let mut followed = self.lock_followed();
+        let mut applied = 0;
+        loop {
+            let rows = change::list_after(conn, *followed, PAGE_ROWS)?;
+            let Some(last_seq) = rows.last().map(|row| row.seq) else { break };
+            let present: Vec<RecordRow> = rows.iter().filter_map(|row| row.record.clone()).collect();
+            let decoded = decode_all(conn, &present, &self.rules)?;
+            let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+            for row in rows.iter().filter(|row| row.record.is_none()) {
+                index.remove(&row.record_id);
+            }
+            for (row, features) in present.iter().zip(&decoded) {
+                index.upsert(member(row), features);
+            }
+            self.records.store(index.len(), Ordering::Relaxed);
+            drop(index);
+            applied += rows.len();
+            *followed = last_seq;
+            self.followed_seq.store(last_seq, Ordering::Relaxed);
+        }
+        self.lag.store(0, Ordering::Relaxed);
+        Ok(applied)
+    }
+
+    /// The index for proposing; hold it briefly.
+    pub fn read(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records in the index.
+    #[must_use]
+    pub fn records(&self) -> usize {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// The last change in the index.
+    #[must_use]
+    pub fn followed_seq(&self) -> i64 {
+        self.followed_seq.load(Ordering::Relaxed)
+    }
+
+    fn lock_followed(&self) -> MutexGuard<'_, i64> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn member(row: &RecordRow) -> Member<'_> {
+    Member { record_id: &row.id, version: row.version, identity_id: &row.identity_id }
+}
+
+/// The features of `rows`; those of another normaliser version are made again from the stored Patient.
+fn decode_all(conn: &mut Connection, rows: &[RecordRow], rules: &Rules) -> Result<Vec<Record>, StoreError> {
+    let mut decoded = Vec::with_capacity(rows.len());
+    for row in rows {
+        let current = row.normaliser == NORMALISER_VERSION;
+        match current.then(|| Record::decode(&row.features)).and_then(Result::ok) {
+            Some(features) => decoded.push(features),
+            None => decoded.push(features_of_stored(conn, &row.id, rules)?),
+        }
+    }
+    Ok(decoded)
+}
+
+/// Features from the stored document; a record without one has none (and so is never proposed).
+fn features_of_stored(conn: &mut Connection, id: &str, rules: &Rules) -> Result<Record, StoreError> {
+    let stored = resource::find(conn, "Patient", id)?;
+    let body = stored.map(|stored| stored.body).unwrap_or_else(|| "{}".to_owned());
+    let unlimited = Limits { body_bytes_max: usize::MAX, values_max: usize::MAX, string_bytes_max: usize::MAX, depth_max: 120 };
+    let record = parse(body.as_bytes(), &unlimited).map(|patient| Record::from_patient(&patient, &rules.normaliser));
+    Ok(record.unwrap_or_default())
+}

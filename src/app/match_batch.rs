@@ -1,0 +1,121 @@
+//! Matching many Patients at once, as an evaluation or a batch link does: no profile, no weight, no Bundle.
+//!
+//! All threads of the matching pool take part; the same input gives the same lines at any number of threads.
+//! Not here: files (see `cli::match_file`).
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use serde::Serialize;
+
+use crate::audit::Action;
+use crate::fhir::issue::{Issue, IssueCode, any_error};
+use crate::fhir::json::{Value, parse};
+use crate::fhir::name_text;
+use crate::identity::IdentityMatch;
+use crate::matching::index::Ask;
+use crate::matching::record::Record;
+
+use super::App;
+use super::context::Context;
+use super::error::AppError;
+
+/// The result for one Patient: one line of output.
+#[derive(Debug, Clone, Serialize)]
+pub struct MatchLine {
+    /// The id of the Patient that was sent.
+    pub query: Option<String>,
+    /// Best first.
+    pub candidates: Vec<Candidate>,
+    pub issues: Vec<LineIssue>,
+}
+
+/// An identity that the Patient may be.
+#[derive(Debug, Clone, Serialize)]
+pub struct Candidate {
+    pub identity: String,
+    pub records: Vec<String>,
+    /// The grade's score of the guide's table.
+    pub score: f64,
+    pub grade: &'static str,
+    /// Posterior: that this identity is the person, against the other candidates and "none is stored".
+    pub probability: f64,
+}
+
+/// An issue as the lines carry it.
+#[derive(Debug, Clone, Serialize)]
+pub struct LineIssue {
+    pub severity: &'static str,
+    pub code: &'static str,
+    pub diagnostics: String,
+    pub expression: Vec<String>,
+}
+
+impl From<&Issue> for LineIssue {
+    fn from(issue: &Issue) -> Self {
+        Self {
+            severity: issue.severity.code(),
+            code: issue.code.code(),
+            diagnostics: issue.diagnostics.clone(),
+            expression: issue.expression.clone(),
+        }
+    }
+}
+
+impl App {
+    /// Matches lines, each a Patient; the order stays. One audit row stands for the batch.
+    ///
+    /// # Errors
+    /// When the audit row cannot be written.
+    pub fn match_lines(
+        &self,
+        ctx: &Context,
+        lines: &[Vec<u8>],
+        probability_min: f64,
+    ) -> Result<Vec<MatchLine>, AppError> {
+        self.answer(ctx, Action::Match, |audit| {
+            audit.resource_type = Some("Patient".to_owned());
+            audit.detail.reasons.push("batch".to_owned());
+            audit.detail.model_version = Some(self.rules.model.version().to_owned());
+            Ok(lines.par_iter().map(|line| self.match_line(line, probability_min)).collect())
+        })
+    }
+
+    fn match_line(&self, line: &[u8], probability_min: f64) -> MatchLine {
+        let document = match parse(line, &self.document_limits()) {
+            Ok(document) => document,
+            Err(issue) => return refused(None, &[issue]),
+        };
+        let query = document.text("id").map(str::to_owned);
+        let issues = self.rules.profiles.validate_base(&document);
+        if any_error(&issues) {
+            return refused(query, &issues);
+        }
+        if document.text("resourceType") != Some("Patient") {
+            return refused(query, &[Issue::error(IssueCode::Invalid, "The line must be a Patient.").at("resourceType")]);
+        }
+        let (patient, remarks) = name_text::complete(document);
+        let candidates = self.candidates(&patient, probability_min);
+        MatchLine { query, candidates, issues: remarks.iter().map(LineIssue::from).collect() }
+    }
+
+    fn candidates(&self, patient: &Value<'_>, probability_min: f64) -> Vec<Candidate> {
+        let record = Record::from_patient(patient, &self.rules.normaliser);
+        // The lines run in parallel; each is scored on its own thread.
+        let ask = Ask { parallel_from: usize::MAX, ..self.assign_ask() };
+        let identities = self.live.read().propose(&record, &ask).identities;
+        identities.iter().filter(|found| found.posterior >= probability_min).map(candidate).collect()
+    }
+}
+
+fn candidate(found: &IdentityMatch) -> Candidate {
+    Candidate {
+        identity: found.identity_id.clone(),
+        records: found.records.iter().map(|record| record.record_id.clone()).collect(),
+        score: found.score,
+        grade: found.grade.code(),
+        probability: found.posterior,
+    }
+}
+
+fn refused(query: Option<String>, issues: &[Issue]) -> MatchLine {
+    MatchLine { query, candidates: Vec::new(), issues: issues.iter().map(LineIssue::from).collect() }
+}

@@ -1,0 +1,181 @@
+//! `$idi-match` and `$match`: is this person known here, and which records are theirs?
+//!
+//! The order of work: base shape, parameters, claimed profile and weight, features, proposal by the index, decision on
+//! records read from one snapshot of the store, selection, answer, audit. Nothing before the decision depends on what is
+//! stored. Source: IG Patient Matching; FHIR R4 Patient-match. Not here: wire formats (see `http::render`).
+
+use crate::audit::{Action, AuditRecord};
+use crate::fhir::issue::{Issue, IssueCode, any_error};
+use crate::fhir::json::{Value, parse};
+use crate::fhir::match_parameters::MatchParameters;
+use crate::fhir::name_text;
+use crate::identity::{self, IdentityMatch, MemberRecord};
+use crate::matching::grade::MatchGrade;
+use crate::matching::index::Ask;
+use crate::matching::record::Record;
+use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
+use crate::store::record::{self, Member};
+use crate::store::transaction;
+
+use super::App;
+use super::answer::{AnswerShape, MatchAnswer};
+use super::compose::{compose, shape};
+use super::context::Context;
+use super::error::AppError;
+use super::select::{Selection, select};
+
+/// Which operation was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MatchOperation {
+    IdiMatch,
+    Match,
+}
+
+impl MatchOperation {
+    /// The name in addresses.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::IdiMatch => "$idi-match",
+            Self::Match => "$match",
+        }
+    }
+}
+
+/// A body and the operation it was sent to.
+pub struct MatchRequest<'b> {
+    pub operation: MatchOperation,
+    pub body: &'b [u8],
+    /// The URL that was called, for `link.self`.
+    pub self_link: String,
+}
+
+impl App {
+    /// Answers a request to match.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no request, `Unprocessable` for a Patient that does not meet its profile or weight.
+    pub fn match_patient(&self, ctx: &Context, request: &MatchRequest<'_>) -> Result<(MatchAnswer, AnswerShape), AppError> {
+        self.answer(ctx, Action::Match, |audit| self.find_match(ctx, request, audit))
+    }
+
+    fn find_match(
+        &self,
+        ctx: &Context,
+        request: &MatchRequest<'_>,
+        audit: &mut AuditRecord,
+    ) -> Result<(MatchAnswer, AnswerShape), AppError> {
+        let document = parse(request.body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
+        let issues = self.rules.profiles.validate_base(&document);
+        if any_error(&issues) {
+            return Err(AppError::invalid(issues));
+        }
+        let mut parameters = MatchParameters::read(document).map_err(AppError::invalid)?;
+        let patient = std::mem::replace(&mut parameters.patient, Value::Null);
+        let (patient, mut remarks) = name_text::complete(patient);
+        remarks.append(&mut parameters.warnings);
+        let judged = self.judge(&patient, audit)?;
+        remarks.extend(judged.issues);
+        remarks.extend(judged.weight.issues());
+        let query = Record::from_patient(&patient, &self.rules.normaliser);
+        let found = self.find_identities(&query)?;
+        let selection = select(found, &parameters, request.operation, &self.config.matching);
+        remarks.extend(selection.remarks());
+        note(audit, &selection, self.rules.model.version());
+        let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
+        let base_url = &self.config.server.base_url;
+        let answer = compose(base_url, ctx, request.self_link.clone(), &selection, remarks)?;
+        Ok((answer, shape))
+    }
+
+    /// The claimed profile and the weight; both are known from the request alone.
+    fn judge(&self, patient: &Value<'_>, audit: &mut AuditRecord) -> Result<IdiValidation, AppError> {
+        let requirement = if self.config.matching.require_profile {
+            ProfileRequirement::Required
+        } else {
+            ProfileRequirement::AssumeIdiPatient
+        };
+        let judged = validate_idi_patient(&self.rules.profiles, patient, requirement);
+        audit.detail.profile = judged.claimed.map(|profile| profile.name().to_owned());
+        audit.detail.weight = Some(judged.weight.total);
+        if any_error(&judged.issues) {
+            let mut issues = judged.issues;
+            issues.extend(judged.weight.issues());
+            return Err(AppError::unprocessable(issues));
+        }
+        Ok(judged)
+    }
+
+    /// The identities that a query may mean, decided on what one snapshot of the store holds.
+    fn find_identities(&self, query: &Record) -> Result<Found, AppError> {
+        let matching = &self.config.matching;
+        let ask = Ask {
+            exclude_record: None,
+            candidates_max: matching.candidates_max,
+            identities_max: matching.identities_max,
+            parallel_from: matching.parallel_from,
+        };
+        let (proposal, population) = {
+            let index = self.live.read();
+            (index.propose(query, &ask), index.population())
+        };
+        let ids: Vec<&str> = proposal.identities.iter().map(|identity| identity.identity_id.as_str()).collect();
+        let mut found =
+            Found { identities: Vec::new(), bodies: Vec::new(), candidates: proposal.candidates, is_truncated: proposal.truncated };
+        if ids.is_empty() {
+            return Ok(found);
+        }
+        let mut conn = self.connection()?;
+        let members = transaction::read_snapshot(&mut conn, |conn| record::list_members(conn, &ids))?;
+        for id in &ids {
+            let of_identity: Vec<_> = members.iter().filter(|member| member.record.identity_id == *id).collect();
+            let records: Vec<MemberRecord> = of_identity.iter().filter_map(|member| self.member_record(member)).collect();
+            if records.is_empty() {
+                continue;
+            }
+            found.identities.push(identity::evaluate(query, id, &records, &self.rules.model, population));
+        }
+        identity::resolve(&mut found.identities, &self.rules.model);
+        found.bodies = members.into_iter().map(|member| (member.record.id, member.body)).collect();
+        Ok(found)
+    }
+
+    fn member_record(&self, member: &Member) -> Option<MemberRecord> {
+        let row = &member.record;
+        let record = self.features(row.normaliser, &row.features, &member.body)?;
+        Some(MemberRecord { record_id: row.id.clone(), version: row.version, record })
+    }
+}
+
+/// What was found, before the caller's options are applied.
+pub struct Found {
+    /// Best first.
+    pub identities: Vec<IdentityMatch>,
+    /// Record id and stored body.
+    pub bodies: Vec<(String, String)>,
+    pub candidates: usize,
+    pub is_truncated: bool,
+}
+
+fn note(audit: &mut AuditRecord, selection: &Selection, model_version: &str) {
+    let identities = &selection.identities;
+    let detail = &mut audit.detail;
+    audit.resource_type = Some("Patient".to_owned());
+    detail.model_version = Some(model_version.to_owned());
+    detail.candidates = u32::try_from(selection.candidates).ok();
+    detail.grade = identities.first().map(|identity| identity.grade.code().to_owned());
+    detail.identities = identities.iter().map(|identity| identity.identity_id.clone()).collect();
+    let records = identities.iter().flat_map(|identity| &identity.records);
+    detail.records = records.map(|record| record.record_id.clone()).collect();
+    detail.reasons.extend(selection.reason().map(str::to_owned));
+}
+
+/// Issue codes used for remarks about a selection.
+pub(super) fn remark(code: IssueCode, text: &str) -> Issue {
+    Issue::information(code, text)
+}
+
+/// The grade from which a match counts as certain.
+pub(super) fn is_certain(identity: &IdentityMatch) -> bool {
+    identity.grade == MatchGrade::Certain
+}

@@ -1,0 +1,242 @@
+//! The use cases: one file each. The only room that joins the core with the store.
+//!
+//! Every function takes a [`Context`] (who asks, when, under which request id) and answers only after its audit row is
+//! committed. HTTP and the command line call the same functions. Not here: wire formats.
+
+pub mod answer;
+pub mod artifact;
+pub mod capability;
+pub mod clock;
+pub mod compose;
+pub mod context;
+pub mod create;
+pub mod delete;
+pub mod error;
+pub mod explain;
+pub mod incoming;
+pub mod keep;
+pub mod live_index;
+pub mod load;
+pub mod match_batch;
+pub mod match_patient;
+pub mod read;
+pub mod rules;
+pub mod search;
+pub mod search_values;
+pub mod select;
+pub mod update;
+pub mod validate;
+pub mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::audit::{Action, AuditRecord, Outcome};
+use crate::config::Config;
+use crate::fhir::{json, name_text};
+use crate::matching::index::Ask;
+use crate::matching::record::{NORMALISER_VERSION, Record};
+use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
+
+use clock::Clock;
+use context::Context;
+use error::AppError;
+use incoming::{Incoming, ResourceKind};
+use keep::{Expected, Keeper, Kept, keep};
+use live_index::LiveIndex;
+use rules::Rules;
+use writer::{Done, Scope, Writer};
+
+/// One running instance: configuration, rules, store, index and writer.
+pub struct App {
+    pub config: Config,
+    pub clock: Clock,
+    pub rules: Arc<Rules>,
+    store: Store,
+    live: Arc<LiveIndex>,
+    writer: Writer,
+    is_stopping: Arc<AtomicBool>,
+    started_us: i64,
+}
+
+/// Why an instance cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("{0}")]
+    Rules(#[from] rules::RulesError),
+    #[error("database: {0}")]
+    Store(#[from] StoreError),
+    #[error("threads: {0}")]
+    Threads(#[from] std::io::Error),
+}
+
+impl App {
+    /// Opens the store, builds the index and starts the writer.
+    ///
+    /// # Errors
+    /// When a file of `profiles/` cannot be enforced or the database cannot be used.
+    pub fn open(config: Config, clock: Clock, progress: impl FnMut(usize)) -> Result<Self, StartError> {
+        let rules = Arc::new(Rules::load(&config.server.profiles_dir)?);
+        let url = DatabaseUrl::parse(config.server.database_url.expose())?;
+        let timeout_ms = config.limits.database_timeout_ms;
+        let options = StoreOptions {
+            connections_max: config.limits.database_connections_max,
+            acquire_timeout_ms: timeout_ms,
+            busy_timeout_ms: timeout_ms,
+            statement_timeout_ms: timeout_ms,
+        };
+        let store = Store::open(&url, &options)?;
+        let live = LiveIndex::build(&mut *store.connection()?, Arc::clone(&rules), progress)?;
+        let live = Arc::new(live);
+        let writer = Writer::start(
+            store.clone(),
+            Arc::clone(&live),
+            config.limits.write_queue_max,
+            config.limits.commit_batch_max,
+        )?;
+        let app = Self { config, clock, rules, store, live, writer, is_stopping: Arc::default(), started_us: (clock.now_us)() };
+        app.follow_in_background()?;
+        Ok(app)
+    }
+
+    /// Looks at the change log for writes of other processes, several times a second.
+    fn follow_in_background(&self) -> std::io::Result<()> {
+        let (store, live, stopping) = (self.store.clone(), Arc::clone(&self.live), Arc::clone(&self.is_stopping));
+        let pause = Duration::from_millis(self.config.limits.index_poll_ms);
+        std::thread::Builder::new().name("index".into()).spawn(move || {
+            while !stopping.load(Ordering::Relaxed) {
+                std::thread::sleep(pause);
+                let followed = store.connection().and_then(|mut conn| live.catch_up(&mut conn));
+                metrics::gauge!("idi_match_index_is_following").set(if followed.is_ok() { 1.0 } else { 0.0 });
+                #[allow(clippy::cast_precision_loss, reason = "a gauge")]
+                metrics::gauge!("idi_match_index_records").set(live.records() as f64);
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Finishes the writes that wait and ends the threads.
+    pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Relaxed);
+        self.writer.stop();
+    }
+
+    /// The limits of received documents.
+    #[must_use]
+    pub fn document_limits(&self) -> json::Limits {
+        let limits = &self.config.limits;
+        json::Limits {
+            body_bytes_max: limits.body_bytes_max,
+            depth_max: limits.depth_max,
+            values_max: limits.values_max,
+            string_bytes_max: limits.string_bytes_max,
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// `Unavailable` when it does not.
+    pub fn check_ready(&self) -> Result<usize, AppError> {
+        let mut conn = self.connection()?;
+        crate::store::change::last_seq(&mut conn)?;
+        Ok(self.live.records())
+    }
+
+    /// Records in the live index.
+    #[must_use]
+    pub fn indexed_records(&self) -> usize {
+        self.live.records()
+    }
+
+    fn connection(&self) -> Result<PooledConnection, AppError> {
+        Ok(self.store.connection()?)
+    }
+
+    /// Runs a use case that writes nothing but its audit row.
+    fn answer<T>(
+        &self,
+        ctx: &Context,
+        action: Action,
+        work: impl FnOnce(&mut AuditRecord) -> Result<T, AppError>,
+    ) -> Result<T, AppError> {
+        let mut audit = ctx.audit(action);
+        let result = work(&mut audit);
+        close(&mut audit, result.as_ref().err(), (self.clock.now_us)());
+        self.writer.audit(audit)?;
+        result
+    }
+
+    /// Audits a request that was refused before any use case was reached.
+    #[must_use]
+    pub fn refuse(&self, ctx: &Context, action: Action, error: AppError) -> AppError {
+        self.refuse_with(ctx.audit(action), error)
+    }
+
+    fn refuse_with(&self, mut audit: AuditRecord, error: AppError) -> AppError {
+        close(&mut audit, Some(&error), (self.clock.now_us)());
+        self.writer.audit(audit).err().unwrap_or(error)
+    }
+
+    /// Keeps one admitted resource with its audit row, or audits why it was not admitted.
+    fn keep_audited(
+        &self,
+        ctx: &Context,
+        action: Action,
+        resource_type: &str,
+        admitted: Result<(String, Incoming), AppError>,
+        expected: Expected,
+    ) -> Result<Kept, AppError> {
+        let mut audit = ctx.audit(action);
+        audit.resource_type = ResourceKind::of(resource_type).map(|kind| kind.name().to_owned());
+        let admitted = match admitted {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(self.refuse_with(audit, error)),
+        };
+        let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.assign_ask());
+        self.writer.submit(Scope::Identities, move |unit| {
+            let keeper = Keeper { rules: &rules, clock, now_us, ask: &ask };
+            audit.detail.records.push(admitted.0.clone());
+            let result = keep(keeper, unit, vec![admitted], expected).and_then(|mut kept| kept.pop().ok_or_else(AppError::internal));
+            close(&mut audit, result.as_ref().err(), (clock.now_us)());
+            Done { result, audit }
+        })
+    }
+
+    /// How candidates for an arriving record are looked for.
+    fn assign_ask(&self) -> Ask {
+        let matching = &self.config.matching;
+        Ask {
+            exclude_record: None,
+            candidates_max: matching.candidates_max,
+            identities_max: matching.identities_max,
+            parallel_from: matching.parallel_from,
+        }
+    }
+
+    /// The features of a stored record: as stored, or made again for another version of the normaliser.
+    fn features(&self, normaliser: i32, features: &[u8], body: &str) -> Option<Record> {
+        let current = (normaliser == NORMALISER_VERSION).then(|| Record::decode(features).ok()).flatten();
+        current.or_else(|| {
+            let patient = json::parse(body.as_bytes(), &STORED_LIMITS).ok()?;
+            let (patient, _) = name_text::complete(patient);
+            Some(Record::from_patient(&patient, &self.rules.normaliser))
+        })
+    }
+}
+
+/// Stored documents were within the limits of their day.
+const STORED_LIMITS: json::Limits =
+    json::Limits { body_bytes_max: usize::MAX, depth_max: 120, values_max: usize::MAX, string_bytes_max: usize::MAX };
+
+/// Fills in how a request ended.
+fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
+    audit.detail.duration_us = u64::try_from(now_us.saturating_sub(audit.at_us)).unwrap_or(0);
+    audit.detail.status = error.map_or(200, |error| error.kind.status());
+    audit.outcome = Outcome::of_status(audit.detail.status);
+    if let Some(error) = error {
+        audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
+        audit.detail.reasons.dedup();
+    }
+}

@@ -1,0 +1,240 @@
+//! FHIR search of the stored types: parameters in, one page out (FHIR R4 Search).
+//!
+//! Unknown parameters are ignored and said so, or refused under `handling=strict`. Paging is by id, so that writes
+//! between pages neither repeat nor hide a resource that was there all along. Not here: SQL (see `store::resource`).
+
+use crate::audit::Action;
+use crate::fhir::date::Date;
+use crate::fhir::fold::fold;
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::store::resource::{DayRange, SearchCondition, SearchQuery, Token, search};
+use crate::store::transaction;
+
+use super::App;
+use super::context::Context;
+use super::create::stored_kind;
+use super::error::AppError;
+use super::incoming::ResourceKind;
+
+/// Values of one parameter (comma separated) at most.
+const VALUES_MAX: usize = 100;
+/// Parameters of one search at most.
+const PARAMETERS_MAX: usize = 50;
+
+/// What to do with parameters that are not known (`Prefer: handling=…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handling {
+    Lenient,
+    Strict,
+}
+
+/// One page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    pub total: u64,
+    /// Id and stored body.
+    pub resources: Vec<(String, String)>,
+    pub self_link: String,
+    pub next_link: Option<String>,
+    pub issues: Vec<Issue>,
+    pub kind: ResourceKind,
+}
+
+impl App {
+    /// Runs a search.
+    ///
+    /// # Errors
+    /// `Invalid` for values that cannot be searched for.
+    pub fn search(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<Page, AppError> {
+        self.answer(ctx, Action::Search, |audit| {
+            let kind = stored_kind(resource_type)?;
+            audit.resource_type = Some(kind.name().to_owned());
+            let limits = &self.config.limits;
+            let asked = read_search(kind, pairs, handling, limits.page_size, limits.page_size_max)?;
+            let query = SearchQuery {
+                resource_type: kind.name().to_owned(),
+                conditions: asked.conditions,
+                constraint: ctx.caller.search_constraint(),
+                after_id: asked.after_id,
+                count: asked.count,
+            };
+            let mut conn = self.connection()?;
+            let page = transaction::read_snapshot(&mut conn, |conn| search(conn, &query))?;
+            audit.detail.records = page.rows.iter().map(|row| row.id.clone()).collect();
+            let base = format!("{}/{}", self.config.server.base_url, kind.name());
+            Ok(Page {
+                total: u64::try_from(page.total).unwrap_or(0),
+                self_link: link(&base, &asked.understood, None),
+                next_link: page.next.as_deref().map(|after| link(&base, &asked.understood, Some(after))),
+                resources: page.rows.into_iter().map(|row| (row.id, row.body)).collect(),
+                issues: asked.issues,
+                kind,
+            })
+        })
+    }
+}
+
+struct Asked {
+    conditions: Vec<SearchCondition>,
+    count: u32,
+    after_id: Option<String>,
+    /// The parameters that were understood, for the links.
+    understood: Vec<(String, String)>,
+    issues: Vec<Issue>,
+}
+
+fn read_search(
+    kind: ResourceKind,
+    pairs: &[(String, String)],
+    handling: Handling,
+    page_size: u32,
+    page_size_max: u32,
+) -> Result<Asked, AppError> {
+    let mut asked =
+        Asked { conditions: Vec::new(), count: page_size, after_id: None, understood: Vec::new(), issues: Vec::new() };
+    if pairs.len() > PARAMETERS_MAX {
+        return Err(refuse(IssueCode::TooCostly, "The search has too many parameters.", "http"));
+    }
+    for (name, value) in pairs {
+        match name.as_str() {
+            "_format" | "_pretty" => continue,
+            "_count" => asked.count = read_count(value, page_size_max)?,
+            "_after" => {
+                asked.after_id = Some(value.clone());
+                continue;
+            }
+            "_total" => {}
+            _ => match read_condition(kind, name, value)? {
+                Some(condition) => asked.conditions.push(condition),
+                None => {
+                    asked.issues.push(unknown(name, handling)?);
+                    continue;
+                }
+            },
+        }
+        asked.understood.push((name.clone(), value.clone()));
+    }
+    Ok(asked)
+}
+
+fn unknown(name: &str, handling: Handling) -> Result<Issue, AppError> {
+    let text = "This search parameter is not known; it was not applied.";
+    let place = format!("http.{}", crate::fhir::path::printable(name));
+    match handling {
+        Handling::Lenient => Ok(Issue::warning(IssueCode::NotSupported, text).at(place)),
+        Handling::Strict => Err(refuse(IssueCode::NotSupported, "This search parameter is not known.", &place)),
+    }
+}
+
+fn read_count(value: &str, page_size_max: u32) -> Result<u32, AppError> {
+    let count = value.parse::<u32>().map_err(|_| refuse(IssueCode::Value, "_count must be a whole number.", "http._count"))?;
+    Ok(count.min(page_size_max))
+}
+
+/// The condition of a known parameter; `None` for an unknown one.
+fn read_condition(kind: ResourceKind, name: &str, value: &str) -> Result<Option<SearchCondition>, AppError> {
+    let values: Vec<&str> = value.split(',').filter(|value| !value.is_empty()).collect();
+    let place = format!("http.{}", crate::fhir::path::printable(name));
+    if values.len() > VALUES_MAX {
+        return Err(refuse(IssueCode::TooCostly, "The parameter has too many values.", &place));
+    }
+    if values.is_empty() {
+        return Err(refuse(IssueCode::Value, "The parameter has no value.", &place));
+    }
+    let folded = || values.iter().map(|value| fold(value)).filter(|value| !value.is_empty()).collect::<Vec<_>>();
+    Ok(Some(match (kind, name) {
+        (_, "_id") => SearchCondition::Id(values.iter().map(|value| (*value).to_owned()).collect()),
+        (_, "identifier") => SearchCondition::Identifier(values.iter().map(|value| token(value)).collect()),
+        (ResourceKind::Patient, "family") => SearchCondition::Family(folded()),
+        (ResourceKind::Patient, "given") => SearchCondition::Given(folded()),
+        (ResourceKind::Patient, "birthdate") => {
+            let dates = values.iter().map(|value| Date::parse(value.strip_prefix("eq").unwrap_or(value)));
+            let dates: Option<Vec<Date>> = dates.collect();
+            let dates = dates.ok_or_else(|| refuse(IssueCode::Value, "The value must be a date: YYYY, YYYY-MM or YYYY-MM-DD.", &place))?;
+            SearchCondition::BirthDate(dates.into_iter().map(DayRange::of).collect())
+        }
+        _ => return Ok(None),
+    }))
+}
+
+/// `system|value`, `|value`, `system|` or `value` (FHIR R4 Search, token).
+fn token(text: &str) -> Token {
+    match text.split_once('|') {
+        None => Token::Value(text.to_owned()),
+        Some(("", value)) => Token::ValueWithoutSystem(value.to_owned()),
+        Some((system, "")) => Token::System(system.to_owned()),
+        Some((system, value)) => Token::SystemValue { system: system.to_owned(), value: value.to_owned() },
+    }
+}
+
+fn refuse(code: IssueCode, text: &str, place: &str) -> AppError {
+    AppError::new(super::error::ErrorKind::Invalid, vec![Issue::error(code, text).at(place)])
+}
+
+fn link(base: &str, pairs: &[(String, String)], after: Option<&str>) -> String {
+    let mut link = base.to_owned();
+    let after = after.map(|after| ("_after", after));
+    let all = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(after);
+    for (number, (name, value)) in all.enumerate() {
+        link.push(if number == 0 { '?' } else { '&' });
+        link.push_str(&encode(name));
+        link.push('=');
+        link.push_str(&encode(value));
+    }
+    link
+}
+
+/// Percent-encoding of all but the unreserved characters (RFC 3986 §2.3).
+fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'~') => out.push(char::from(b)),
+            b => out.push_str(&format!("%{b:02X}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(list: &[(&str, &str)]) -> Vec<(String, String)> {
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn read(list: &[(&str, &str)], handling: Handling) -> Result<Asked, AppError> {
+        read_search(ResourceKind::Patient, &pairs(list), handling, 20, 200)
+    }
+
+    #[test]
+    fn values_that_cannot_be_searched_for_are_refused_with_their_parameter() {
+        for (name, value) in [("_count", "x"), ("_count", "-1"), ("birthdate", "1980-13"), ("birthdate", "gt"), ("family", ""), ("identifier", ",")] {
+            let error = read(&[(name, value)], Handling::Lenient).err().expect("refused");
+            assert_eq!(error.issues[0].expression, [format!("http.{name}")], "{value}");
+        }
+    }
+
+    #[test]
+    fn unknown_parameters_are_said_or_refused() {
+        let lenient = read(&[("shoe", "44"), ("family", "a")], Handling::Lenient).ok().expect("read");
+        assert_eq!(lenient.issues.len(), 1);
+        assert_eq!(lenient.understood, pairs(&[("family", "a")]));
+        assert!(read(&[("shoe", "44")], Handling::Strict).is_err());
+    }
+
+    #[test]
+    fn links_encode_what_they_repeat() {
+        let asked = read(&[("identifier", "urn:x|a b"), ("_count", "900")], Handling::Lenient).ok().expect("read");
+        assert_eq!(asked.count, 200);
+        let link = link("http://h/fhir/Patient", &asked.understood, Some("p1"));
+        assert_eq!(link, "http://h/fhir/Patient?identifier=urn%3Ax%7Ca%20b&_count=900&_after=p1");
+    }
+}

@@ -1,0 +1,77 @@
+//! `$validate`: what is wrong with a resource, as data. The request itself succeeds.
+
+use crate::audit::Action;
+use crate::fhir::issue::{Issue, IssueCode, any_error};
+use crate::fhir::json::{Value, parse};
+use crate::fhir::name_text;
+use crate::profile::idi::{self, ProfileRequirement, validate_idi_patient};
+
+use super::App;
+use super::context::Context;
+use super::error::AppError;
+use super::rules::Rules;
+
+impl App {
+    /// Judges a resource, or the `resource` parameter of a Parameters body, by its base definition, the profiles it
+    /// claims, and `profile`.
+    ///
+    /// # Errors
+    /// `Invalid` when the body is no JSON or a resource of another type than the address says.
+    pub fn validate(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        body: &[u8],
+        profile: Option<&str>,
+    ) -> Result<Vec<Issue>, AppError> {
+        self.answer(ctx, Action::Validate, |audit| {
+            let document = parse(body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
+            let resource = inner(document, resource_type);
+            if resource.text("resourceType") != Some(resource_type) {
+                let text = "The resource is not of the type that the address names.";
+                return Err(AppError::invalid(vec![Issue::error(IssueCode::Invalid, text).at("resourceType")]));
+            }
+            audit.detail.reasons.push("validated".to_owned());
+            let profiles: Vec<String> = profile.map(str::to_owned).into_iter().collect();
+            Ok(judge(&self.rules, resource, &profiles))
+        })
+    }
+}
+
+/// The resource inside a Parameters body, unless Parameters themselves are to be judged.
+fn inner<'d>(document: Value<'d>, resource_type: &str) -> Value<'d> {
+    if document.text("resourceType") != Some("Parameters") || resource_type == "Parameters" {
+        return document;
+    }
+    let parameter = document.list("parameter").iter().find(|parameter| parameter.text("name") == Some("resource"));
+    parameter.and_then(|parameter| parameter.get("resource")).cloned().unwrap_or(document)
+}
+
+/// Everything there is to say about `resource`; profiles are judged only on what has the base shape.
+#[must_use]
+pub fn judge(rules: &Rules, resource: Value<'_>, profiles: &[String]) -> Vec<Issue> {
+    let mut issues = rules.profiles.validate_base(&resource);
+    if any_error(&issues) {
+        return issues;
+    }
+    let is_patient = resource.text("resourceType") == Some("Patient");
+    let (resource, remarks) = if is_patient { name_text::complete(resource) } else { (resource, Vec::new()) };
+    issues.extend(remarks);
+    let claimed = resource.get("meta").map(|meta| meta.list("profile")).unwrap_or_default();
+    let claimed: Vec<String> = claimed.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    if is_patient && profiles.is_empty() && !idi::claimed_profiles(&resource).is_empty() {
+        let judged = validate_idi_patient(&rules.profiles, &resource, ProfileRequirement::Required);
+        issues.extend(judged.issues);
+        issues.extend(judged.weight.issues());
+        return issues;
+    }
+    for profile in if profiles.is_empty() { &claimed } else { profiles } {
+        if rules.profiles.is_known(profile) {
+            issues.extend(rules.profiles.validate(&resource, profile));
+        } else {
+            let text = "A claimed profile is not known here and was not checked.";
+            issues.push(Issue::warning(IssueCode::NotSupported, text).at("Resource.meta.profile"));
+        }
+    }
+    issues
+}

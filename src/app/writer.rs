@@ -1,0 +1,301 @@
+//! The one thread of a process that writes: many jobs, one transaction, one commit, then all answers.
+//!
+//! Each job runs behind a savepoint, so that one that fails takes nothing else with it; its audit row is written all
+//! the same. Jobs that touch identities hold the identity lock and see an index that has caught up. A full queue is an
+//! answer (`Overloaded`), not a wait. Not here: what jobs do (see `keep`), the statements (see `store`).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::audit::AuditRecord;
+use crate::matching::index::{Ask, Member, Overlay, Proposal};
+use crate::matching::record::Record;
+use crate::store::error::{StoreError, Unavailable};
+use crate::store::{Connection, Store, audit, transaction};
+
+use super::error::{AppError, ErrorKind};
+use super::live_index::LiveIndex;
+
+/// What a job may touch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Nothing but its audit row.
+    Audit,
+    /// Resources that are no records of people.
+    Resources,
+    /// Records and identities, under the identity lock.
+    Identities,
+}
+
+/// What a job gives back.
+pub struct Done<T> {
+    pub result: Result<T, AppError>,
+    pub audit: AuditRecord,
+}
+
+/// The open transaction, as a job sees it.
+pub struct Unit<'a> {
+    pub conn: &'a mut Connection,
+    live: &'a LiveIndex,
+    overlay: Overlay,
+    kept: Vec<IndexChange>,
+    pending: Vec<IndexChange>,
+}
+
+#[derive(Clone)]
+enum IndexChange {
+    Upsert { record_id: String, version: i64, identity_id: String, record: Box<Record> },
+    Remove { record_id: String },
+}
+
+impl<'a> Unit<'a> {
+    fn new(conn: &'a mut Connection, live: &'a LiveIndex) -> Self {
+        Self { conn, live, overlay: Overlay::new(&live.read()), kept: Vec::new(), pending: Vec::new() }
+    }
+
+    /// Identities that `query` may belong to, with what this transaction has changed.
+    #[must_use]
+    pub fn propose(&self, query: &Record, ask: &Ask) -> Proposal {
+        self.overlay.propose(&self.live.read(), query, ask)
+    }
+
+    /// Makes a written record visible to the jobs that follow in this transaction.
+    pub fn index_upsert(&mut self, member: Member<'_>, record: &Record) {
+        let change = IndexChange::Upsert {
+            record_id: member.record_id.to_owned(),
+            version: member.version,
+            identity_id: member.identity_id.to_owned(),
+            record: Box::new(record.clone()),
+        };
+        apply(&mut self.overlay, &change);
+        self.pending.push(change);
+    }
+
+    /// Hides a deleted record from the jobs that follow in this transaction.
+    pub fn index_remove(&mut self, record_id: &str) {
+        let change = IndexChange::Remove { record_id: record_id.to_owned() };
+        apply(&mut self.overlay, &change);
+        self.pending.push(change);
+    }
+
+    fn keep_job(&mut self) {
+        self.kept.append(&mut self.pending);
+    }
+
+    fn undo_job(&mut self) {
+        if self.pending.is_empty() {
+            return;
+        }
+        self.pending.clear();
+        self.overlay = Overlay::new(&self.live.read());
+        for change in &self.kept {
+            apply(&mut self.overlay, change);
+        }
+    }
+}
+
+fn apply(overlay: &mut Overlay, change: &IndexChange) {
+    match change {
+        IndexChange::Upsert { record_id, version, identity_id, record } => {
+            overlay.upsert(Member { record_id, version: *version, identity_id }, record);
+        }
+        IndexChange::Remove { record_id } => overlay.remove(record_id),
+    }
+}
+
+type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
+
+struct Executed {
+    audit: AuditRecord,
+    failed: Option<ErrorKind>,
+    finish: Finish,
+}
+
+struct Job {
+    scope: Scope,
+    run: Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>,
+    fail: Box<dyn FnOnce(AppError) + Send>,
+}
+
+/// The queue to the writing thread.
+pub struct Writer {
+    queue: Mutex<Option<SyncSender<Job>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(store: Store, live: Arc<LiveIndex>, queue_max: usize, batch_max: usize) -> std::io::Result<Self> {
+        let (queue, jobs) = sync_channel(queue_max);
+        let worker = Worker { store, live, conn: None, batch_max };
+        let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&jobs))?;
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs `work` in the next transaction and waits until it is committed.
+    ///
+    /// # Errors
+    /// What `work` gives, `Overloaded` when the queue is full, `Unavailable` or `Full` when the commit fails.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let (reply, answer) = sync_channel::<Result<T, AppError>>(1);
+        let refused = reply.clone();
+        let job = Job {
+            scope,
+            run: Box::new(move |unit| {
+                let Done { result, audit } = work(unit);
+                let failed = result.as_ref().err().map(|error| error.kind);
+                let finish: Finish = Box::new(move |committed| drop(reply.send(committed.and(result))));
+                Executed { audit, failed, finish }
+            }),
+            fail: Box::new(move |error| drop(refused.send(Err(error)))),
+        };
+        self.enqueue(job)?;
+        answer.recv().unwrap_or_else(|_| Err(AppError::internal()))
+    }
+
+    /// Commits one audit row.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn audit(&self, record: AuditRecord) -> Result<(), AppError> {
+        self.submit(Scope::Audit, move |_| Done { result: Ok(()), audit: record })
+    }
+
+    fn enqueue(&self, job: Job) -> Result<(), AppError> {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Some(queue) = queue else { return Err(AppError::unavailable()) };
+        queue.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => AppError::overloaded(),
+            TrySendError::Disconnected(_) => AppError::unavailable(),
+        })
+    }
+
+    /// Finishes what is queued and stops.
+    pub fn stop(&self) {
+        drop(self.queue.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer ended with a panic");
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct Worker {
+    store: Store,
+    live: Arc<LiveIndex>,
+    conn: Option<Connection>,
+    batch_max: usize,
+}
+
+impl Worker {
+    fn run(mut self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let mut batch = vec![first];
+            while batch.len() < self.batch_max {
+                let Ok(next) = jobs.try_recv() else { break };
+                batch.push(next);
+            }
+            self.commit_batch(batch);
+        }
+    }
+
+    fn commit_batch(&mut self, batch: Vec<Job>) {
+        metrics::histogram!("idi_match_commit_batch_jobs").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
+        let mut fails = Vec::with_capacity(batch.len());
+        let mut runs = Vec::with_capacity(batch.len());
+        for job in batch {
+            runs.push((job.scope, job.run));
+            fails.push(job.fail);
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(runs)));
+        match outcome {
+            Ok(Ok(finishes)) => finishes.into_iter().for_each(|finish| finish(Ok(()))),
+            Ok(Err(error)) => {
+                self.conn = None;
+                let error = AppError::from(error);
+                fails.into_iter().for_each(|fail| fail(error.clone()));
+            }
+            Err(_) => {
+                tracing::error!("a write panicked; its transaction was rolled back");
+                self.conn = None;
+                fails.into_iter().for_each(|fail| fail(AppError::internal()));
+            }
+        }
+    }
+
+    fn transact(
+        &mut self,
+        runs: Vec<(Scope, Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>)>,
+    ) -> Result<Vec<Finish>, StoreError> {
+        let conn = match &mut self.conn {
+            Some(conn) => conn,
+            none => none.insert(self.store.writer_connection()?),
+        };
+        transaction::begin_write(conn)?;
+        let identities = runs.iter().any(|(scope, _)| *scope == Scope::Identities);
+        if identities {
+            transaction::lock_identities(conn)?;
+            self.live.catch_up(conn)?;
+        }
+        let mut unit = Unit::new(conn, &self.live);
+        let mut audits = Vec::with_capacity(runs.len());
+        let mut finishes = Vec::with_capacity(runs.len());
+        for (number, (scope, run)) in (0..).zip(runs) {
+            let executed = run_job(&mut unit, scope, number, run)?;
+            audits.push(executed.audit);
+            finishes.push(executed.finish);
+        }
+        audit::append(unit.conn, &audits)?;
+        let changed = !unit.kept.is_empty();
+        drop(unit);
+        let conn = self.conn.as_mut().ok_or_else(|| StoreError::Unavailable(Unavailable::Lost))?;
+        transaction::commit(conn)?;
+        if changed && let Err(error) = self.live.catch_up(conn) {
+            tracing::warn!(%error, "the index will catch up later");
+        }
+        Ok(finishes)
+    }
+}
+
+fn run_job(
+    unit: &mut Unit<'_>,
+    scope: Scope,
+    number: u32,
+    run: Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>,
+) -> Result<Executed, StoreError> {
+    if scope == Scope::Audit {
+        return Ok(run(unit));
+    }
+    transaction::savepoint(unit.conn, number)?;
+    let executed = run(unit);
+    match executed.failed {
+        None => {
+            transaction::release(unit.conn, number)?;
+            unit.keep_job();
+        }
+        // A lost connection or a full disk leaves nothing to go on with: the whole transaction fails.
+        Some(ErrorKind::Unavailable) => return Err(StoreError::Unavailable(Unavailable::Lost)),
+        Some(_) => {
+            transaction::rollback_to(unit.conn, number)?;
+            unit.undo_job();
+        }
+    }
+    Ok(executed)
+}

@@ -1,0 +1,175 @@
+//! The audit record: who asked what, about which records, with which outcome.
+//!
+//! What: one [`AuditRecord`] per request, written in the same transaction as what the request changed, and its compact
+//! JSON detail. Why: FHIR R4 AuditEvent and the accounting of disclosures ask which records left, to whom, and on what
+//! ground. It holds ids, codes and numbers, and never a person's data: no names, dates, identifiers or bodies.
+//! Not here: storing it (see `store::audit`) and clocks (`at_us` and `duration_us` are given).
+
+use serde::Serialize;
+
+/// What was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Read,
+    History,
+    Search,
+    Create,
+    Update,
+    Delete,
+    Match,
+    Validate,
+    Load,
+    Explain,
+}
+
+impl Action {
+    /// The code that is stored.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::History => "history",
+            Self::Search => "search",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Match => "match",
+            Self::Validate => "validate",
+            Self::Load => "load",
+            Self::Explain => "explain",
+        }
+    }
+}
+
+/// How the request ended; the finer reason is [`Detail::status`] and [`Detail::reasons`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Done as asked; an empty answer is a success too.
+    Success,
+    /// The request was understood and not granted: a rule, a policy or its content stood against it.
+    Refused,
+    /// The server could not do what it should have done.
+    Error,
+}
+
+impl Outcome {
+    /// The code that is stored.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Refused => "refused",
+            Self::Error => "error",
+        }
+    }
+
+    /// The outcome that an HTTP status stands for.
+    #[must_use]
+    pub const fn of_status(status: u16) -> Self {
+        match status {
+            0..=399 => Self::Success,
+            400..=499 => Self::Refused,
+            _ => Self::Error,
+        }
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditRecord {
+    /// When the request arrived, microseconds since 1970.
+    pub at_us: i64,
+    /// The id that the answer carries too. The server's own: a caller's text could hold anything.
+    pub request_id: String,
+    pub action: Action,
+    pub outcome: Outcome,
+    /// Who asked: a label of the caller, such as a client id or `open`.
+    pub caller: String,
+    pub resource_type: Option<String>,
+    pub detail: Detail,
+}
+
+/// What else is known of the request. Absent and empty members are left out of the text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Detail {
+    /// The HTTP status of the answer, or the status that it would have had.
+    pub status: u16,
+    /// Codes of the reasons, for example `weight-too-low` or `ambiguous`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub reasons: Vec<String>,
+    /// Ids of the resources that were returned or changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub records: Vec<String>,
+    /// Ids of the identities that were returned or changed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub identities: Vec<String>,
+    /// The IDI profile that was claimed and recognised, as its short name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// The strict input weight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weight: Option<u32>,
+    /// The best grade that was returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grade: Option<String>,
+    /// How many candidates were scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub candidates: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model_version: Option<String>,
+    pub duration_us: u64,
+}
+
+impl Detail {
+    /// The detail as one line of JSON.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and lists of them: there is no map key and no foreign type that could fail.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_detail_leaves_out_what_is_absent() {
+        let least = Detail { status: 404, duration_us: 7, ..Detail::default() };
+        assert_eq!(least.to_json(), r#"{"status":404,"duration_us":7}"#);
+    }
+
+    #[test]
+    fn the_detail_names_ids_and_codes() {
+        let full = Detail {
+            status: 200,
+            reasons: vec!["ambiguous".to_owned()],
+            records: vec!["p1".to_owned(), "p\"2".to_owned()],
+            identities: vec!["i1".to_owned()],
+            profile: Some("IDI-Patient-L0".to_owned()),
+            weight: Some(9),
+            grade: Some("certain".to_owned()),
+            candidates: Some(36),
+            model_version: Some("m1".to_owned()),
+            duration_us: 120,
+        };
+        assert_eq!(
+            full.to_json(),
+            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","candidates":36,"model_version":"m1","duration_us":120}"#
+        );
+    }
+
+    #[test]
+    fn a_status_stands_for_an_outcome() {
+        for (status, outcome) in [
+            (200, Outcome::Success),
+            (304, Outcome::Success),
+            (400, Outcome::Refused),
+            (422, Outcome::Refused),
+            (500, Outcome::Error),
+            (503, Outcome::Error),
+        ] {
+            assert_eq!(Outcome::of_status(status), outcome, "{status}");
+        }
+    }
+}

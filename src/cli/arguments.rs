@@ -1,0 +1,256 @@
+//! The command line's grammar. Configuration flags come from the one definition in `config::settings`.
+//!
+//! Not here: what the commands do (one file each).
+
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
+
+use crate::config::Sources;
+use crate::config::settings::{Kind, SETTINGS, Setting};
+
+use super::synth::SynthArgs;
+
+/// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
+#[derive(Debug, Parser)]
+#[command(name = "idi-match", version, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done; 1 done, and problems were found; 2 wrong usage or configuration; 3 could not be done.")]
+pub struct Arguments {
+    #[command(subcommand)]
+    pub command: Commands,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Commands {
+    /// Serve FHIR over HTTP.
+    Serve(ServeArgs),
+    /// Serve a made-up population on a throw-away database and print a request to paste.
+    Demo(DemoArgs),
+    /// Load resources from an NDJSON file.
+    Load(LoadArgs),
+    /// Match every Patient of an NDJSON file against the database.
+    Match(MatchArgs),
+    /// Show how a stored record is scored for a query.
+    Explain(ExplainArgs),
+    /// Check a resource against its base definition and its profiles.
+    Validate(ValidateArgs),
+    /// Show the input weight of a Patient.
+    Weigh(WeighArgs),
+    /// Write a made-up population with labelled queries.
+    Synth(SynthArgs),
+    /// Count precision and recall of match results against the truth.
+    Evaluate(EvaluateArgs),
+    /// Show the configuration in force.
+    Config(ConfigCommandArgs),
+    /// Write a completion script for a shell.
+    Completions {
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DemoArgs {
+    /// People in the population.
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub people: u32,
+    /// The same seed makes the same people.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Port on 127.0.0.1; 0 takes a free one.
+    #[arg(long, default_value_t = 8080)]
+    pub port: u16,
+    /// Keep the database in this directory instead of a throw-away one.
+    #[arg(long)]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub struct LoadArgs {
+    /// One resource a line.
+    pub file: PathBuf,
+    /// Source of records that name none in `meta.source`; see `[[sources]]`.
+    #[arg(long)]
+    pub source: Option<String>,
+    /// Where refused lines go, with number and reason. Default: FILE.rejects.ndjson.
+    #[arg(long)]
+    pub rejects: Option<PathBuf>,
+    /// Start at the first line even when an earlier run got further.
+    #[arg(long)]
+    pub restart: bool,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct MatchArgs {
+    /// One Patient a line.
+    pub file: PathBuf,
+    /// Where the results go, one line for each Patient. `-`: standard output.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// Candidates below this probability are left out.
+    #[arg(long, default_value_t = 0.0)]
+    pub min_probability: f64,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// A Patient, or Parameters with one.
+    pub query: PathBuf,
+    /// Id of the stored record.
+    #[arg(long)]
+    pub record: String,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ValidateArgs {
+    /// A resource as JSON.
+    pub file: PathBuf,
+    /// Check against this profile instead of those that the resource claims.
+    #[arg(long)]
+    pub profile: Vec<String>,
+    /// Print an OperationOutcome instead of lines.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct WeighArgs {
+    /// A Patient, or Parameters with one.
+    pub file: PathBuf,
+    /// Print JSON instead of a table.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct EvaluateArgs {
+    /// Results, as `match` writes them; or Patients to match first (then a database is needed).
+    #[arg(long)]
+    pub queries: PathBuf,
+    /// truth.csv: query id, person id, kind, events.
+    #[arg(long)]
+    pub truth: PathBuf,
+    /// records.csv: record id, person id.
+    #[arg(long)]
+    pub records: PathBuf,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ConfigCommandArgs {
+    /// Print the page of all options, as in docs/configuration.md.
+    #[arg(long)]
+    pub markdown: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+/// `--config FILE` and one flag for every option.
+#[derive(Debug, Clone, Default)]
+pub struct ConfigArgs {
+    file: Option<PathBuf>,
+    flags: Vec<(String, String)>,
+}
+
+impl ConfigArgs {
+    /// The sources of the configuration.
+    #[must_use]
+    pub fn sources(&self, environment: &[(String, String)]) -> Sources {
+        Sources { file: self.file.clone(), environment: environment.to_vec(), flags: self.flags.clone() }
+    }
+}
+
+fn argument(setting: &'static Setting) -> Arg {
+    let help = match setting.default {
+        "" => setting.help.to_owned(),
+        default => format!("{} [default: {default}]", setting.help),
+    };
+    let arg = Arg::new(setting.key).long(setting.flag).help(help).help_heading("Configuration").num_args(1);
+    match setting.kind {
+        Kind::Flag => arg.num_args(0..=1).default_missing_value("true").require_equals(true).value_name("BOOL"),
+        Kind::Choice(choices) => arg.value_parser(PossibleValuesParser::new(choices.iter().copied())),
+        Kind::Text => arg.value_name("TEXT"),
+        Kind::Url => arg.value_name("URL"),
+        Kind::Integer { .. } => arg.value_name("N"),
+        Kind::Probability => arg.value_name("P"),
+    }
+}
+
+impl Args for ConfigArgs {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new("config-file")
+            .long("config")
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("TOML file; flags and environment win over it")
+            .help_heading("Configuration");
+        SETTINGS.iter().fold(command.arg(file), |command, setting| command.arg(argument(setting)))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for ConfigArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut args = Self::default();
+        args.update_from_arg_matches(matches)?;
+        Ok(args)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.file = matches.get_one::<PathBuf>("config-file").cloned();
+        self.flags = SETTINGS
+            .iter()
+            .filter_map(|setting| matches.get_one::<String>(setting.key).map(|value| (setting.key.to_owned(), value.clone())))
+            .collect();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_option_is_a_flag() {
+        let parsed = Arguments::try_parse_from(["idi-match", "serve", "--open", "--listen", "127.0.0.1:0", "--match-response=bundle"]);
+        let Ok(Arguments { command: Commands::Serve(args) }) = parsed else { panic!("not parsed: {parsed:?}") };
+        let flags: Vec<(&str, &str)> = args.config.flags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+        assert_eq!(flags, [("server.listen", "127.0.0.1:0"), ("server.open", "true"), ("match.response", "bundle")]);
+    }
+}

@@ -1,0 +1,265 @@
+//! `idi-match load FILE.ndjson`: resources into the store, in batches, resumable.
+//!
+//! A file is known by its name, size and beginning. Refused lines go to a rejects file before the batch that follows
+//! them is committed, and are cut back to the last commit when a load goes on. Not here: what a batch does (`app::load`).
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use serde::Serialize;
+
+use crate::app::App;
+use crate::app::load::{Line, Position, Reject};
+use crate::app::match_batch::LineIssue;
+
+use super::arguments::LoadArgs;
+use super::{CommandError, Ended, Environment, open, progress};
+
+/// Bytes of the beginning of a file that tell it from others.
+const BEGINNING_BYTES: usize = 64 * 1024;
+/// Times that a batch is tried again while the database is busy or away; about a minute together.
+const TRIES_MAX: u32 = 12;
+
+#[derive(Debug, Serialize)]
+struct Summary {
+    lines: u64,
+    loaded: u64,
+    rejected: u64,
+    seconds: f64,
+    resources_per_second: f64,
+    rejects_file: Option<String>,
+}
+
+pub fn run(args: &LoadArgs, environment: &Environment) -> Result<Ended, CommandError> {
+    let config = environment.config(&args.config)?;
+    let batch_lines = config.limits.load_batch_lines;
+    let line_bytes_max = config.limits.body_bytes_max;
+    let app = open(config)?;
+    let started_us = (app.clock.now_us)();
+    let mut load = Load::begin(&app, args, line_bytes_max)?;
+    load.run(batch_lines)?;
+    app.stop();
+    let seconds = seconds_since(&app, started_us);
+    let summary = load.summary(seconds);
+    print(&summary, args.json)?;
+    Ok(if summary.rejected == 0 { Ended::Done } else { Ended::ProblemsFound })
+}
+
+#[allow(clippy::cast_precision_loss, reason = "a duration below 2^52 µs")]
+fn seconds_since(app: &App, started_us: i64) -> f64 {
+    (app.clock.now_us)().saturating_sub(started_us).max(1) as f64 / 1e6
+}
+
+struct Load<'a> {
+    app: &'a App,
+    source: Option<&'a str>,
+    reader: BufReader<File>,
+    position: Position,
+    /// Lines loaded before this run.
+    resumed_loaded: u64,
+    rejects: Rejects,
+    line_bytes_max: usize,
+    bar: ProgressBar,
+}
+
+impl<'a> Load<'a> {
+    fn begin(app: &'a App, args: &'a LoadArgs, line_bytes_max: usize) -> Result<Self, CommandError> {
+        let cannot = |error: std::io::Error| CommandError::Failed(format!("{}: {error}", args.file.display()));
+        let mut file = File::open(&args.file).map_err(cannot)?;
+        let size = file.metadata().map_err(cannot)?.len();
+        let key = fingerprint(&mut file, &args.file, size).map_err(cannot)?;
+        let found = if args.restart { None } else { app.find_load_position(&key)? };
+        let position = found.unwrap_or_else(|| Position::start(key));
+        if position.lines > 0 {
+            eprintln!("going on after line {} of an earlier run", position.lines);
+        }
+        let offset = position.bytes;
+        file.seek(SeekFrom::Start(offset)).map_err(cannot)?;
+        let path = args.rejects.clone().unwrap_or_else(|| args.file.with_extension("rejects.ndjson"));
+        let rejects = Rejects::open(path, position.lines)?;
+        let bar = progress::bytes_bar("loading", size);
+        bar.set_position(offset);
+        bar.reset_eta();
+        let resumed_loaded = position.loaded;
+        let reader = BufReader::with_capacity(1 << 20, file);
+        Ok(Self { app, source: args.source.as_deref(), reader, position, resumed_loaded, rejects, line_bytes_max, bar })
+    }
+
+    fn run(&mut self, batch_lines: usize) -> Result<(), CommandError> {
+        loop {
+            let lines = self.read_lines(batch_lines)?;
+            if lines.is_empty() {
+                break;
+            }
+            self.load(&lines)?;
+        }
+        self.bar.finish_and_clear();
+        Ok(())
+    }
+
+    /// Reads the next lines; a line longer than the limit is kept as far as the limit, to be refused.
+    fn read_lines(&mut self, count: usize) -> Result<Vec<Line>, CommandError> {
+        let mut lines = Vec::with_capacity(count);
+        while lines.len() < count {
+            let (text, bytes) = read_line(&mut self.reader, self.line_bytes_max)?;
+            if bytes == 0 {
+                break;
+            }
+            self.position.lines += 1;
+            self.position.bytes += bytes as u64;
+            lines.push(Line { number: self.position.lines, text });
+        }
+        Ok(lines)
+    }
+
+    fn load(&mut self, lines: &[Line]) -> Result<(), CommandError> {
+        let lines: Vec<Line> = lines.iter().filter(|line| !line.text.trim_ascii().is_empty()).cloned().collect();
+        let batch = self.app.admit_lines(&lines, self.source);
+        self.position.loaded += batch.len() as u64;
+        self.position.rejected += batch.rejects.len() as u64;
+        self.rejects.write(&batch.rejects)?;
+        self.app.load_batch_patiently(batch, &self.position, TRIES_MAX)?;
+        self.bar.set_position(self.position.bytes);
+        Ok(())
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "counts below 2^52")]
+    fn summary(&self, seconds: f64) -> Summary {
+        Summary {
+            lines: self.position.lines,
+            loaded: self.position.loaded,
+            rejected: self.position.rejected,
+            seconds,
+            resources_per_second: (self.position.loaded - self.resumed_loaded) as f64 / seconds,
+            rejects_file: (self.position.rejected > 0).then(|| self.rejects.path.display().to_string()),
+        }
+    }
+}
+
+fn print(summary: &Summary, json: bool) -> Result<(), CommandError> {
+    if json {
+        let text = serde_json::to_string(summary).map_err(|error| CommandError::Failed(error.to_string()))?;
+        println!("{text}");
+        return Ok(());
+    }
+    println!(
+        "{} lines: {} resources loaded, {} refused, in {:.1} s ({:.0}/s)",
+        summary.lines, summary.loaded, summary.rejected, summary.seconds, summary.resources_per_second
+    );
+    if let Some(file) = &summary.rejects_file {
+        println!("refused lines: {file}");
+    }
+    Ok(())
+}
+
+/// One line without its end, cut at `bytes_max` + 1; and how many bytes it took, 0 at the end of the file.
+fn read_line(reader: &mut impl BufRead, bytes_max: usize) -> std::io::Result<(Vec<u8>, usize)> {
+    let mut text = Vec::new();
+    let mut taken = 0;
+    loop {
+        let buffer = reader.fill_buf()?;
+        if buffer.is_empty() {
+            return Ok((text, taken));
+        }
+        let end = buffer.iter().position(|byte| *byte == b'\n');
+        let length = end.map_or(buffer.len(), |end| end + 1);
+        let content = &buffer[..end.unwrap_or(buffer.len())];
+        let room = (bytes_max + 1).saturating_sub(text.len());
+        text.extend_from_slice(&content[..content.len().min(room)]);
+        reader.consume(length);
+        taken += length;
+        if end.is_some() {
+            return Ok((text, taken));
+        }
+    }
+}
+
+/// Name, size and the hash of the beginning: another file is another load.
+fn fingerprint(file: &mut File, path: &Path, size: u64) -> std::io::Result<String> {
+    let mut beginning = vec![0; BEGINNING_BYTES];
+    let mut filled = 0;
+    while filled < beginning.len() {
+        let read = file.read(&mut beginning[filled..])?;
+        if read == 0 {
+            break;
+        }
+        filled += read;
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Ok(format!("{name}|{size}|{:016x}", fnv1a(&beginning[..filled])))
+}
+
+/// FNV-1a, 64 bits: tells files apart, protects nothing.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The file of refused lines.
+struct Rejects {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+#[derive(Debug, Serialize, serde::Deserialize)]
+struct RejectNumber {
+    line: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct RejectLine {
+    line: u64,
+    issues: Vec<LineIssue>,
+}
+
+impl Rejects {
+    /// Keeps what an earlier run wrote about lines up to `lines` and drops the rest, which will come again.
+    fn open(path: PathBuf, lines: u64) -> Result<Self, CommandError> {
+        if let Ok(text) = std::fs::read_to_string(&path) {
+            let is_done = |line: &&str| {
+                serde_json::from_str::<RejectNumber>(line).is_ok_and(|reject| reject.line <= lines)
+            };
+            let kept: Vec<&str> = text.lines().filter(is_done).collect();
+            if kept.is_empty() {
+                std::fs::remove_file(&path)?;
+            } else {
+                std::fs::write(&path, kept.join("\n") + "\n")?;
+            }
+        }
+        Ok(Self { path, file: None })
+    }
+
+    fn write(&mut self, rejects: &[Reject]) -> Result<(), CommandError> {
+        if rejects.is_empty() {
+            return Ok(());
+        }
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(OpenOptions::new().create(true).append(true).open(&self.path)?),
+        };
+        for reject in rejects {
+            let line = RejectLine { line: reject.line, issues: reject.issues.iter().map(LineIssue::from).collect() };
+            let text = serde_json::to_string(&line).map_err(|error| CommandError::Failed(error.to_string()))?;
+            writeln!(file, "{text}")?;
+        }
+        file.sync_data()?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_cut_at_the_limit_and_counted_whole() {
+        let mut reader = BufReader::with_capacity(4, &b"abc\nabcdefghij\n\nlast"[..]);
+        let mut next = || read_line(&mut reader, 5).expect("read");
+        assert_eq!(next(), (b"abc".to_vec(), 4));
+        assert_eq!(next(), (b"abcdef".to_vec(), 11));
+        assert_eq!(next(), (b"".to_vec(), 1));
+        assert_eq!(next(), (b"last".to_vec(), 4));
+        assert_eq!(next(), (b"".to_vec(), 0));
+    }
+}

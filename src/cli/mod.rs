@@ -1,0 +1,146 @@
+//! The commands: parse arguments, call the application, print. One file a command.
+//!
+//! Results go to standard output, everything else to standard error. Not here: rules, HTTP handlers.
+
+// A command's results are printed: here, and nowhere else.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line's output")]
+
+pub mod arguments;
+mod config;
+mod demo;
+mod evaluate;
+mod explain;
+mod load;
+mod match_file;
+mod progress;
+mod serve;
+pub mod synth;
+mod validate;
+mod weigh;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::app::error::AppError;
+use crate::app::rules::built_in_text;
+use crate::app::{App, StartError};
+use crate::config::{Config, ConfigError};
+use crate::observe;
+
+use arguments::{Arguments, Commands, ConfigArgs};
+
+/// How a command ended; the exit codes are part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// 0
+    Done,
+    /// 1
+    ProblemsFound,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// Exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Exit code 3.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<ConfigError> for CommandError {
+    fn from(error: ConfigError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+impl From<StartError> for CommandError {
+    fn from(error: StartError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for CommandError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+impl From<AppError> for CommandError {
+    fn from(error: AppError) -> Self {
+        let lines: Vec<String> = error.issues.iter().map(progress::issue_line).collect();
+        Self::Failed(lines.join("\n"))
+    }
+}
+
+/// What every command gets beside its arguments.
+pub struct Environment {
+    pub variables: Vec<(String, String)>,
+}
+
+impl Environment {
+    fn config(&self, args: &ConfigArgs) -> Result<Config, CommandError> {
+        let config = Config::load(&args.sources(&self.variables))?;
+        observe::logs::start(&config.log).map_err(CommandError::Usage)?;
+        Ok(config)
+    }
+}
+
+/// Runs the command line; `arguments` begins with the program's name.
+#[must_use]
+pub fn run(arguments: impl IntoIterator<Item = OsString>, variables: Vec<(String, String)>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::from(2) };
+        }
+    };
+    match dispatch(arguments.command, &Environment { variables }) {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::ProblemsFound) => ExitCode::from(1),
+        Err(error) => {
+            eprintln!("idi-match: {error}");
+            ExitCode::from(if matches!(error, CommandError::Usage(_)) { 2 } else { 3 })
+        }
+    }
+}
+
+fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, CommandError> {
+    match command {
+        Commands::Serve(args) => serve::run(&args, environment),
+        Commands::Demo(args) => demo::run(&args, environment),
+        Commands::Load(args) => load::run(&args, environment),
+        Commands::Match(args) => match_file::run(&args, environment),
+        Commands::Explain(args) => explain::run(&args, environment),
+        Commands::Validate(args) => validate::run(&args, environment),
+        Commands::Weigh(args) => weigh::run(&args, environment),
+        Commands::Synth(args) => {
+            let names = built_in_text("name-frequencies.json").unwrap_or_default();
+            synth::run(&args, names).map(|_| Ended::Done).map_err(|error| CommandError::Failed(error.to_string()))
+        }
+        Commands::Evaluate(args) => evaluate::run(&args, environment),
+        Commands::Config(args) => config::run(&args, environment),
+        Commands::Completions { shell } => {
+            clap_complete::generate(shell, &mut Arguments::command(), "idi-match", &mut std::io::stdout());
+            Ok(Ended::Done)
+        }
+    }
+}
+
+/// Opens the application with a progress line on a terminal while the index is built.
+fn open(config: Config) -> Result<App, CommandError> {
+    let bar = progress::spinner("building the index");
+    let app = App::open(config, crate::app::clock::Clock::system(), |records| bar.set_position(records as u64))?;
+    bar.finish_and_clear();
+    Ok(app)
+}
+
+/// The bytes of a file, or a clear error.
+fn read_file(path: &Path) -> Result<Vec<u8>, CommandError> {
+    std::fs::read(path).map_err(|error| CommandError::Failed(format!("{}: {error}", path.display())))
+}

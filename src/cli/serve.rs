@@ -1,0 +1,55 @@
+//! `idi-match serve`: FHIR over HTTP until a stop signal.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::http::server;
+
+use super::arguments::ServeArgs;
+use super::{CommandError, Ended, Environment, open};
+
+pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, CommandError> {
+    let config = environment.config(&args.config)?;
+    check_open(&config)?;
+    serve(config, |_| Ok(()), |_| Ok(()))
+}
+
+/// Without an authorization server every caller is let in: only on purpose, and only from this machine.
+pub fn check_open(config: &Config) -> Result<(), CommandError> {
+    if !config.server.open {
+        let text = "there is no authorization server yet: serving needs --open, which lets every caller in";
+        return Err(CommandError::Usage(text.to_owned()));
+    }
+    if !config.server.listen.ip().is_loopback() {
+        return Err(CommandError::Usage("--open is accepted on a loopback address only (server.listen)".to_owned()));
+    }
+    Ok(())
+}
+
+/// Binds, opens the application, prepares it and serves; `ready` is called when the first request can be answered.
+pub fn serve(
+    mut config: Config,
+    prepare: impl FnOnce(&App) -> Result<(), CommandError>,
+    ready: impl FnOnce(&App) -> Result<(), CommandError>,
+) -> Result<Ended, CommandError> {
+    tracing::warn!("OPEN: every caller on this machine is let in, without authorization");
+    let listener = TcpListener::bind(config.server.listen)
+        .map_err(|error| CommandError::Failed(format!("cannot listen on {}: {error}", config.server.listen)))?;
+    let address = listener.local_addr()?;
+    let default_base_url = format!("http://{}/fhir", config.server.listen);
+    if config.server.base_url == default_base_url {
+        config.server.base_url = format!("http://{address}/fhir");
+    }
+    config.server.listen = address;
+    let app = Arc::new(open(config)?);
+    prepare(&app)?;
+    tracing::info!(%address, records = app.indexed_records(), "ready");
+    ready(&app)?;
+    let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
+    actix_web::rt::System::new().block_on(server::run(Arc::clone(&app), listener, metrics))?;
+    app.stop();
+    tracing::info!("stopped");
+    Ok(Ended::Done)
+}

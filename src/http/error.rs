@@ -1,0 +1,24 @@
+//! The one mapping from an application error to an HTTP answer; the table stands in `app::error`.
+
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::RETRY_AFTER;
+
+use crate::app::error::{AppError, ErrorKind};
+
+use super::FHIR_JSON;
+use super::render::outcome;
+
+/// Seconds after which a busy server may be asked again.
+const RETRY_AFTER_S: u64 = 1;
+
+/// An OperationOutcome answer.
+#[must_use]
+pub fn respond(error: &AppError, request_id: &str) -> HttpResponse {
+    let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = HttpResponse::build(status);
+    if matches!(error.kind, ErrorKind::Overloaded | ErrorKind::Unavailable) {
+        response.insert_header((RETRY_AFTER, RETRY_AFTER_S.to_string()));
+    }
+    response.content_type(FHIR_JSON).body(outcome::render(&error.issues, request_id))
+}

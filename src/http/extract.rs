@@ -1,0 +1,129 @@
+//! From an HTTP request to the arguments of a use case: context, body, headers.
+//!
+//! The body is read here, with a limit and a deadline; request decompression is off, so a body is as large as it says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header;
+use actix_web::web::{self, Bytes, BytesMut};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
+use futures_util::StreamExt;
+
+use crate::app::App;
+use crate::app::context::Context;
+use crate::app::error::{AppError, ErrorKind};
+use crate::audit::Action;
+use crate::fhir::issue::{Issue, IssueCode};
+
+use super::render::responder::Responder;
+use super::{error, negotiate};
+
+/// The running instance and who answers for it, shared by all workers.
+pub struct State {
+    pub app: Arc<App>,
+    pub responder: Responder,
+}
+
+impl std::ops::Deref for State {
+    type Target = App;
+
+    fn deref(&self) -> &App {
+        &self.app
+    }
+}
+
+/// What every handler is given.
+pub type AppData = web::Data<State>;
+
+/// The context that the middleware made.
+#[must_use]
+pub fn context(request: &HttpRequest, app: &App) -> Context {
+    let made = request.extensions().get::<Context>().cloned();
+    made.unwrap_or_else(|| Context::new(crate::app::context::Caller::Open, app.clock))
+}
+
+/// A header as text; `None` when missing or not visible ASCII.
+#[must_use]
+pub fn header_text<'r>(request: &'r HttpRequest, name: &header::HeaderName) -> Option<&'r str> {
+    request.headers().get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The pairs of the query string, decoded.
+#[must_use]
+pub fn query_pairs(request: &HttpRequest) -> Vec<(String, String)> {
+    web::Query::<Vec<(String, String)>>::from_query(request.query_string()).map_or_else(|_| Vec::new(), web::Query::into_inner)
+}
+
+/// Refuses an answer format that this server does not write.
+///
+/// # Errors
+/// `NotAcceptable`.
+pub fn check_accept(request: &HttpRequest) -> Result<(), AppError> {
+    let pairs = query_pairs(request);
+    let format = pairs.iter().find(|(name, _)| name == "_format").map(|(_, value)| value.as_str());
+    if negotiate::accepts_json(header_text(request, &header::ACCEPT), format) {
+        return Ok(());
+    }
+    let text = "Answers are application/fhir+json only.";
+    Err(AppError::new(ErrorKind::NotAcceptable, vec![Issue::error(IssueCode::NotSupported, text).at("http.accept")]))
+}
+
+/// Reads the body: JSON media type, at most `limits.body_bytes_max` bytes, within `limits.body_timeout_ms`.
+///
+/// # Errors
+/// `MediaType`, `TooLarge` or `Invalid`.
+pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
+    check_accept(request)?;
+    let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
+    if encoded || !negotiate::is_json_body(header_text(request, &header::CONTENT_TYPE)) {
+        let text = "Bodies are application/fhir+json in UTF-8, without content encoding.";
+        let issue = Issue::error(IssueCode::NotSupported, text).at("http.content-type");
+        return Err(AppError::new(ErrorKind::MediaType, vec![issue]));
+    }
+    let bytes_max = app.config.limits.body_bytes_max;
+    let deadline = Duration::from_millis(app.config.limits.body_timeout_ms);
+    let read = tokio::time::timeout(deadline, read_all(payload, bytes_max)).await;
+    read.unwrap_or_else(|_| {
+        let text = "The body did not arrive in time.";
+        Err(AppError::invalid(vec![Issue::error(IssueCode::Timeout, text).at("http.body")]))
+    })
+}
+
+async fn read_all(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, AppError> {
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| {
+            AppError::invalid(vec![Issue::error(IssueCode::Structure, "The body ended too early.").at("http.body")])
+        })?;
+        if body.len() + chunk.len() > bytes_max {
+            let text = format!("The body has more than {bytes_max} bytes.");
+            return Err(AppError::invalid(vec![Issue::error(IssueCode::TooLong, text).at("http.body")]));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body.freeze())
+}
+
+/// Runs a use case on a thread that may block.
+///
+/// # Errors
+/// What the use case gives; `Internal` when it panicked.
+pub async fn run<T: Send + 'static>(
+    app: &AppData,
+    work: impl FnOnce(&State) -> Result<T, AppError> + Send + 'static,
+) -> Result<T, AppError> {
+    let state = AppData::clone(app);
+    match web::block(move || work(&state)).await {
+        Ok(result) => result,
+        Err(_) => Err(AppError::internal()),
+    }
+}
+
+/// The answer to a request that never reached its use case; audited like any other.
+pub async fn refuse(app: &AppData, ctx: &Context, action: Action, error: AppError) -> HttpResponse {
+    let asked = ctx.clone();
+    let refused = run(app, move |app| Ok::<_, AppError>(app.refuse(&asked, action, error))).await;
+    let error = refused.unwrap_or_else(|error| error);
+    error::respond(&error, &ctx.request_id)
+}

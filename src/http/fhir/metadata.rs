@@ -1,0 +1,71 @@
+//! `GET /metadata`: the CapabilityStatement.
+
+use actix_web::{HttpRequest, HttpResponse};
+
+use crate::app::capability::Served;
+use crate::app::clock::instant;
+use crate::app::context::Context;
+use crate::app::error::AppError;
+use crate::audit::Action;
+
+use super::super::extract::{AppData, State, check_accept, context, refuse, run};
+use super::super::render::capability::{CapabilityInput, Operation, SearchParam, ServedResource, render};
+use super::super::{FHIR_JSON, error};
+
+pub async fn get(app: AppData, request: HttpRequest) -> HttpResponse {
+    let ctx = context(&request, &app);
+    if let Err(error) = check_accept(&request) {
+        return refuse(&app, &ctx, Action::Read, error).await;
+    }
+    let asked = ctx.clone();
+    match run(&app, move |app| statement(app, &asked)).await {
+        Ok(statement) => HttpResponse::Ok().content_type(FHIR_JSON).body(statement),
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
+    let capability = state.capability(ctx)?;
+    let lists: Vec<Lists<'_>> = capability.served.iter().map(Lists::of).collect();
+    let resources: Vec<ServedResource<'_>> =
+        capability.served.iter().zip(&lists).map(|(served, lists)| resource(served, lists)).collect();
+    let input = CapabilityInput {
+        date: &instant(capability.date_us),
+        software_version: env!("CARGO_PKG_VERSION"),
+        description: "idi-match: person matching as the HL7 Interoperable Digital Identity and Patient Matching guide has it",
+        security: "Open: every caller on this machine is let in, without authorization.",
+        formats: &["application/fhir+json", "json"],
+        resources: &resources,
+    };
+    super::render(render(&state.responder, &input))
+}
+
+/// The lists of one type, as the rendering borrows them.
+struct Lists<'s> {
+    profiles: Vec<&'s str>,
+    params: Vec<SearchParam<'s>>,
+    operations: Vec<Operation<'s>>,
+}
+
+impl<'s> Lists<'s> {
+    fn of(served: &'s Served) -> Self {
+        Self {
+            profiles: served.supported_profiles.iter().map(String::as_str).collect(),
+            params: served.search_params.iter().map(|(name, kind)| SearchParam { name, kind }).collect(),
+            operations: served.operations.iter().map(|(name, definition)| Operation { name, definition }).collect(),
+        }
+    }
+}
+
+fn resource<'s>(served: &'s Served, lists: &'s Lists<'s>) -> ServedResource<'s> {
+    ServedResource {
+        resource_type: served.resource_type,
+        profile: served.profile,
+        supported_profiles: &lists.profiles,
+        interactions: served.interactions,
+        versioning: served.versioning,
+        update_create: served.update_create,
+        search_params: &lists.params,
+        operations: &lists.operations,
+    }
+}

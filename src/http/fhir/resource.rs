@@ -1,0 +1,140 @@
+//! Create, read, vread, update, delete and search of the stored types, and reads of the artifacts.
+//!
+//! FHIR R4 RESTful API. Not here: what the interactions do (see `app`).
+
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::app::clock::http_date;
+use crate::app::keep::Kept;
+use crate::app::read::Version;
+use crate::app::search::Handling;
+use crate::audit::Action;
+
+use super::super::extract::{AppData, body, check_accept, context, header_text, query_pairs, refuse, run};
+use super::super::render::search_bundle;
+use super::super::{FHIR_JSON, error};
+use super::{artifact, pages};
+
+const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
+
+/// `POST /{type}`
+pub async fn create(app: AppData, request: HttpRequest, path: web::Path<String>, payload: web::Payload) -> HttpResponse {
+    let ctx = context(&request, &app);
+    let bytes = match body(&request, payload, &app).await {
+        Ok(bytes) => bytes,
+        Err(error) => return refuse(&app, &ctx, Action::Create, error).await,
+    };
+    let (asked, resource_type) = (ctx.clone(), path.into_inner());
+    match run(&app, move |app| app.create(&asked, &resource_type, &bytes)).await {
+        Ok(kept) => written(&app, kept),
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+/// `PUT /{type}/{id}`
+pub async fn update(
+    app: AppData,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+) -> HttpResponse {
+    let ctx = context(&request, &app);
+    let bytes = match body(&request, payload, &app).await {
+        Ok(bytes) => bytes,
+        Err(error) => return refuse(&app, &ctx, Action::Update, error).await,
+    };
+    let if_match = request.headers().get(header::IF_MATCH).map(|value| value.to_str().unwrap_or("").to_owned());
+    let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
+    match run(&app, move |app| app.update(&asked, &resource_type, &id, if_match.as_deref(), &bytes)).await {
+        Ok(kept) => written(&app, kept),
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+/// `DELETE /{type}/{id}`
+pub async fn delete(app: AppData, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+    let ctx = context(&request, &app);
+    let if_match = request.headers().get(header::IF_MATCH).map(|value| value.to_str().unwrap_or("").to_owned());
+    let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
+    match run(&app, move |app| app.delete(&asked, &resource_type, &id, if_match.as_deref())).await {
+        Ok(()) => HttpResponse::NoContent().finish(),
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+/// `GET /{type}/{id}`
+pub async fn read(app: AppData, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
+    let (resource_type, id) = path.into_inner();
+    read_version(app, request, resource_type, id, Version::Current).await
+}
+
+/// `GET /{type}/{id}/_history/{version}`
+pub async fn vread(app: AppData, request: HttpRequest, path: web::Path<(String, String, String)>) -> HttpResponse {
+    let (resource_type, id, version) = path.into_inner();
+    read_version(app, request, resource_type, id, Version::parse(&version)).await
+}
+
+async fn read_version(
+    app: AppData,
+    request: HttpRequest,
+    resource_type: String,
+    id: String,
+    version: Version,
+) -> HttpResponse {
+    let ctx = context(&request, &app);
+    if let Err(error) = check_accept(&request) {
+        return refuse(&app, &ctx, Action::Read, error).await;
+    }
+    let asked = ctx.clone();
+    match run(&app, move |app| app.read(&asked, &resource_type, &id, version)).await {
+        Ok(stored) => {
+            let mut response = HttpResponse::Ok();
+            versioned(&mut response, stored.version, stored.updated_us);
+            response.content_type(FHIR_JSON).body(stored.body)
+        }
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+/// `GET /{type}?…`
+pub async fn search(app: AppData, request: HttpRequest, path: web::Path<String>) -> HttpResponse {
+    let ctx = context(&request, &app);
+    if let Err(error) = check_accept(&request) {
+        return refuse(&app, &ctx, Action::Search, error).await;
+    }
+    let resource_type = path.into_inner();
+    if artifact::is_artifact(&resource_type) {
+        return artifact::search(app, ctx, resource_type, query_pairs(&request)).await;
+    }
+    let (asked, pairs) = (ctx.clone(), query_pairs(&request));
+    let prefer = header_text(&request, &PREFER).unwrap_or_default();
+    let handling = if prefer.contains("handling=strict") { Handling::Strict } else { Handling::Lenient };
+    let found = run(&app, move |app| {
+        let page = app.search(&asked, &resource_type, &pairs, handling)?;
+        super::render(search_bundle::render(&app.responder, &pages::of_stored(&asked, page)))
+    });
+    match found.await {
+        Ok(bundle) => HttpResponse::Ok().content_type(FHIR_JSON).body(bundle),
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+/// 201 with Location for what is new, 200 for what was there.
+fn written(app: &AppData, kept: Kept) -> HttpResponse {
+    let mut response = if kept.is_created { HttpResponse::Created() } else { HttpResponse::Ok() };
+    versioned(&mut response, kept.version, kept.updated_us);
+    if kept.is_created {
+        let base = &app.config.server.base_url;
+        let location = format!("{base}/{}/{}/_history/{}", kept.kind.name(), kept.id, kept.version);
+        if let Ok(value) = HeaderValue::from_str(&location) {
+            response.insert_header((header::LOCATION, value));
+        }
+    }
+    response.content_type(FHIR_JSON).body(kept.body)
+}
+
+fn versioned(response: &mut actix_web::HttpResponseBuilder, version: i64, updated_us: i64) {
+    response.insert_header((header::ETAG, format!("W/\"{version}\"")));
+    response.insert_header((header::LAST_MODIFIED, http_date(updated_us)));
+}

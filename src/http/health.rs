@@ -1,0 +1,31 @@
+//! `/livez`, `/readyz`, `/metrics`: for orchestrators and Prometheus. No audit row, no personal data.
+
+use actix_web::web::{self, ServiceConfig};
+use actix_web::HttpResponse;
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use super::extract::{AppData, run};
+
+pub fn routes(config: &mut ServiceConfig) {
+    config
+        .route("/livez", web::get().to(livez))
+        .route("/readyz", web::get().to(readyz))
+        .route("/metrics", web::get().to(metrics));
+}
+
+/// The process answers.
+async fn livez() -> HttpResponse {
+    HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
+}
+
+/// The database answers too.
+async fn readyz(app: AppData) -> HttpResponse {
+    match run(&app, |app| app.check_ready()).await {
+        Ok(records) => HttpResponse::Ok().json(serde_json::json!({ "status": "ok", "records": records })),
+        Err(_) => HttpResponse::ServiceUnavailable().json(serde_json::json!({ "status": "database unavailable" })),
+    }
+}
+
+async fn metrics(handle: web::Data<PrometheusHandle>) -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render())
+}

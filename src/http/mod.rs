@@ -1,0 +1,15 @@
+//! HTTP: the route table, extractors, and the rendering of answers. No rules.
+//!
+//! A handler extracts, calls one function of `app` and renders. Not here: what is allowed, what matches.
+
+pub mod error;
+mod extract;
+mod fhir;
+mod health;
+mod middleware;
+mod negotiate;
+pub mod render;
+pub mod server;
+
+/// The media type of every FHIR answer.
+pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";

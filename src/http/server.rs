@@ -1,0 +1,83 @@
+//! The server: one route table, built the same for `serve` and for tests.
+//!
+//! Graceful stop: on SIGTERM or SIGINT no connection is taken any more, requests in flight are answered within
+//! `limits.shutdown_timeout_ms`.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App as HttpApp, HttpServer, web};
+use metrics_exporter_prometheus::PrometheusHandle;
+
+use crate::app::App;
+use crate::config::Organization;
+
+use super::extract::State;
+use super::middleware::{InFlight, around};
+use super::render::responder::{Contact, OrganizationSummary, Responder};
+use super::{fhir, health};
+
+/// Serves until a stop signal.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn run(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<()> {
+    start(app, listener, metrics)?.await
+}
+
+/// Starts serving; the handle of the server stops it as a signal does.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<Server> {
+    let limits = app.config.limits.clone();
+    let workers = app.config.server.workers;
+    let responder = responder(&app)?;
+    let data = web::Data::new(State { app, responder });
+    let in_flight = web::Data::new(InFlight::default());
+    let metrics = web::Data::new(metrics);
+    let workers = worker_count(workers);
+    let server = HttpServer::new(move || {
+        HttpApp::new()
+            .app_data(data.clone())
+            .app_data(in_flight.clone())
+            .app_data(metrics.clone())
+            .wrap(from_fn(around))
+            .configure(health::routes)
+            .configure(fhir::routes)
+            .default_service(web::to(fhir::unknown::route))
+    })
+    .workers(workers)
+    .worker_max_blocking_threads(limits.requests_in_flight_max.div_ceil(workers).max(2))
+    .max_connections(limits.http_connections_max.div_ceil(workers))
+    .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
+    .client_disconnect_timeout(Duration::from_millis(limits.header_timeout_ms))
+    .keep_alive(KEEP_ALIVE)
+    .shutdown_timeout(limits.shutdown_timeout_ms.div_ceil(1000))
+    .listen(listener)?
+    .run();
+    Ok(server)
+}
+
+/// How long an idle connection is kept.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The responding Organization of every match answer; its base URL stands in for a contact that is not configured.
+fn responder(app: &App) -> std::io::Result<Responder> {
+    let Organization { id, name, phone, email, url } = app.config.organization.clone();
+    let given = |text: String, kind: fn(String) -> Contact| (!text.is_empty()).then(|| kind(text));
+    let contacts = [given(phone, Contact::Phone), given(email, Contact::Email), given(url, Contact::Url)];
+    let mut contacts: Vec<Contact> = contacts.into_iter().flatten().collect();
+    if contacts.is_empty() {
+        contacts.push(Contact::Url(app.config.server.base_url.clone()));
+    }
+    Responder::new(&app.config.server.base_url, &OrganizationSummary { id, name, contacts })
+        .map_err(std::io::Error::other)
+}
+
+fn worker_count(configured: usize) -> usize {
+    if configured > 0 { configured } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}

@@ -1,0 +1,40 @@
+//! Identities: the records that belong to one person, as one candidate, and where an arriving record goes.
+//!
+//! What: [`evaluate`] gives for records read from the store the result that the index proposes; [`resolve`] weighs
+//! candidates against each other; [`assign`] decides for an arriving record. Not here: merges, links and constraints
+//! of stewards, anything that reads or writes.
+
+pub mod assign;
+
+use crate::matching::model::Model;
+use crate::matching::record::Record;
+
+pub use crate::matching::pool::{
+    Attribute, AttributeResult, Decision, IdentityMatch, NameDistance, RecordMatch, resolve,
+};
+
+/// A record of an identity, as read from the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberRecord {
+    pub record_id: String,
+    pub version: i64,
+    pub record: Record,
+}
+
+/// Grades and weighs the identity of `members` for `query`, alone: the result that the index proposes for it.
+#[must_use]
+pub fn evaluate(
+    query: &Record,
+    identity_id: &str,
+    members: &[MemberRecord],
+    model: &Model,
+    population: usize,
+) -> IdentityMatch {
+    crate::matching::pool::evaluate(
+        query,
+        identity_id,
+        members.iter().map(|member| (member.record_id.as_str(), member.version, &member.record)),
+        model,
+        population,
+    )
+}

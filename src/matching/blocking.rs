@@ -1,0 +1,281 @@
+//! Block keys: records that share one are compared.
+//!
+//! What: [`stored_keys`] are those under which a record is kept, [`query_keys`] those a query looks under. Every
+//! combination of the candidate guarantee has its rule, and an error in any one value leaves another rule that finds
+//! the record (idi-match contract, candidate search). Not here: the lists behind the keys (see `postings`).
+
+use super::dictionary::{Dictionary, NameForm, mix};
+use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts};
+use super::normalise::identifier::Kind;
+
+/// A blocking rule. The order is that of storage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Rule {
+    BirthDateSex,
+    Phone,
+    Email,
+    Member,
+    MedicalRecord,
+    /// Any other identifier, the full social security number included.
+    Identifier,
+    FamilyGiven,
+    SoundsBirthYear,
+    FamilyZip,
+    LineGiven,
+    ZipGivenYear,
+    FamilySoundMonthDay,
+    GivenSoundMonthDay,
+    Last4BirthYear,
+    LineZip,
+}
+
+impl Rule {
+    pub const COUNT: usize = 15;
+}
+
+/// A block key under its rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BlockKey {
+    pub rule: u8,
+    pub hash: u32,
+}
+
+impl BlockKey {
+    fn new(rule: Rule, parts: &[u64]) -> Self {
+        let hash = parts.iter().fold(u64::from(rule as u8) + 1, |hash, part| mix(hash, *part));
+        #[allow(clippy::cast_possible_truncation, reason = "each rule has 32 bits of its own")]
+        Self { rule: rule as u8, hash: (hash >> 32) as u32 }
+    }
+
+    /// The key of the part of this block that `component` selects.
+    #[must_use]
+    pub fn refined(self, component: u64) -> Self {
+        #[allow(clippy::cast_possible_truncation, reason = "each rule has 32 bits of its own")]
+        Self { rule: self.rule, hash: (mix(u64::from(self.hash) | 1 << 40, component) >> 32) as u32 }
+    }
+}
+
+/// What splits a block that has grown too large: birth year, then initials of the names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Components {
+    pub birth_year: Option<u64>,
+    pub initials: Vec<u64>,
+}
+
+/// The components of a query for looking under refined keys.
+#[must_use]
+pub fn components(query: &Query<'_>) -> Components {
+    let given = query.given.iter().map(|name| &*name.form);
+    components_of(query.birth_date, given, query.family.iter().map(|name| &*name.form))
+}
+
+/// The components of a stored record for refining its keys.
+#[must_use]
+pub fn stored_components(view: &View<'_>, dictionary: &Dictionary) -> Components {
+    let names = |tag: Tag| view.ids(tag).map(|id| dictionary.name(id));
+    components_of(view.birth_date, names(Tag::Given), names(Tag::Family))
+}
+
+fn components_of<'n>(
+    birth_date: u32,
+    given: impl Iterator<Item = &'n NameForm>,
+    family: impl Iterator<Item = &'n NameForm>,
+) -> Components {
+    let year = birth_parts(birth_date).0;
+    let mut initials: Vec<u64> = family.map(|name| u64::from(name.initial())).collect();
+    for name in given {
+        initials.push(u64::from(name.initial()));
+        // A short form and its formal name begin differently, but both carry the formal name.
+        initials.extend(name.formal.iter().copied().chain([name.hash]).map(|hash| hash | 1 << 63));
+    }
+    initials.sort_unstable();
+    initials.dedup();
+    Components { birth_year: (year != 0).then_some(u64::from(year)), initials }
+}
+
+/// The keys under which a record is kept.
+#[must_use]
+pub fn stored_keys(record: &Query<'_>) -> Vec<BlockKey> {
+    let mut keys = Vec::with_capacity(20);
+    let sex = record.facts.birth_sex.or(record.facts.gender).map_or(0, |sex| sex as u64 + 1);
+    birth_date_sex(record.birth_date, &[sex], &mut keys);
+    common_keys(record, &mut keys);
+    distinct(keys)
+}
+
+/// The keys under which a query looks: those of a record, both sexes and none, and names in exchanged places.
+#[must_use]
+pub fn query_keys(query: &Query<'_>) -> Vec<BlockKey> {
+    let mut keys = Vec::with_capacity(32);
+    match query.facts.birth_sex.or(query.facts.gender) {
+        Some(sex) => birth_date_sex(query.birth_date, &[sex as u64 + 1, 0], &mut keys),
+        None => birth_date_sex(query.birth_date, &[0, 1, 2], &mut keys),
+    }
+    common_keys(query, &mut keys);
+    let (given, family) = (forms(&query.given, &[]), forms(&query.family, &[]));
+    name_keys(query, &family, &given, &mut keys);
+    distinct(keys)
+}
+
+fn distinct(mut keys: Vec<BlockKey>) -> Vec<BlockKey> {
+    keys.sort_unstable();
+    keys.dedup();
+    keys
+}
+
+fn birth_date_sex(birth_date: u32, sexes: &[u64], keys: &mut Vec<BlockKey>) {
+    if birth_parts(birth_date).2 != 0 {
+        keys.extend(sexes.iter().map(|sex| BlockKey::new(Rule::BirthDateSex, &[u64::from(birth_date), *sex])));
+    }
+}
+
+/// A name in a key: its hash, and the code of its sound where it has one.
+#[derive(Clone, Copy)]
+struct KeyName {
+    hash: u64,
+    sound: Option<u64>,
+}
+
+fn forms(names: &[QueryName<'_>], parts: &[QueryName<'_>]) -> Vec<KeyName> {
+    let mut forms: Vec<KeyName> = Vec::new();
+    for name in names.iter().chain(parts).filter(|name| !name.form.is_initial()) {
+        forms.push(KeyName { hash: name.form.hash, sound: Some(u64::from(name.form.soundex)) });
+        forms.extend(name.form.formal.iter().map(|hash| KeyName { hash: *hash, sound: None }));
+    }
+    forms
+}
+
+fn common_keys(record: &Query<'_>, keys: &mut Vec<BlockKey>) {
+    let given = forms(&record.given, &record.given_parts);
+    let family = forms(&record.family, &record.family_parts);
+    name_keys(record, &given, &family, keys);
+    let texts = |rule: Rule, texts: &[QueryText]| texts.iter().map(|t| BlockKey::new(rule, &[t.hash])).collect::<Vec<_>>();
+    keys.extend(texts(Rule::Phone, &record.phones));
+    keys.extend(texts(Rule::Email, &record.emails));
+    identifier_keys(record, keys);
+    address_keys(record, &given, &family, keys);
+}
+
+fn name_keys(record: &Query<'_>, given: &[KeyName], family: &[KeyName], keys: &mut Vec<BlockKey>) {
+    let (year, month, day) = birth_parts(record.birth_date);
+    let month_day = u64::from(month << 5 | day);
+    for family in family {
+        for given in given {
+            keys.push(BlockKey::new(Rule::FamilyGiven, &[family.hash, given.hash]));
+            if let (Some(family), Some(given)) = (family.sound, given.sound)
+                && year != 0
+            {
+                keys.push(BlockKey::new(Rule::SoundsBirthYear, &[family, given, u64::from(year)]));
+            }
+        }
+    }
+    if day != 0 {
+        let sounds = |rule: Rule, names: &[KeyName]| {
+            names.iter().filter_map(|name| name.sound).map(|sound| BlockKey::new(rule, &[sound, month_day])).collect::<Vec<_>>()
+        };
+        keys.extend(sounds(Rule::FamilySoundMonthDay, family));
+        keys.extend(sounds(Rule::GivenSoundMonthDay, given));
+    }
+}
+
+fn identifier_keys(record: &Query<'_>, keys: &mut Vec<BlockKey>) {
+    let year = birth_parts(record.birth_date).0;
+    for (kind, value) in &record.identifiers {
+        let rule = match kind {
+            Kind::Member | Kind::Subscriber => Rule::Member,
+            Kind::MedicalRecord => Rule::MedicalRecord,
+            Kind::SocialSecurityLast4 => {
+                keys.extend(last4(&value.text, year));
+                continue;
+            }
+            _ => Rule::Identifier,
+        };
+        if *kind == Kind::SocialSecurity {
+            keys.extend(value.text.len().checked_sub(4).and_then(|from| last4(&value.text[from..], year)));
+        }
+        keys.push(BlockKey::new(rule, &[*kind as u64, value.hash]));
+    }
+}
+
+fn last4(digits: &[u8], year: u32) -> Option<BlockKey> {
+    (year != 0).then(|| BlockKey::new(Rule::Last4BirthYear, &[super::dictionary::hash(digits), u64::from(year)]))
+}
+
+fn address_keys(record: &Query<'_>, given: &[KeyName], family: &[KeyName], keys: &mut Vec<BlockKey>) {
+    let year = u64::from(birth_parts(record.birth_date).0);
+    for address in &record.addresses {
+        if let Some(zip) = &address.zip {
+            keys.extend(family.iter().map(|name| BlockKey::new(Rule::FamilyZip, &[name.hash, zip.hash])));
+            let given = given.iter().filter(|_| year != 0);
+            keys.extend(given.map(|name| BlockKey::new(Rule::ZipGivenYear, &[zip.hash, name.hash, year])));
+        }
+        let Some(line) = &address.line else { continue };
+        keys.extend(given.iter().map(|name| BlockKey::new(Rule::LineGiven, &[line.hash, name.hash])));
+        keys.extend(address.zip.iter().map(|zip| BlockKey::new(Rule::LineZip, &[line.hash, zip.hash])));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::model::tests::model;
+    use crate::matching::record::tests::record;
+
+    fn meets(query: &str, stored: &str) -> bool {
+        let (model, dictionary) = (model(), Dictionary::default());
+        let (query, stored) = (record(&format!("{{{query}}}")), record(&format!("{{{stored}}}")));
+        let stored = stored_keys(&Query::new(&stored, &dictionary, &model));
+        query_keys(&Query::new(&query, &dictionary, &model)).iter().any(|key| stored.contains(key))
+    }
+
+    const STORED: &str = r#""name":[{"family":"García López","given":["Robert","Lee"]}],"birthDate":"1980-02-13","gender":"male",
+        "address":[{"line":["12 Oak St"],"city":"Troy","state":"NY","postalCode":"12180"}],
+        "telecom":[{"system":"phone","value":"2125550142"},{"system":"email","value":"rg@x.org"}],
+        "identifier":[{"type":{"coding":[{"code":"MB"}]},"system":"urn:p","value":"W77"},{"type":{"coding":[{"code":"MR"}]},"system":"urn:m","value":"M77"},
+        {"system":"http://hl7.org/fhir/us/identity-matching/ns/HL7PersonIdentifier","value":"D77"},{"system":"http://hl7.org/fhir/sid/us-ssn","value":"219-54-1234"}]"#;
+
+    #[test]
+    fn each_combination_of_the_guarantee_finds_the_record() {
+        let named = |family: &str, given: &str, rest: &str| format!(r#""name":[{{"family":"{family}","given":["{given}"]}}]{rest}"#);
+        let birth = r#","birthDate":"1980-02-13""#;
+        let line = r#","address":[{"line":["12 Oak Street"],"postalCode":"12180"}]"#;
+        for query in [
+            named("García López", "Robert", ""),
+            named("Garcia", "Bob", ""),
+            named("Lopez", "Bobby", ""),
+            named("Garcialopez", "Roberto", birth),
+            named("Zzyzx", "Robert", &format!("{birth},\"gender\":\"female\"")),
+            named("Zzyzx", "Robert", line),
+            named("Garcia", "Zoltan", r#","address":[{"postalCode":"12180"}]"#),
+            named("Garica", "Rboert", birth),
+            named("Robert", "Garcia", ""),
+            named("Garcialopes", "Robbert", r#","birthDate":"1980-04-23""#),
+            named("Garcialopes", "Q", r#","birthDate":"1988-02-13""#),
+            named("Garcia Lopez", "Robert", r#","birthDate":"1980-13-02""#),
+            format!(r#""gender":"male"{birth}"#),
+            format!(r#""gender":"unknown"{birth}"#),
+            r#""telecom":[{"system":"phone","value":"+1 212 555 0142"}]"#.to_owned(),
+            r#""telecom":[{"system":"email","value":"RG@X.org"}]"#.to_owned(),
+            r#""identifier":[{"type":{"coding":[{"code":"MB"}]},"system":"urn:p","value":"W77"}]"#.to_owned(),
+            r#""identifier":[{"type":{"coding":[{"code":"MR"}]},"system":"urn:m","value":"M77"}]"#.to_owned(),
+            r#""identifier":[{"system":"http://hl7.org/fhir/us/identity-matching/ns/HL7PersonIdentifier","value":"D77"}]"#.to_owned(),
+            r#""identifier":[{"system":"http://hl7.org/fhir/sid/us-ssn","value":"219541234"}]"#.to_owned(),
+            r#""birthDate":"1980-07-30","identifier":[{"type":{"coding":[{"code":"SSN4"}]},"value":"1234"}]"#.to_owned(),
+            r#""address":[{"line":["12 Oak Street"],"postalCode":"12180"}]"#.to_owned(),
+        ] {
+            assert!(meets(&query, STORED), "{query}");
+        }
+    }
+
+    #[test]
+    fn strangers_do_not_meet() {
+        for query in [
+            r#""name":[{"family":"Novak","given":["Robert"]}],"birthDate":"1975-06-30","gender":"male""#,
+            r#""identifier":[{"type":{"coding":[{"code":"MR"}]},"system":"urn:other","value":"M77"}]"#,
+            r#""gender":"male""#,
+        ] {
+            assert!(!meets(query, STORED), "{query}");
+        }
+    }
+}

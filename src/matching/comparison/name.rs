@@ -1,0 +1,294 @@
+//! Levels of given, family and middle names.
+
+use super::{Comparison, Evidence, Level, Pair};
+use crate::matching::dictionary::{Dictionary, NameForm};
+use crate::matching::entry::{Query, QueryName, Tag, View};
+use crate::matching::record::Sex;
+use crate::matching::similarity::{jaro_winkler, osa_within};
+
+/// Jaro-Winkler similarity from which a given name is similar, a family name close or similar.
+const SIMILAR_GIVEN: f64 = 0.80;
+const CLOSE_FAMILY: f64 = 0.94;
+const SIMILAR_FAMILY: f64 = 0.85;
+
+pub fn compare(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary, pair: &mut Pair) {
+    compare_given(query, view, dictionary, pair);
+    compare_family(query, view, dictionary, pair);
+    if matches!(pair.level(Comparison::Given), Level::Similar | Level::Conflict)
+        && matches!(pair.level(Comparison::Family), Level::Changed | Level::Conflict | Level::Similar)
+        && is_swapped(query, view, dictionary)
+    {
+        pair.set(Comparison::Given, Level::Swapped);
+        pair.set(Comparison::Family, Level::Swapped);
+    }
+    single_names(query, view, pair);
+    if pair.level(Comparison::Given) != Level::Middle {
+        compare_middle(query, view, dictionary, pair);
+    }
+}
+
+fn compare_given(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary, pair: &mut Pair) {
+    let mut best = Level::Absent;
+    for name in &query.given {
+        for id in view.ids(Tag::Given) {
+            let stored = dictionary.name(id);
+            let level = if name.id == id { Level::Exact } else { given_level(&name.form, stored) };
+            note_given(level, &name.form, stored, pair);
+            best = best.min(level);
+        }
+    }
+    if best > Level::Middle && best != Level::Absent {
+        best = best.min(elsewhere(query, view));
+    }
+    pair.set(Comparison::Given, best);
+}
+
+/// The level of two different given names.
+fn given_level(a: &NameForm, b: &NameForm) -> Level {
+    if is_nickname(a, b) {
+        return Level::Nickname;
+    }
+    if a.is_initial() || b.is_initial() {
+        return if a.initial() == b.initial() { Level::Initial } else { Level::Conflict };
+    }
+    let both_known = a.is_known_given && b.is_known_given;
+    if is_near(&a.text, &b.text) {
+        return match (both_known, a.metaphone == b.metaphone) {
+            (false, _) => Level::Close,
+            (true, true) => Level::Phonetic,
+            (true, false) => Level::Confusable,
+        };
+    }
+    let similarity = jaro_winkler(&a.text, &b.text);
+    if a.metaphone == b.metaphone && similarity >= 0.7 {
+        return Level::Phonetic;
+    }
+    if similarity >= SIMILAR_GIVEN { Level::Similar } else { Level::Conflict }
+}
+
+/// One is a short form of the other, or both are of one name.
+fn is_nickname(a: &NameForm, b: &NameForm) -> bool {
+    a.formal.contains(&b.hash) || b.formal.contains(&a.hash) || a.formal.iter().any(|formal| b.formal.contains(formal))
+}
+
+/// One edit apart in four letters or more, two in seven or more.
+fn is_near(a: &str, b: &str) -> bool {
+    let longer = a.len().max(b.len());
+    match osa_within(a, b, 2) {
+        Some(1) => longer >= 4,
+        Some(2) => longer >= 7,
+        _ => false,
+    }
+}
+
+fn note_given(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair) {
+    match level {
+        Level::Exact => {
+            pair.evidence.add(Evidence::FIRST.with(Evidence::FIRST_OR_NICKNAME).with(Evidence::FIRST_NEAR));
+            pair.given_frequency = pair.given_frequency.min(stored.given_frequency);
+            return;
+        }
+        Level::Nickname => pair.evidence.add(Evidence::FIRST.with(Evidence::FIRST_OR_NICKNAME)),
+        _ => {}
+    }
+    if matches!(level, Level::Nickname | Level::Conflict) && name.text.len().abs_diff(stored.text.len()) > 2 {
+        return;
+    }
+    let distance = osa_within(&name.text, &stored.text, 2);
+    if distance.is_some() {
+        pair.evidence.add(Evidence::FIRST_NEAR);
+    }
+    if agrees_within_one(distance, &name.text, &stored.text) {
+        pair.evidence.add(Evidence::FIRST);
+    }
+    if name.is_known_given && stored.is_known_given {
+        pair.evidence.add(Evidence::BOTH_GIVEN_KNOWN);
+    }
+}
+
+/// Edit distance 1 on five letters or more (idi-match contract, grades).
+fn agrees_within_one(distance: Option<usize>, a: &str, b: &str) -> bool {
+    distance == Some(1) && a.len().max(b.len()) >= 5
+}
+
+/// A given name found among the other's middle names, or as a word of a compound given name.
+fn elsewhere(query: &Query<'_>, view: &View<'_>) -> Level {
+    let stored_has = |tag: Tag, names: &[QueryName<'_>]| {
+        names.iter().any(|name| !name.form.is_initial() && view.ids(tag).any(|id| id == name.id))
+    };
+    if stored_has(Tag::GivenPart, &query.given) || stored_has(Tag::Given, &query.given_parts) || stored_has(Tag::GivenPart, &query.given_parts) {
+        return Level::Nickname;
+    }
+    if stored_has(Tag::Middle, &query.given) || stored_has(Tag::Given, &query.middle) {
+        return Level::Middle;
+    }
+    Level::Absent
+}
+
+fn compare_family(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary, pair: &mut Pair) {
+    let mut best = Level::Absent;
+    for name in &query.family {
+        for id in view.ids(Tag::Family) {
+            let stored = dictionary.name(id);
+            let level = if name.id == id { Level::Exact } else { family_level(&name.form, stored) };
+            note_family(level, &name.form, stored, pair);
+            best = best.min(level);
+        }
+    }
+    if best > Level::Part && best != Level::Absent && shares_part(query, view) {
+        best = Level::Part;
+    }
+    let is_female = [query.facts, view.facts].iter().any(|facts| facts.birth_sex.or(facts.gender) == Some(Sex::Female));
+    if best == Level::Conflict && is_female {
+        best = Level::Changed;
+    }
+    pair.set(Comparison::Family, best);
+}
+
+fn family_level(a: &NameForm, b: &NameForm) -> Level {
+    let similarity = jaro_winkler(&a.text, &b.text);
+    if similarity < 0.7 {
+        return Level::Conflict;
+    }
+    match () {
+        () if similarity >= CLOSE_FAMILY || is_near(&a.text, &b.text) => Level::Close,
+        () if a.metaphone == b.metaphone => Level::Phonetic,
+        () if similarity >= SIMILAR_FAMILY => Level::Similar,
+        () => Level::Conflict,
+    }
+}
+
+fn note_family(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair) {
+    if level == Level::Exact {
+        pair.evidence.add(Evidence::LAST.with(Evidence::LAST_NEAR));
+        pair.family_frequency = pair.family_frequency.min(stored.family_frequency);
+    } else if let Some(distance) = osa_within(&name.text, &stored.text, 2) {
+        pair.evidence.add(Evidence::LAST_NEAR);
+        if agrees_within_one(Some(distance), &name.text, &stored.text) {
+            pair.evidence.add(Evidence::LAST);
+        }
+    }
+}
+
+fn shares_part(query: &Query<'_>, view: &View<'_>) -> bool {
+    let has = |tag: Tag, names: &[QueryName<'_>]| names.iter().any(|name| view.ids(tag).any(|id| id == name.id));
+    has(Tag::FamilyPart, &query.family) || has(Tag::Family, &query.family_parts) || has(Tag::FamilyPart, &query.family_parts)
+}
+
+/// Given and family were written into each other's place; one of them exactly, the other at least nearly.
+fn is_swapped(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary) -> bool {
+    let near = |names: &[QueryName<'_>], tag: Tag| {
+        let exact = names.iter().any(|name| view.ids(tag).any(|id| id == name.id));
+        let close = || names.iter().any(|name| view.ids(tag).any(|id| is_near(&name.form.text, &dictionary.name(id).text)));
+        (exact, exact || close())
+    };
+    let (given, family) = (near(&query.given, Tag::Family), near(&query.family, Tag::Given));
+    (given.0 && family.1) || (given.1 && family.0)
+}
+
+/// A single legal name, equal on both sides, stands for first and last name (idi-match contract, input weight).
+fn single_names(query: &Query<'_>, view: &View<'_>, pair: &mut Pair) {
+    let query_single = query.given.is_empty() != query.family.is_empty();
+    let stored_single = view.ids(Tag::Given).next().is_none() != view.ids(Tag::Family).next().is_none();
+    if !query_single || !stored_single {
+        return;
+    }
+    let stored = || view.ids(Tag::Given).chain(view.ids(Tag::Family));
+    if query.given.iter().chain(&query.family).any(|name| stored().any(|id| id == name.id)) {
+        let first = Evidence::FIRST.with(Evidence::FIRST_OR_NICKNAME).with(Evidence::FIRST_NEAR);
+        pair.evidence.add(first.with(Evidence::LAST).with(Evidence::LAST_NEAR));
+    }
+}
+
+fn compare_middle(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary, pair: &mut Pair) {
+    let mut best = Level::Absent;
+    for name in &query.middle {
+        for id in view.ids(Tag::Middle) {
+            best = best.min(middle_level(name, id, dictionary.name(id)));
+        }
+    }
+    pair.set(Comparison::Middle, best);
+    match best {
+        Level::Exact => pair.evidence.add(Evidence::MIDDLE.with(Evidence::MIDDLE_INITIAL)),
+        Level::Initial => pair.evidence.add(Evidence::MIDDLE_INITIAL),
+        _ => {}
+    }
+}
+
+fn middle_level(name: &QueryName<'_>, id: u32, stored: &NameForm) -> Level {
+    let initial = name.form.is_initial() || stored.is_initial();
+    match () {
+        () if initial && name.form.initial() == stored.initial() => Level::Initial,
+        () if initial => Level::Conflict,
+        () if name.id == id => Level::Exact,
+        () if is_near(&name.form.text, &stored.text) || is_nickname(&name.form, stored) => Level::Close,
+        () => Level::Conflict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::comparison::tests::pair;
+
+    fn names(query: (&str, &str), stored: (&str, &str), gender: &str) -> Pair {
+        let name = |(family, given): (&str, &str)| {
+            let given: Vec<String> = given.split(' ').map(|word| format!("\"{word}\"")).collect();
+            format!(r#""gender":"{gender}","name":[{{"family":"{family}","given":[{}]}}]"#, given.join(","))
+        };
+        pair(&name(query), &name(stored))
+    }
+
+    #[test]
+    fn given_names_are_compared_by_level() {
+        for (a, b, level) in [
+            ("Robert", "ROBERT", Level::Exact),
+            ("Bob", "Robert", Level::Nickname),
+            ("Bill", "Willie", Level::Nickname),
+            ("Robert", "Robrt", Level::Close),
+            ("Jayden", "Jaden", Level::Phonetic),
+            ("Ethan", "Evan", Level::Conflict),
+            ("Maria", "Mary", Level::Nickname),
+            ("Anna", "Hanna", Level::Close),
+            ("Ella", "Emma", Level::Conflict),
+            ("Julia", "Julie", Level::Nickname),
+            ("Brian", "Briana", Level::Confusable),
+            ("Katherine", "Kathryn", Level::Phonetic),
+            ("R", "Robert", Level::Initial),
+            ("R", "Peter", Level::Conflict),
+            ("Robert", "Peter", Level::Conflict),
+            ("Robert Lee", "Lee", Level::Middle),
+            ("Ray Zoltan", "Ferdinand", Level::Conflict),
+        ] {
+            for (query, stored) in [(a, b), (b, a)] {
+                assert_eq!(names(("Ray", query), ("Ray", stored), "male").level(Comparison::Given), level, "{query} {stored}");
+            }
+        }
+    }
+
+    #[test]
+    fn family_names_are_compared_by_level() {
+        for (a, b, gender, level) in [
+            ("De la Cruz", "delacruz", "male", Level::Exact),
+            ("García López", "Lopez", "male", Level::Part),
+            ("Smith", "Smyth", "male", Level::Close),
+            ("Johnson", "Jonhson", "male", Level::Close),
+            ("Schmidt", "Smith", "male", Level::Conflict),
+            ("Ray", "Lang", "male", Level::Conflict),
+            ("Ray", "Lang", "female", Level::Changed),
+        ] {
+            for (query, stored) in [(a, b), (b, a)] {
+                assert_eq!(names((query, "Kim"), (stored, "Kim"), gender).level(Comparison::Family), level, "{query} {stored}");
+            }
+        }
+    }
+
+    #[test]
+    fn exchanged_names_are_recognised_and_middle_names_compared() {
+        let swapped = names(("Howard", "Ray"), ("Ray", "Howard"), "male");
+        assert_eq!((swapped.level(Comparison::Given), swapped.level(Comparison::Family)), (Level::Swapped, Level::Swapped));
+        for (a, b, level) in [("Al May", "Al May", Level::Exact), ("Al M", "Al May", Level::Initial), ("Al K", "Al May", Level::Conflict), ("Al", "Al May", Level::Absent)] {
+            assert_eq!(names(("Ray", a), ("Ray", b), "male").level(Comparison::Middle), level, "{a} {b}");
+        }
+    }
+}

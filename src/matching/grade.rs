@@ -1,0 +1,463 @@
+//! The grade of a match: the first row of the guide's table that holds, capped by conflicts.
+//!
+//! Source: IG Patient Matching, "Match Quality" table, with the project's decisions on union of evidence and caps
+//! (idi-match contract, grades). The evidence is the union over the records of one identity. Not here: the match
+//! probability (see `score`), how evidence is found (see `comparison`).
+
+use serde::{Deserialize, Serialize};
+
+use super::comparison::{Comparison, Evidence, Level, Pair};
+use super::model::Model;
+
+/// `http://hl7.org/fhir/StructureDefinition/match-grade`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MatchGrade {
+    Certain,
+    Probable,
+    Possible,
+    CertainlyNot,
+}
+
+impl MatchGrade {
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Certain => "certain",
+            Self::Probable => "probable",
+            Self::Possible => "possible",
+            Self::CertainlyNot => "certainly-not",
+        }
+    }
+}
+
+/// A row of the guide's table; names say what agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MatchRow {
+    MedicalRecordNumber,
+    DigitalIdentifier,
+    Licence,
+    Passport,
+    Member,
+    BirthDateSubscriber,
+    BirthDateSocialSecurity,
+    Subscriber,
+    BirthDateLineZip,
+    BirthDateLineCity,
+    BirthDateEmail,
+    BirthDateSexSocialSecurity4,
+    BirthDateSexPhone,
+    BirthDateSexZip,
+    BirthDateSexMiddle,
+    BirthDatePhone,
+    BirthDateSexMiddleInitial,
+    BirthDateSex,
+    BirthDate,
+}
+
+impl MatchRow {
+    /// In the order of the table; the first that holds is the row.
+    pub const ALL: [Self; 19] = [
+        Self::MedicalRecordNumber,
+        Self::DigitalIdentifier,
+        Self::Licence,
+        Self::Passport,
+        Self::Member,
+        Self::BirthDateSubscriber,
+        Self::BirthDateSocialSecurity,
+        Self::Subscriber,
+        Self::BirthDateLineZip,
+        Self::BirthDateLineCity,
+        Self::BirthDateEmail,
+        Self::BirthDateSexSocialSecurity4,
+        Self::BirthDateSexPhone,
+        Self::BirthDateSexZip,
+        Self::BirthDateSexMiddle,
+        Self::BirthDatePhone,
+        Self::BirthDateSexMiddleInitial,
+        Self::BirthDateSex,
+        Self::BirthDate,
+    ];
+
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::MedicalRecordNumber => "medical-record-number",
+            Self::DigitalIdentifier => "digital-identifier",
+            Self::Licence => "licence",
+            Self::Passport => "passport",
+            Self::Member => "member",
+            Self::BirthDateSubscriber => "birth-date-subscriber",
+            Self::BirthDateSocialSecurity => "birth-date-social-security",
+            Self::Subscriber => "subscriber",
+            Self::BirthDateLineZip => "birth-date-line-zip",
+            Self::BirthDateLineCity => "birth-date-line-city",
+            Self::BirthDateEmail => "birth-date-email",
+            Self::BirthDateSexSocialSecurity4 => "birth-date-sex-social-security-4",
+            Self::BirthDateSexPhone => "birth-date-sex-phone",
+            Self::BirthDateSexZip => "birth-date-sex-zip",
+            Self::BirthDateSexMiddle => "birth-date-sex-middle",
+            Self::BirthDatePhone => "birth-date-phone",
+            Self::BirthDateSexMiddleInitial => "birth-date-sex-middle-initial",
+            Self::BirthDateSex => "birth-date-sex",
+            Self::BirthDate => "birth-date",
+        }
+    }
+
+    /// The score of the row.
+    #[must_use]
+    pub const fn score(self) -> f64 {
+        match self {
+            Self::MedicalRecordNumber
+            | Self::DigitalIdentifier
+            | Self::Licence
+            | Self::Passport
+            | Self::Member
+            | Self::BirthDateSubscriber
+            | Self::BirthDateSocialSecurity => 0.99,
+            Self::Subscriber | Self::BirthDateLineZip | Self::BirthDateLineCity | Self::BirthDateEmail => 0.80,
+            Self::BirthDateSexSocialSecurity4
+            | Self::BirthDateSexPhone
+            | Self::BirthDateSexZip
+            | Self::BirthDateSexMiddle
+            | Self::BirthDatePhone => 0.70,
+            Self::BirthDateSexMiddleInitial | Self::BirthDateSex | Self::BirthDate => 0.60,
+        }
+    }
+}
+
+/// What caps a grade.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Conflict {
+    BirthDate,
+    GivenName,
+    /// Names in use that are easily confused, on one birth date and surname, without a personal identifier.
+    TwinNames,
+    Suffix,
+    SocialSecurity,
+    Medicare,
+    Licence,
+    /// A name with letters that imitate others: found, never certain.
+    ImitatedLetters,
+}
+
+impl Conflict {
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::BirthDate => "birth-date",
+            Self::GivenName => "given-name",
+            Self::TwinNames => "twin-names",
+            Self::Suffix => "suffix",
+            Self::SocialSecurity => "social-security",
+            Self::Medicare => "medicare",
+            Self::Licence => "licence",
+            Self::ImitatedLetters => "imitated-letters",
+        }
+    }
+
+    /// The score it leaves at most.
+    #[must_use]
+    pub const fn cap(self) -> f64 {
+        match self {
+            Self::BirthDate | Self::GivenName | Self::TwinNames | Self::Suffix | Self::SocialSecurity => 0.60,
+            Self::Medicare | Self::Licence | Self::ImitatedLetters => 0.70,
+        }
+    }
+}
+
+/// The graded match.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Graded {
+    pub score: f64,
+    pub grade: MatchGrade,
+    pub row: Option<MatchRow>,
+    pub capped_by: Vec<Conflict>,
+}
+
+/// Grades the pooled evidence of an identity.
+#[must_use]
+pub fn grade(pair: &Pair, probability: f64, model: &Model) -> Graded {
+    let capped_by = conflicts(pair);
+    let row = MatchRow::ALL.into_iter().find(|row| holds(*row, pair));
+    let Some(row) = row else {
+        let is_possible = probability >= model.thresholds().possible;
+        let grade = if is_possible { MatchGrade::Possible } else { MatchGrade::CertainlyNot };
+        return Graded { score: 0.59 * probability, grade, row: None, capped_by };
+    };
+    let score = capped_by.iter().fold(row.score(), |score, conflict| score.min(conflict.cap()));
+    let grade = match () {
+        () if score >= 0.99 => MatchGrade::Certain,
+        () if score >= 0.80 && probability >= model.thresholds().certain && capped_by.is_empty() => MatchGrade::Certain,
+        () if score >= 0.70 => MatchGrade::Probable,
+        () => MatchGrade::Possible,
+    };
+    Graded { score, grade, row: Some(row), capped_by }
+}
+
+fn holds(row: MatchRow, pair: &Pair) -> bool {
+    let has = |evidence| pair.evidence.has(evidence);
+    let first = has(Evidence::FIRST) && !has_twin_names(pair);
+    let names = first && has(Evidence::LAST);
+    let birth_date = has(Evidence::BIRTH_DATE);
+    let all = names && birth_date;
+    let all_and_sex = all && has(Evidence::SEX);
+    // Families share member and subscriber numbers: the given name must be equal or a short form.
+    let member = names && has(Evidence::FIRST_OR_NICKNAME) && !has_birth_date_conflict(pair);
+    match row {
+        MatchRow::MedicalRecordNumber => known_person(pair, names, has(Evidence::MEDICAL_RECORD)),
+        MatchRow::DigitalIdentifier => known_person(pair, names, has(Evidence::DIGITAL)),
+        MatchRow::Licence => names && has(Evidence::LICENCE),
+        MatchRow::Passport => names && has(Evidence::PASSPORT),
+        MatchRow::Member => member && (has(Evidence::MEMBER) || has(Evidence::MEDICARE)),
+        MatchRow::BirthDateSubscriber => member && birth_date && has(Evidence::SUBSCRIBER),
+        MatchRow::BirthDateSocialSecurity => all && has(Evidence::SSN),
+        MatchRow::Subscriber => member && has(Evidence::SUBSCRIBER),
+        MatchRow::BirthDateLineZip => all && has(Evidence::LINE_AND_ZIP),
+        MatchRow::BirthDateLineCity => all && has(Evidence::LINE_AND_PLACE),
+        MatchRow::BirthDateEmail => all && has(Evidence::EMAIL),
+        MatchRow::BirthDateSexSocialSecurity4 => all_and_sex && has(Evidence::SSN_LAST4),
+        MatchRow::BirthDateSexPhone => all_and_sex && has(Evidence::PHONE),
+        MatchRow::BirthDateSexZip => all_and_sex && has(Evidence::ZIP),
+        MatchRow::BirthDateSexMiddle => all_and_sex && has(Evidence::MIDDLE),
+        MatchRow::BirthDatePhone => all && has(Evidence::PHONE),
+        MatchRow::BirthDateSexMiddleInitial => all_and_sex && has(Evidence::MIDDLE_INITIAL),
+        MatchRow::BirthDateSex => all_and_sex,
+        MatchRow::BirthDate => all,
+    }
+}
+
+/// The responder's own number, or a Digital Identifier, with both names or the birth date; with the birth date alone
+/// the given name must not conflict.
+fn known_person(pair: &Pair, names: bool, identifier: bool) -> bool {
+    let birth_date = pair.evidence.has(Evidence::BIRTH_DATE) && !has_given_conflict(pair) && !has_twin_names(pair);
+    identifier && (names || birth_date)
+}
+
+/// Every conflict that the identity's records leave unresolved.
+fn conflicts(pair: &Pair) -> Vec<Conflict> {
+    let has = |evidence| pair.evidence.has(evidence);
+    let held: [(bool, Conflict); 8] = [
+        (has_birth_date_conflict(pair), Conflict::BirthDate),
+        (has_given_conflict(pair), Conflict::GivenName),
+        (has_twin_names(pair), Conflict::TwinNames),
+        (pair.level(Comparison::Suffix) == Level::Conflict, Conflict::Suffix),
+        (pair.level(Comparison::SocialSecurity) == Level::Conflict && has(Evidence::SSN_CONFLICT), Conflict::SocialSecurity),
+        (has(Evidence::MEDICARE_CONFLICT) && !has(Evidence::MEDICARE), Conflict::Medicare),
+        (has(Evidence::LICENCE_CONFLICT) && !has(Evidence::LICENCE), Conflict::Licence),
+        (has(Evidence::IMITATED), Conflict::ImitatedLetters),
+    ];
+    held.into_iter().filter(|(held, _)| *held).map(|(_, conflict)| conflict).collect()
+}
+
+/// Not equal, partial, month and day exchanged, one digit off, or a placeholder.
+fn has_birth_date_conflict(pair: &Pair) -> bool {
+    matches!(
+        pair.level(Comparison::BirthDate),
+        Level::MonthDay | Level::TwoDigits | Level::SameYear | Level::Conflict
+    )
+}
+
+/// Two different names, neither close nor short forms of one.
+fn has_given_conflict(pair: &Pair) -> bool {
+    match pair.level(Comparison::Given) {
+        Level::Conflict => true,
+        Level::Similar => pair.evidence.has(Evidence::BOTH_GIVEN_KNOWN),
+        _ => false,
+    }
+}
+
+/// Names in use that are near each other are two children's, not a typing error, when birth date and surname agree and
+/// no personal identifier does.
+fn has_twin_names(pair: &Pair) -> bool {
+    let has = |evidence| pair.evidence.has(evidence);
+    let near = matches!(pair.level(Comparison::Given), Level::Close | Level::Phonetic | Level::Confusable | Level::Similar);
+    let personal = [
+        Evidence::MEDICAL_RECORD,
+        Evidence::DIGITAL,
+        Evidence::LICENCE,
+        Evidence::PASSPORT,
+        Evidence::MEDICARE,
+        Evidence::SSN,
+        Evidence::SSN_LAST4,
+    ];
+    near && has(Evidence::BOTH_GIVEN_KNOWN.with(Evidence::BIRTH_DATE).with(Evidence::LAST)) && !personal.into_iter().any(has)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::comparison::tests::pair;
+    use crate::matching::model::tests::model;
+
+    /// A Patient of the given parts: `given family date sex`, then `key=value` in the short forms below.
+    fn patient(short: &str) -> String {
+        let mut words = short.split_whitespace();
+        let mut next = || words.next().unwrap_or("-").to_owned();
+        let (given, family, date, sex) = (next(), next(), next(), next());
+        let list = |given: &str| given.split('+').map(|g| format!("\"{g}\"")).collect::<Vec<_>>().join(",");
+        let mut members = Vec::new();
+        let mut name = Vec::new();
+        if family != "-" { name.push(format!(r#""family":"{family}""#)) }
+        if given != "-" { name.push(format!(r#""given":[{}]"#, list(&given))) }
+        let (mut identifiers, mut telecoms, mut address) = (Vec::new(), Vec::new(), Vec::new());
+        for word in words {
+            let (key, value) = word.split_once('=').expect("key=value");
+            let value = value.replace('_', " ");
+            match key {
+                "suffix" => name.push(format!(r#""suffix":["{value}"]"#)),
+                "phone" | "email" => telecoms.push(format!(r#"{{"system":"{key}","value":"{value}"}}"#)),
+                "line" => address.push(format!(r#""line":["{value}"]"#)),
+                "zip" => address.push(format!(r#""postalCode":"{value}""#)),
+                "city" => address.push(format!(r#""city":"{value}","state":"NY""#)),
+                "SSN" => identifiers.push(format!(r#"{{"system":"http://hl7.org/fhir/sid/us-ssn","value":"{value}"}}"#)),
+                "MBI" => identifiers.push(format!(r#"{{"system":"http://hl7.org/fhir/sid/us-mbi","value":"{value}"}}"#)),
+                "HL7" => identifiers.push(format!(
+                    r#"{{"system":"http://hl7.org/fhir/us/identity-matching/ns/HL7PersonIdentifier","value":"{value}"}}"#
+                )),
+                code => {
+                    let (system, value) = value.split_once(':').expect("system:value");
+                    identifiers.push(format!(r#"{{"type":{{"coding":[{{"code":"{code}"}}]}},"system":"urn:{system}","value":"{value}"}}"#));
+                }
+            }
+        }
+        if !name.is_empty() { members.push(format!(r#""name":[{{{}}}]"#, name.join(","))) }
+        if date != "-" { members.push(format!(r#""birthDate":"{date}""#)) }
+        if sex != "-" { members.push(format!(r#""gender":"{sex}""#)) }
+        if !telecoms.is_empty() { members.push(format!(r#""telecom":[{}]"#, telecoms.join(","))) }
+        if !address.is_empty() { members.push(format!(r#""address":[{{{}}}]"#, address.join(","))) }
+        if !identifiers.is_empty() { members.push(format!(r#""identifier":[{}]"#, identifiers.join(","))) }
+        members.join(",")
+    }
+
+    fn graded(query: &str, stored: &str) -> Graded {
+        grade(&pair(&patient(query), &patient(stored)), 0.5, &model())
+    }
+
+    #[test]
+    fn each_row_holds_on_its_evidence_and_not_without_it() {
+        use MatchRow as R;
+        let name = "Ann Ray - -";
+        let date = "Ann Ray 1980-02-03 -";
+        let all = "Ann Ray 1980-02-03 female";
+        let nick = "Annie Ray - -";
+        // Row; query that earns it; query that does not, against the same stored record.
+        let table: &[(R, &str, &str, &str)] = &[
+            (R::MedicalRecordNumber, "Ann Ray - - MR=a:77", "Ann Ray - - MR=b:77", "MR=a:77"),
+            (R::MedicalRecordNumber, "- - 1980-02-03 - MR=a:77", "Joe - 1980-02-03 - MR=a:77", "MR=a:77"),
+            (R::DigitalIdentifier, "Ann Ray - - HL7=d7", "Ann Lang - - HL7=d7", "HL7=d7"),
+            (R::Licence, "Ann Ray - - DL=ny:5", "Ann Ray - - DL=nj:5", "DL=ny:5"),
+            (R::Licence, "Ann Ray - - STID=ny:5", "- Ray 1980-02-03 - STID=ny:5", "STID=ny:5"),
+            (R::Passport, "Ann Ray - - PPN=us:5", "- Ray - - PPN=us:5", "PPN=us:5"),
+            (R::Member, "Ann Ray - - MB=p:5", "Ann Ray 1957-10-21 - MB=p:5", "MB=p:5"),
+            (R::Member, "Ann Ray - - MBI=1EG4TE5MK73", "Joe Ray - - MBI=1EG4TE5MK73", "MBI=1EG4TE5MK73"),
+            (R::BirthDateSubscriber, "Ann Ray 1980-02-03 - SN=p:5", "Ann Ray 1980-02-03 - SN=q:5", "SN=p:5"),
+            (R::BirthDateSocialSecurity, "Ann Ray 1980-02-03 - SSN=219541234", "Ann Ray 1980-03-02 - SSN=219541234", "SSN=219541234"),
+            (R::Subscriber, "Ann Ray 1980-03-02 - SN=p:5", "Joe Ray - - SN=p:5", "SN=p:5"),
+            (R::BirthDateLineZip, "Ann Ray 1980-02-03 - line=1_Oak_St zip=12180", "Ann Ray 1980-02-03 - line=1_Oak_St", "line=1_Oak_St zip=12180"),
+            (R::BirthDateLineCity, "Ann Ray 1980-02-03 - line=1_Oak_St city=Troy", "Ann Ray 1980-02-03 - city=Troy", "line=1_Oak_St city=Troy"),
+            (R::BirthDateEmail, "Ann Ray 1980-02-03 - email=a@b.org", "Ann Ray 1980-02-03 - email=c@b.org", "email=a@b.org"),
+            (R::BirthDateSexSocialSecurity4, "Ann Ray 1980-02-03 female SSN=1234", "Ann Ray 1980-02-03 female SSN=9876", "SSN=219541234"),
+            (R::BirthDateSexPhone, "Ann Ray 1980-02-03 female phone=2125550142", "Ann Ray 1980-02-03 - phone=2125550142", "phone=2125550142"),
+            (R::BirthDateSexZip, "Ann Ray 1980-02-03 female zip=12180", "Ann Ray 1980-02-03 - zip=12180", "zip=12180"),
+            (R::BirthDateSexMiddle, "Ann+Eva Ray 1980-02-03 female", "Ann+E Ray 1980-02-03 female", ""),
+            (R::BirthDatePhone, "Ann Ray 1980-02-03 male phone=2125550142", "Ann Ray 1980-03-02 - phone=2125550142", "phone=2125550142"),
+            (R::BirthDateSexMiddleInitial, "Ann+E Ray 1980-02-03 female", "Ann+K Ray 1980-02-03 female", ""),
+            (R::BirthDateSex, all, date, ""),
+            (R::BirthDate, date, name, ""),
+        ];
+        for (row, holding, failing, extra) in table {
+            let stored = format!("Ann+Eva Ray 1980-02-03 female {extra}");
+            let graded_row = graded(holding, &stored);
+            assert_eq!(graded_row.row, Some(*row), "{holding}");
+            assert!((graded_row.score - row.score()).abs() < 1e-9, "{holding} {graded_row:?}");
+            assert_ne!(graded(failing, &stored).row, Some(*row), "{failing}");
+        }
+        assert_eq!(graded("Ann Ray - - MB=p:5", "Annie Ray 1980-02-03 female MB=p:5").row, Some(R::Member));
+        assert_eq!(graded(nick, "Ann Ray - -").row, None);
+    }
+
+    #[test]
+    fn first_and_last_agree_when_equal_short_form_or_one_edit_on_five_letters() {
+        for (query, stored, agrees) in [
+            ("Ann Ray 1980-02-03", "ANN RAY 1980-02-03", true),
+            ("Peggy Ray 1980-02-03", "Margaret Ray 1980-02-03", true),
+            ("Zorban Ray 1980-02-03", "Zorbam Ray 1980-02-03", true),
+            ("Zorb Ray 1980-02-03", "Zorx Ray 1980-02-03", false),
+            ("Ann Novack 1980-02-03", "Ann Novak 1980-02-03", true),
+            ("Ann Ray 1980-02-03", "Ann Rey 1980-02-03", false),
+            ("- Suharto 1980-02-03", "- Suharto 1980-02-03", true),
+            ("- Suharto 1980-02-03", "Ann Suharto 1980-02-03", false),
+        ] {
+            assert_eq!(graded(query, stored).row.is_some(), agrees, "{query} {stored}");
+        }
+    }
+
+    #[test]
+    fn each_conflict_caps_and_its_near_miss_does_not() {
+        let same = "MR=a:77";
+        let table: &[(Conflict, &str, &str, &str)] = &[
+            (Conflict::BirthDate, "Ann Ray 1957-10-21 female", "Ann Ray 1980-03-02 female", "Ann Ray 1980-02-03 female"),
+            (Conflict::BirthDate, "Ann Ray 1981-02-14 female", "Ann Ray 1980-02-13 female", "Ann Ray 1980-02-03 female"),
+            (Conflict::BirthDate, "Ann Ray 1980-07-19 female", "Ann Ray 1980 female", "Ann Ray 1980-02-03 female"),
+            (Conflict::Suffix, "Al Ray - male suffix=Jr", "Al Ray - male", "Al Ray 1980-02-03 male suffix=Sr"),
+            (Conflict::SocialSecurity, "Ann Ray - - SSN=300128888", "Ann Ray - - SSN=219541243", "Ann Ray 1980-02-03 - SSN=219541234"),
+            (Conflict::Medicare, "Ann Ray - - MBI=1EG4TE5MK73", "Ann Ray - -", "Ann Ray 1980-02-03 - MBI=9AA9AA9AA99"),
+            (Conflict::Licence, "Ann Ray - - DL=ny:5551", "Ann Ray - - DL=nj:5551", "Ann Ray 1980-02-03 - DL=ny:87777"),
+            (Conflict::ImitatedLetters, "Аnn Ray - -", "Ann Ray - -", "Ann Ray 1980-02-03 -"),
+        ];
+        for (conflict, capped, free, stored) in table {
+            let stored = format!("{stored} {same}");
+            let with = graded(&format!("{capped} {same}"), &stored);
+            assert_eq!(with.capped_by, [*conflict], "{capped}");
+            assert!((with.score - conflict.cap()).abs() < 1e-9 && with.grade != MatchGrade::Certain, "{capped} {with:?}");
+            let without = graded(&format!("{free} {same}"), &stored);
+            assert_eq!((without.capped_by.as_slice(), without.grade), (&[][..], MatchGrade::Certain), "{free}");
+        }
+    }
+
+    #[test]
+    fn a_different_given_name_caps_and_takes_the_row_of_the_birth_date_alone() {
+        let stored = "Ann Ray 1980-02-03 female line=1_Oak_St zip=12180 MB=p:5 MR=a:7 email=a@b.org";
+        let query = "Zoltan Ray 1980-02-03 - line=1_Oak_St zip=12180 MB=p:5 MR=a:7 email=a@b.org";
+        let graded = graded(query, stored);
+        assert_eq!((graded.row, graded.capped_by), (None, vec![Conflict::GivenName]));
+    }
+
+    #[test]
+    fn twins_of_confusable_names_conflict_unless_a_personal_identifier_agrees() {
+        let home = "line=1_Oak_St zip=12180 MB=p:5 phone=2125550142";
+        let at = |given: &str, rest: &str| format!("{given} Ray 2015-02-03 male {home} {rest}");
+        let twins = graded(&at("Jaden", ""), &at("Jayden", ""));
+        assert_eq!(twins.capped_by, [Conflict::TwinNames]);
+        assert!(twins.score <= 0.60 && twins.grade != MatchGrade::Certain, "{twins:?}");
+        let one = graded(&at("Jaden", "MR=a:7"), &at("Jayden", "MR=a:7"));
+        assert_eq!((one.row, one.capped_by), (Some(MatchRow::MedicalRecordNumber), vec![]));
+        let typed = graded(&at("Jaydn", ""), &at("Jayden", ""));
+        assert!(typed.capped_by.is_empty(), "a name nobody has is a typing error: {typed:?}");
+    }
+
+    #[test]
+    fn a_row_of_80_is_certain_only_from_the_probability_on_and_without_conflict() {
+        let model = model();
+        let home = "Ann Ray 1980-02-03 female line=1_Oak_St zip=12180";
+        let pair = pair(&patient(home), &patient(home));
+        assert_eq!(grade(&pair, 0.991, &model).grade, MatchGrade::Certain);
+        assert_eq!(grade(&pair, 0.989, &model).grade, MatchGrade::Probable);
+        let mut conflicting = pair;
+        conflicting.evidence.add(Evidence::IMITATED);
+        assert_eq!(grade(&conflicting, 0.999, &model).grade, MatchGrade::Probable);
+    }
+
+    #[test]
+    fn without_a_row_the_score_follows_the_probability() {
+        let model = model();
+        for (probability, grade_expected) in [(0.9, MatchGrade::Possible), (0.001, MatchGrade::CertainlyNot)] {
+            let graded = grade(&Pair::EMPTY, probability, &model);
+            assert!((graded.score - 0.59 * probability).abs() < 1e-12);
+            assert_eq!((graded.grade, graded.row), (grade_expected, None));
+        }
+    }
+}

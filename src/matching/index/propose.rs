@@ -1,0 +1,234 @@
+//! From a query to the identities it may mean: collect by block key, compare, pool, weigh, sort.
+//!
+//! Small sets run on the calling thread; from `parallel_from` candidates on, chunks run on rayon's current pool. Every
+//! step keeps the order of the candidates, so the number of threads changes nothing.
+
+use std::collections::HashSet;
+
+use rayon::prelude::*;
+
+use super::{Index, Slot};
+use crate::matching::blocking::{components, query_keys};
+use crate::matching::comparison::{Pair, compare};
+use crate::matching::entry::Query;
+use crate::matching::grade::{MatchRow, grade};
+use crate::matching::model::Model;
+use crate::matching::pool::{IdentityMatch, RecordPair, resolve_within, sort, weigh};
+use crate::matching::postings::Coverage;
+use crate::matching::record::Record;
+use crate::matching::score::{odds, probability};
+
+/// Identities compared by one task of a parallel proposal.
+const CHUNK: usize = 64;
+
+/// How to propose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ask {
+    /// A record that is no candidate: the one asked about, when it is stored already.
+    pub exclude_record: Option<String>,
+    /// Records compared at most; the rest is cut and said to be.
+    pub candidates_max: usize,
+    /// Identities returned at most.
+    pub identities_max: usize,
+    /// Candidates from which rayon's current pool is used.
+    pub parallel_from: usize,
+}
+
+impl Default for Ask {
+    fn default() -> Self {
+        Self { exclude_record: None, candidates_max: 2000, identities_max: 10, parallel_from: 2000 }
+    }
+}
+
+/// What a query may mean.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// Best first.
+    pub identities: Vec<IdentityMatch>,
+    /// Records found by block key.
+    pub candidates: usize,
+    /// Some candidates were not compared.
+    pub truncated: bool,
+}
+
+/// An index, or a part of one.
+#[derive(Clone, Copy)]
+pub(super) struct Layer<'i> {
+    pub index: &'i Index,
+    /// Slots that another layer replaces.
+    pub hidden: Option<&'i HashSet<u32>>,
+}
+
+impl Layer<'_> {
+    fn is_open(&self, slot: u32, excluded: Option<u32>) -> bool {
+        self.index.slots[slot as usize].is_live
+            && Some(slot) != excluded
+            && self.hidden.is_none_or(|hidden| !hidden.contains(&slot))
+    }
+}
+
+/// A layer with the query resolved against its dictionary.
+struct Asked<'i> {
+    layer: Layer<'i>,
+    query: Query<'i>,
+    excluded: Option<u32>,
+}
+
+/// The same identity in each layer.
+type Place = [Option<u32>; 2];
+
+struct Scored {
+    place: Place,
+    row: Option<MatchRow>,
+    score: f64,
+    odds: f64,
+}
+
+pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Proposal {
+    let Some(first) = layers.first() else { return Proposal { identities: Vec::new(), candidates: 0, truncated: false } };
+    let model = &*first.index.model;
+    let population = layers.iter().map(|layer| layer.index.population()).sum();
+    let asked: Vec<Asked<'_>> = layers.iter().take(2).map(|layer| Asked::new(*layer, record, ask)).collect();
+    let (found, coverage) = collect(&asked);
+    let candidates = found.len();
+    let kept = cut(found, ask.candidates_max);
+    let truncated = coverage == Coverage::Cut || kept.len() < candidates;
+    let places = places(&asked, &kept);
+    let score = |place: &Place| scored(&asked, *place, model, population);
+    let scored: Vec<Scored> = if kept.len() >= ask.parallel_from.max(1) {
+        places.par_chunks(CHUNK).flat_map_iter(|chunk| chunk.iter().map(score)).collect()
+    } else {
+        places.iter().map(score).collect()
+    };
+    let odds_sum: f64 = scored.iter().map(|scored| scored.odds).sum();
+    let mut identities: Vec<IdentityMatch> =
+        best(&asked, scored, ask.identities_max).iter().map(|s| weighed(&asked, s.place, model, population)).collect();
+    resolve_within(&mut identities, odds_sum, model);
+    sort(&mut identities);
+    Proposal { identities, candidates, truncated }
+}
+
+impl<'i> Asked<'i> {
+    fn new(layer: Layer<'i>, record: &Record, ask: &Ask) -> Self {
+        let index = layer.index;
+        let excluded = ask.exclude_record.as_deref().and_then(|id| index.slot_of(id));
+        Self { layer, query: Query::new(record, &index.dictionary, &index.model), excluded }
+    }
+
+    fn members(&self, identity: u32) -> impl Iterator<Item = &'i Slot> {
+        let index = self.layer.index;
+        let slots = index.identities[identity as usize].members.slots().iter();
+        slots.filter(|slot| self.layer.is_open(**slot, self.excluded)).map(|slot| &index.slots[*slot as usize])
+    }
+
+    fn compare(&self, slot: &Slot) -> Pair {
+        compare(&self.query, &slot.entry.view(), &self.layer.index.dictionary)
+    }
+}
+
+/// A record found: in how many blocks, in which layer, at which slot.
+struct Found {
+    blocks: u32,
+    layer: usize,
+    slot: u32,
+}
+
+fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
+    let mut found = Vec::new();
+    let mut coverage = Coverage::Whole;
+    for (layer, asked) in asked.iter().enumerate() {
+        let components = components(&asked.query);
+        let mut slots = Vec::with_capacity(256);
+        for key in query_keys(&asked.query) {
+            if asked.layer.index.postings.collect(key, &components, &mut slots) == Coverage::Cut {
+                coverage = Coverage::Cut;
+            }
+        }
+        slots.sort_unstable();
+        for same in slots.chunk_by(|a, b| a == b) {
+            if asked.layer.is_open(same[0], asked.excluded) {
+                found.push(Found { blocks: u32::try_from(same.len()).unwrap_or(u32::MAX), layer, slot: same[0] });
+            }
+        }
+    }
+    (found, coverage)
+}
+
+/// Keeps the records that share the most blocks with the query.
+fn cut(mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
+    if found.len() > candidates_max {
+        found.sort_by_key(|found| (std::cmp::Reverse(found.blocks), found.layer, found.slot));
+        found.truncate(candidates_max);
+    }
+    found
+}
+
+/// The identities of the records found, each once.
+fn places(asked: &[Asked<'_>], found: &[Found]) -> Vec<Place> {
+    let place = |found: &Found| -> Place {
+        let identity = asked[found.layer].layer.index.slots[found.slot as usize].identity;
+        let mut place: Place = [None; 2];
+        for (layer, other) in asked.iter().enumerate() {
+            place[layer] = if layer == found.layer {
+                Some(identity)
+            } else {
+                other.layer.index.identity_of(&asked[found.layer].layer.index.identities[identity as usize].id)
+            };
+        }
+        place
+    };
+    let mut places: Vec<Place> = found.iter().map(place).collect();
+    places.sort_unstable();
+    places.dedup();
+    places
+}
+
+fn pairs<'i>(asked: &[Asked<'i>], place: Place) -> Vec<RecordPair<'i>> {
+    let mut pairs = Vec::new();
+    for (asked, identity) in asked.iter().zip(place) {
+        for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
+            pairs.push(RecordPair { record_id: &slot.record_id, version: slot.version, pair: asked.compare(slot) });
+        }
+    }
+    pairs
+}
+
+fn scored(asked: &[Asked<'_>], place: Place, model: &Model, population: usize) -> Scored {
+    let mut pair = Pair::EMPTY;
+    for (asked, identity) in asked.iter().zip(place) {
+        for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
+            pair = pair.join(&asked.compare(slot));
+        }
+    }
+    let odds = odds(&pair, model, population);
+    let graded = grade(&pair, probability(odds), model);
+    Scored { place, row: graded.row, score: graded.score, odds }
+}
+
+fn identity_id(asked: &[Asked<'_>], place: Place) -> String {
+    let found = asked.iter().zip(place).find_map(|(asked, identity)| identity.map(|identity| (asked, identity)));
+    found.map_or_else(String::new, |(asked, identity)| asked.layer.index.identities[identity as usize].id.to_string())
+}
+
+/// The best `identities_max`, in the order of the answer; ids are looked at only where all else is equal.
+fn best(asked: &[Asked<'_>], mut scored: Vec<Scored>, identities_max: usize) -> Vec<Scored> {
+    scored.sort_by(|a, b| {
+        let by_score = b.score.total_cmp(&a.score).then(b.odds.total_cmp(&a.odds));
+        by_score.then_with(|| identity_id(asked, a.place).cmp(&identity_id(asked, b.place)))
+    });
+    // The most likely identity is always told, even when others hold a row of the table and it does not.
+    let likeliest = scored.iter().enumerate().max_by(|a, b| a.1.odds.total_cmp(&b.1.odds).then(b.0.cmp(&a.0)));
+    if let Some((at, _)) = likeliest
+        && at >= identities_max
+        && identities_max > 0
+    {
+        scored.swap(at, identities_max - 1);
+    }
+    scored.truncate(identities_max);
+    debug_assert!(scored.iter().all(|scored| scored.row.is_none() || scored.score >= 0.6));
+    scored
+}
+
+fn weighed(asked: &[Asked<'_>], place: Place, model: &Model, population: usize) -> IdentityMatch {
+    weigh(identity_id(asked, place), &pairs(asked, place), model, population)
+}

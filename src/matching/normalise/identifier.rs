@@ -1,0 +1,162 @@
+//! `Identifier`: its kind from type or system, its issuer, its value in capitals and digits.
+//!
+//! Kinds are recognised by v2-0203 and Identity-Identifier codes, or by the system when callers send no type (IG
+//! Patient Matching). A value without issuer is no identifier here, but for the social security number, whose issuer
+//! is its kind. Not here: whether agreement on a kind proves anything (see `grade`).
+
+use serde::{Deserialize, Serialize};
+
+use super::repeats_one;
+use super::text::fold;
+use super::Normaliser;
+use crate::fhir::json::Value;
+
+const SSN: &str = "http://hl7.org/fhir/sid/us-ssn";
+const MBI: &str = "http://hl7.org/fhir/sid/us-mbi";
+const DIGITAL: &str = "http://hl7.org/fhir/us/identity-matching/ns/HL7PersonIdentifier";
+const PASSPORT: &str = "http://hl7.org/fhir/sid/passport-";
+/// The arc of driver's licence numbers, one node per issuing state.
+const LICENCE: &str = "urn:oid:2.16.840.1.113883.4.3.";
+
+const VALUE_CHARS_MAX: usize = 64;
+
+/// What an identifier is. The order is that of storage and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Kind {
+    MedicalRecord,
+    Member,
+    Subscriber,
+    Medicare,
+    Licence,
+    StateId,
+    Passport,
+    Digital,
+    Other,
+    SocialSecurity,
+    /// The last four digits of a social security number.
+    SocialSecurityLast4,
+}
+
+/// An identifier in comparable form.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identifier {
+    pub kind: Kind,
+    /// System, or the assigner when there is no system; empty for social security numbers.
+    pub issuer: String,
+    pub value: String,
+}
+
+/// Reads one `Identifier`; `None` without value or issuer, or when it is a placeholder.
+pub(in crate::matching) fn read(identifier: &Value<'_>, rules: &Normaliser) -> Option<Identifier> {
+    let value = normal_value(identifier.text("value")?);
+    let system = identifier.text("system").map(str::trim).unwrap_or_default();
+    let kind = kind(identifier, system);
+    if rules.placeholders.identifier_values.contains(&value) || repeats_one(&value) || value.is_empty() {
+        return None;
+    }
+    if matches!(kind, Kind::SocialSecurity | Kind::SocialSecurityLast4) {
+        return social_security(kind, &value, rules);
+    }
+    let issuer = if system.is_empty() { assigner(identifier)? } else { fold(system) };
+    Some(Identifier { kind, issuer, value })
+}
+
+fn normal_value(text: &str) -> String {
+    fold(text).chars().filter(|c| c.is_alphanumeric()).take(VALUE_CHARS_MAX).collect::<String>().to_uppercase()
+}
+
+fn kind(identifier: &Value<'_>, system: &str) -> Kind {
+    if let Some(kind) = kind_of_system(system) {
+        return kind;
+    }
+    let codings = identifier.get("type").map_or(&[][..], |kind| kind.list("coding"));
+    codings.iter().filter_map(|coding| coding.text("code")).find_map(kind_of_code).unwrap_or(Kind::Other)
+}
+
+fn kind_of_system(system: &str) -> Option<Kind> {
+    Some(match system {
+        SSN => Kind::SocialSecurity,
+        MBI => Kind::Medicare,
+        DIGITAL => Kind::Digital,
+        _ if system.starts_with(PASSPORT) => Kind::Passport,
+        _ if system.starts_with(LICENCE) => Kind::Licence,
+        _ => return None,
+    })
+}
+
+fn kind_of_code(code: &str) -> Option<Kind> {
+    Some(match code {
+        "MR" => Kind::MedicalRecord,
+        "MB" => Kind::Member,
+        "SN" => Kind::Subscriber,
+        "MC" => Kind::Medicare,
+        "DL" => Kind::Licence,
+        "STID" => Kind::StateId,
+        "PPN" => Kind::Passport,
+        "SS" => Kind::SocialSecurity,
+        "SSN4" => Kind::SocialSecurityLast4,
+        _ => return None,
+    })
+}
+
+/// Nine digits are the number, four its end; areas 000, 666 and 9xx were never issued (SSA, POMS RM 10201.035).
+fn social_security(kind: Kind, value: &str, rules: &Normaliser) -> Option<Identifier> {
+    if !value.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let kind = match (value.len(), kind) {
+        (4, _) => Kind::SocialSecurityLast4,
+        (9, Kind::SocialSecurity) => Kind::SocialSecurity,
+        _ => return None,
+    };
+    let is_impossible = kind == Kind::SocialSecurity
+        && (value.starts_with("000")
+            || value.starts_with("666")
+            || value.starts_with('9')
+            || &value[3..5] == "00"
+            || rules.placeholders.social_security_numbers.contains(value));
+    let is_made_up = is_impossible || value.ends_with("0000");
+    (!is_made_up).then(|| Identifier { kind, issuer: String::new(), value: value.to_owned() })
+}
+
+fn assigner(identifier: &Value<'_>) -> Option<String> {
+    let coding_system = identifier.get("type").and_then(|kind| kind.list("coding").first()).and_then(|c| c.text("system"));
+    let issuing_system = coding_system.filter(|system| system.starts_with(PASSPORT) || system.starts_with(LICENCE));
+    let assigner = identifier.get("assigner");
+    let name = || assigner.and_then(|assigner| assigner.text("display").or_else(|| assigner.text("reference")));
+    let text = fold(issuing_system.or_else(name)?.trim());
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json::{Limits, parse};
+    use crate::matching::normalise::tests::rules;
+
+    #[test]
+    fn kind_and_issuer_are_recognised_by_type_or_system() {
+        let typed = |code: &str, rest: &str| format!(r#"{{"type":{{"coding":[{{"code":"{code}"}}]}},{rest}}}"#);
+        let table: Vec<(String, Option<(Kind, &str, &str)>)> = vec![
+            (typed("MR", r#""system":"urn:oid:1.2","value":" 00-77 a""#), Some((Kind::MedicalRecord, "urn:oid:1.2", "0077A"))),
+            (typed("MR", r#""value":"77""#), None),
+            (typed("MB", r#""value":"77","assigner":{"display":"Blue Plan"}"#), Some((Kind::Member, "blue plan", "77"))),
+            (format!(r#"{{"system":"{SSN}","value":"219-54-1234"}}"#), Some((Kind::SocialSecurity, "", "219541234"))),
+            (format!(r#"{{"system":"{SSN}","value":"1234"}}"#), Some((Kind::SocialSecurityLast4, "", "1234"))),
+            (format!(r#"{{"system":"{SSN}","value":"666-54-1234"}}"#), None),
+            (format!(r#"{{"system":"{SSN}","value":"999-99-9999"}}"#), None),
+            (typed("SSN4", r#""value":"0042""#), Some((Kind::SocialSecurityLast4, "", "0042"))),
+            (format!(r#"{{"system":"{MBI}","value":"1EG4-TE5-MK73"}}"#), Some((Kind::Medicare, MBI, "1EG4TE5MK73"))),
+            (format!(r#"{{"system":"{LICENCE}6","value":"D1"}}"#), Some((Kind::Licence, "urn:oid:2.16.840.1.113883.4.3.6", "D1"))),
+            (typed("PPN", r#""system":"http://hl7.org/fhir/sid/passport-USA","value":"c1""#), Some((Kind::Passport, "http://hl7.org/fhir/sid/passport-usa", "C1"))),
+            (r#"{"system":"urn:x","value":"UNKNOWN"}"#.to_owned(), None),
+            (r#"{"system":"urn:x","value":"Q1"}"#.to_owned(), Some((Kind::Other, "urn:x", "Q1"))),
+        ];
+        for (json, expected) in table {
+            let read = read(&parse(json.as_bytes(), &Limits::DEFAULT).expect("JSON"), &rules());
+            let read = read.as_ref().map(|i| (i.kind, i.issuer.as_str(), i.value.as_str()));
+            let expected = expected.map(|(kind, issuer, value)| (kind, fold(issuer), value));
+            assert_eq!(read, expected.as_ref().map(|(kind, issuer, value)| (*kind, issuer.as_str(), *value)), "{json}");
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! The match of a query with an identity: evidence of its records pooled, graded and weighed; candidates weighed
+//! against each other and against "none is stored".
+//!
+//! Not here: where the records come from (see `index`, `identity`), what to do with the result (see `identity::assign`).
+
+use serde::{Deserialize, Serialize};
+
+use super::comparison::{Comparison, Evidence, Level, Pair, compare};
+use super::dictionary::Dictionary;
+use super::entry::{Entry, Query};
+use super::grade::{Conflict, MatchGrade, MatchRow, grade};
+use super::model::Model;
+use super::record::Record;
+use super::score::{Waterfall, odds, probability, waterfall};
+
+/// A stored identity as an answer to a query.
+#[derive(Debug, Clone, PartialEq)]
+pub struct IdentityMatch {
+    pub identity_id: String,
+    /// Best first.
+    pub records: Vec<RecordMatch>,
+    /// The score of the guide's table, or 0.59 × probability below it.
+    pub score: f64,
+    pub grade: MatchGrade,
+    pub row: Option<MatchRow>,
+    pub capped_by: Vec<Conflict>,
+    /// That this identity is the person asked for, judged alone.
+    pub probability: f64,
+    /// The same, judged against the other candidates and "none is stored"; see [`resolve`].
+    pub posterior: f64,
+    pub decision: Decision,
+    pub attributes: Vec<(Attribute, AttributeResult)>,
+    pub waterfall: Waterfall,
+    pub name_distance: NameDistance,
+}
+
+/// One record of a matched identity, judged alone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecordMatch {
+    pub record_id: String,
+    pub version: i64,
+    pub score: f64,
+    pub probability: f64,
+}
+
+/// Whether an identity may be told as the one match (idi-match contract, High-confidence).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Graded certain, and no second identity is close.
+    HighConfidence,
+    /// Graded certain, but a second identity is close.
+    Ambiguous,
+    NotCertain,
+}
+
+/// First and last name against those of the request (`onlyCertainMatches`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NameDistance {
+    WithinTwoEdits,
+    Beyond,
+}
+
+/// What of a person was compared, for the per-attribute report.
+pub type Attribute = Comparison;
+
+/// How an attribute compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AttributeResult {
+    Exact,
+    Close,
+    Partial,
+    Conflict,
+    Absent,
+}
+
+impl AttributeResult {
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Close => "close",
+            Self::Partial => "partial",
+            Self::Conflict => "conflict",
+            Self::Absent => "absent",
+        }
+    }
+
+    const fn of(level: Level) -> Self {
+        match level {
+            Level::Exact | Level::FirstOfJanuary | Level::SameGiven => Self::Exact,
+            Level::Swapped | Level::Nickname | Level::Close | Level::Phonetic | Level::LastFourClose | Level::Line => Self::Close,
+            Level::LastFour
+            | Level::Unit
+            | Level::Part
+            | Level::YearMonth
+            | Level::Placeholder
+            | Level::ZipOnly
+            | Level::Initial
+            | Level::Middle
+            | Level::Similar
+            | Level::Zip
+            | Level::PlaceOnly
+            | Level::Place
+            | Level::Partial => Self::Partial,
+            Level::Confusable
+            | Level::MonthDay
+            | Level::TwoDigits
+            | Level::SameYear
+            | Level::OtherGiven
+            | Level::Changed
+            | Level::Conflict => Self::Conflict,
+            Level::Absent => Self::Absent,
+        }
+    }
+}
+
+/// A record of an identity with its pair, before weighing.
+#[derive(Debug, Clone)]
+pub(super) struct RecordPair<'i> {
+    pub record_id: &'i RecordId,
+    pub version: i64,
+    pub pair: Pair,
+}
+
+/// Record ids reach the pool in the form that the index keeps.
+pub(super) type RecordId = super::compact_id::CompactId;
+
+/// The pooled pair of an identity.
+pub(super) fn pooled(pairs: &[RecordPair<'_>]) -> Pair {
+    pairs.iter().fold(Pair::EMPTY, |all, record| all.join(&record.pair))
+}
+
+/// Grades and weighs an identity whose records compared as `pairs`.
+pub(super) fn weigh(identity_id: String, pairs: &[RecordPair<'_>], model: &Model, population: usize) -> IdentityMatch {
+    let pair = pooled(pairs);
+    let waterfall = waterfall(&pair, model, population);
+    let graded = grade(&pair, waterfall.probability, model);
+    let near = pair.evidence.has(Evidence::FIRST_NEAR.with(Evidence::LAST_NEAR));
+    IdentityMatch {
+        identity_id,
+        records: records(pairs, model, population),
+        score: graded.score,
+        grade: graded.grade,
+        row: graded.row,
+        capped_by: graded.capped_by,
+        probability: waterfall.probability,
+        posterior: waterfall.probability,
+        decision: Decision::NotCertain,
+        attributes: Comparison::ALL.into_iter().map(|c| (c, AttributeResult::of(pair.level(c)))).collect(),
+        waterfall,
+        name_distance: if near { NameDistance::WithinTwoEdits } else { NameDistance::Beyond },
+    }
+}
+
+fn records(pairs: &[RecordPair<'_>], model: &Model, population: usize) -> Vec<RecordMatch> {
+    let weigh = |record: &RecordPair<'_>| {
+        let probability = probability(odds(&record.pair, model, population));
+        let score = grade(&record.pair, probability, model).score;
+        RecordMatch { record_id: record.record_id.to_string(), version: record.version, score, probability }
+    };
+    let mut records: Vec<RecordMatch> = pairs.iter().map(weigh).collect();
+    records.sort_by(|a, b| {
+        let by_score = b.score.total_cmp(&a.score).then(b.probability.total_cmp(&a.probability));
+        by_score.then_with(|| a.record_id.cmp(&b.record_id))
+    });
+    records
+}
+
+/// Best first: by score, then by posterior, then by id, so that the order never depends on chance.
+pub(super) fn sort(identities: &mut [IdentityMatch]) {
+    identities.sort_by(|a, b| {
+        let by_score = b.score.total_cmp(&a.score).then(b.posterior.total_cmp(&a.posterior));
+        by_score.then_with(|| a.identity_id.cmp(&b.identity_id))
+    });
+}
+
+/// Weighs the candidates of one query against each other and against "none is stored": fills posterior and decision.
+pub fn resolve(identities: &mut [IdentityMatch], model: &Model) {
+    let sum = identities.iter().map(|identity| identity.waterfall.total.exp2()).sum();
+    resolve_within(identities, sum, model);
+}
+
+/// The same where `odds_sum` is the sum of the odds of all candidates, those not listed included.
+pub(super) fn resolve_within(identities: &mut [IdentityMatch], odds_sum: f64, model: &Model) {
+    for identity in identities.iter_mut() {
+        let odds = identity.waterfall.total.exp2();
+        // Odds beyond any double stand alone: nothing else can be as likely.
+        identity.posterior = if odds.is_finite() { odds / (1.0 + odds_sum) } else { 1.0 };
+    }
+    let close = |at: usize| identities.iter().enumerate().any(|(other, i)| other != at && i.posterior >= model.thresholds().close);
+    let decisions: Vec<Decision> = (0..identities.len())
+        .map(|at| match identities[at].grade {
+            MatchGrade::Certain if close(at) => Decision::Ambiguous,
+            MatchGrade::Certain => Decision::HighConfidence,
+            _ => Decision::NotCertain,
+        })
+        .collect();
+    for (identity, decision) in identities.iter_mut().zip(decisions) {
+        identity.decision = decision;
+    }
+}
+
+/// Compares `query` with the records of one identity, as the index would.
+pub fn evaluate<'r>(
+    query: &Record,
+    identity_id: &str,
+    members: impl Iterator<Item = (&'r str, i64, &'r Record)>,
+    model: &Model,
+    population: usize,
+) -> IdentityMatch {
+    let mut dictionary = Dictionary::default();
+    let entries: Vec<(RecordId, i64, Entry)> = members
+        .map(|(id, version, record)| (RecordId::new(id), version, Entry::new(record, &mut dictionary, model)))
+        .collect();
+    let query = Query::new(query, &dictionary, model);
+    let pair = |(record_id, version, entry): &'_ (RecordId, i64, Entry)| (record_id.clone(), *version, compare(&query, &entry.view(), &dictionary));
+    let pairs: Vec<(RecordId, i64, Pair)> = entries.iter().map(pair).collect();
+    let pairs: Vec<RecordPair<'_>> =
+        pairs.iter().map(|(record_id, version, pair)| RecordPair { record_id, version: *version, pair: *pair }).collect();
+    weigh(identity_id.to_owned(), &pairs, model, population)
+}

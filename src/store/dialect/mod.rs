@@ -1,0 +1,80 @@
+//! Every query that differs between the databases, behind one function each.
+//!
+//! Why they differ: writing many rows. PostgreSQL takes a batch in one statement, as arrays, because a round trip costs
+//! more than a row; SQLite has no round trip, and one prepared statement per row is fastest. Upserts are refused by the
+//! query builder's common type too. Not here: queries that both databases read alike; they stand in their families.
+
+mod postgres;
+mod sqlite;
+
+use super::audit::NewAuditRow;
+use super::connection::Connection;
+use super::error::StoreError;
+use super::identity::IdentityRow;
+use super::load_progress::LoadProgress;
+use super::record::RecordRow;
+use super::resource::{ResourceRow, SearchValueRow};
+use super::review::ReviewRow;
+
+pub(super) fn insert_resources(connection: &mut Connection, rows: &[ResourceRow<'_>]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_resources(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_resources(c, rows)?),
+    }
+}
+
+pub(super) fn insert_search_values(connection: &mut Connection, rows: &[SearchValueRow<'_>]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_search_values(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_search_values(c, rows)?),
+    }
+}
+
+pub(super) fn insert_identities(connection: &mut Connection, rows: &[IdentityRow]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_identities(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_identities(c, rows)?),
+    }
+}
+
+pub(super) fn upsert_records(connection: &mut Connection, rows: &[RecordRow]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::upsert_records(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::upsert_records(c, rows)?),
+    }
+}
+
+pub(super) fn upsert_reviews(connection: &mut Connection, rows: &[ReviewRow]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::upsert_reviews(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::upsert_reviews(c, rows)?),
+    }
+}
+
+pub(super) fn insert_changes(connection: &mut Connection, first_seq: i64, ids: &[&str]) -> Result<(), StoreError> {
+    match (ids, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_changes(c, first_seq, ids)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_changes(c, first_seq, ids)?),
+    }
+}
+
+pub(super) fn insert_audit_rows(connection: &mut Connection, rows: &[NewAuditRow<'_>]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_audit_rows(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_audit_rows(c, rows)?),
+    }
+}
+
+pub(super) fn upsert_load_progress(connection: &mut Connection, row: &LoadProgress) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::upsert_load_progress(c, row)?),
+        Connection::Postgres(c) => Ok(postgres::upsert_load_progress(c, row)?),
+    }
+}

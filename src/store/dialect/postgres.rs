@@ -1,0 +1,154 @@
+//! Writing on PostgreSQL: one statement per batch, its columns as arrays (`UNNEST`).
+//!
+//! The text of a statement is the same for every size of a batch, and no batch meets the limit of parameters.
+//! Not here: transactions.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use diesel::prelude::*;
+use diesel::sql_query;
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text};
+
+use crate::store::audit::NewAuditRow;
+use crate::store::identity::IdentityRow;
+use crate::store::load_progress::LoadProgress;
+use crate::store::record::RecordRow;
+use crate::store::resource::{ResourceRow, SearchValueRow};
+use crate::store::review::ReviewRow;
+use crate::store::schema::load_progress;
+
+/// One column of the rows.
+fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
+where
+    R: 'a,
+{
+    rows.into_iter().map(value).collect()
+}
+
+/// The last row of each key: one statement cannot write a row twice.
+fn last_of_each<'a, R, K: Hash + Eq>(rows: &'a [R], key: impl Fn(&'a R) -> K) -> Vec<&'a R> {
+    let mut seen = HashSet::with_capacity(rows.len());
+    rows.iter().rev().filter(|row| seen.insert(key(row))).collect()
+}
+
+pub(super) fn insert_resources(connection: &mut PgConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
+    sql_query(
+        "INSERT INTO resource (resource_type, id, version, updated_us, deleted, body, family, given, birth_lo, \
+         birth_hi, identifier_system, identifier_value) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+    )
+    .bind::<Array<Text>, _>(column(rows, |row| row.resource_type))
+    .bind::<Array<Text>, _>(column(rows, |row| row.id))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.version))
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.updated_us))
+    .bind::<Array<Bool>, _>(column(rows, |row| row.deleted))
+    .bind::<Array<Text>, _>(column(rows, |row| row.body))
+    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.family.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.given.as_deref()))
+    .bind::<Array<Nullable<Integer>>, _>(column(rows, |row| row.birth_lo))
+    .bind::<Array<Nullable<Integer>>, _>(column(rows, |row| row.birth_hi))
+    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.identifier_system.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.identifier_value.as_deref()))
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn insert_search_values(connection: &mut PgConnection, rows: &[SearchValueRow<'_>]) -> QueryResult<()> {
+    sql_query(
+        "INSERT INTO search_value (resource_type, id, parameter, value, system) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5)",
+    )
+    .bind::<Array<Text>, _>(column(rows, |row| row.resource_type))
+    .bind::<Array<Text>, _>(column(rows, |row| row.id))
+    .bind::<Array<Text>, _>(column(rows, |row| row.parameter))
+    .bind::<Array<Text>, _>(column(rows, |row| &*row.value))
+    .bind::<Array<Text>, _>(column(rows, |row| &*row.system))
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn insert_identities(connection: &mut PgConnection, rows: &[IdentityRow]) -> QueryResult<()> {
+    sql_query("INSERT INTO identity (id, created_us) SELECT * FROM UNNEST($1, $2)")
+        .bind::<Array<Text>, _>(column(rows, |row| row.id.as_str()))
+        .bind::<Array<BigInt>, _>(column(rows, |row| row.created_us))
+        .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) -> QueryResult<()> {
+    let rows = last_of_each(rows, |row| row.id.as_str());
+    let rows = || rows.iter().copied();
+    sql_query(
+        "INSERT INTO record (id, version, normaliser, features, identity_id, model_version, probability, assigned_us) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version, normaliser = excluded.normaliser, \
+         features = excluded.features, identity_id = excluded.identity_id, model_version = excluded.model_version, \
+         probability = excluded.probability, assigned_us = excluded.assigned_us",
+    )
+    .bind::<Array<Text>, _>(column(rows(), |row| row.id.as_str()))
+    .bind::<Array<BigInt>, _>(column(rows(), |row| row.version))
+    .bind::<Array<Integer>, _>(column(rows(), |row| row.normaliser))
+    .bind::<Array<Binary>, _>(column(rows(), |row| row.features.as_slice()))
+    .bind::<Array<Text>, _>(column(rows(), |row| row.identity_id.as_str()))
+    .bind::<Array<Text>, _>(column(rows(), |row| row.model_version.as_str()))
+    .bind::<Array<Nullable<Double>>, _>(column(rows(), |row| row.probability))
+    .bind::<Array<BigInt>, _>(column(rows(), |row| row.assigned_us))
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) -> QueryResult<()> {
+    let rows = last_of_each(rows, |row| (row.record_id.as_str(), row.identity_id.as_str()));
+    let rows = || rows.iter().copied();
+    sql_query(
+        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5) \
+         ON CONFLICT (record_id, identity_id) DO UPDATE SET probability = excluded.probability, \
+         created_us = excluded.created_us, model_version = excluded.model_version",
+    )
+    .bind::<Array<Text>, _>(column(rows(), |row| row.record_id.as_str()))
+    .bind::<Array<Text>, _>(column(rows(), |row| row.identity_id.as_str()))
+    .bind::<Array<Double>, _>(column(rows(), |row| row.probability))
+    .bind::<Array<BigInt>, _>(column(rows(), |row| row.created_us))
+    .bind::<Array<Text>, _>(column(rows(), |row| row.model_version.as_str()))
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn insert_changes(connection: &mut PgConnection, first_seq: i64, ids: &[&str]) -> QueryResult<()> {
+    sql_query(
+        "INSERT INTO change (seq, record_id) \
+         SELECT $1 - 1 + entry.ordinality, entry.id FROM UNNEST($2) WITH ORDINALITY AS entry (id, ordinality)",
+    )
+    .bind::<BigInt, _>(first_seq)
+    .bind::<Array<Text>, _>(ids)
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn insert_audit_rows(connection: &mut PgConnection, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
+    sql_query(
+        "INSERT INTO audit (at_us, request_id, action, outcome, caller, resource_type, detail) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7)",
+    )
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.at_us))
+    .bind::<Array<Text>, _>(column(rows, |row| row.request_id))
+    .bind::<Array<Text>, _>(column(rows, |row| row.action))
+    .bind::<Array<Text>, _>(column(rows, |row| row.outcome))
+    .bind::<Array<Text>, _>(column(rows, |row| row.caller))
+    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.resource_type))
+    .bind::<Array<Text>, _>(column(rows, |row| row.detail.as_str()))
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn upsert_load_progress(connection: &mut PgConnection, row: &LoadProgress) -> QueryResult<()> {
+    diesel::insert_into(load_progress::table)
+        .values(row)
+        .on_conflict(load_progress::key)
+        .do_update()
+        .set(row)
+        .execute(connection)?;
+    Ok(())
+}

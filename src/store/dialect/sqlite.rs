@@ -1,0 +1,96 @@
+//! Writing on SQLite: one prepared statement, once per row.
+//!
+//! Not here: transactions; a batch is atomic only inside the caller's.
+
+use diesel::prelude::*;
+use diesel::upsert::excluded;
+
+use crate::store::audit::NewAuditRow;
+use crate::store::identity::IdentityRow;
+use crate::store::load_progress::LoadProgress;
+use crate::store::record::RecordRow;
+use crate::store::resource::{ResourceRow, SearchValueRow};
+use crate::store::review::ReviewRow;
+use crate::store::schema::{audit, change, identity, load_progress, record, resource, review, search_value};
+
+pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_into(resource::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_search_values(connection: &mut SqliteConnection, rows: &[SearchValueRow<'_>]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_into(search_value::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_identities(connection: &mut SqliteConnection, rows: &[IdentityRow]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_into(identity::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn upsert_records(connection: &mut SqliteConnection, rows: &[RecordRow]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_into(record::table)
+            .values(row)
+            .on_conflict(record::id)
+            .do_update()
+            .set((
+                record::version.eq(excluded(record::version)),
+                record::normaliser.eq(excluded(record::normaliser)),
+                record::features.eq(excluded(record::features)),
+                record::identity_id.eq(excluded(record::identity_id)),
+                record::model_version.eq(excluded(record::model_version)),
+                record::probability.eq(excluded(record::probability)),
+                record::assigned_us.eq(excluded(record::assigned_us)),
+            ))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn upsert_reviews(connection: &mut SqliteConnection, rows: &[ReviewRow]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_into(review::table)
+            .values(row)
+            .on_conflict((review::record_id, review::identity_id))
+            .do_update()
+            .set((
+                review::probability.eq(excluded(review::probability)),
+                review::created_us.eq(excluded(review::created_us)),
+                review::model_version.eq(excluded(review::model_version)),
+            ))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_changes(connection: &mut SqliteConnection, first_seq: i64, ids: &[&str]) -> QueryResult<()> {
+    for (seq, id) in (first_seq..).zip(ids) {
+        let row = (change::seq.eq(seq), change::record_id.eq(*id));
+        diesel::insert_into(change::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_audit_rows(connection: &mut SqliteConnection, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_into(audit::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn upsert_load_progress(connection: &mut SqliteConnection, row: &LoadProgress) -> QueryResult<()> {
+    diesel::insert_into(load_progress::table)
+        .values(row)
+        .on_conflict(load_progress::key)
+        .do_update()
+        .set(row)
+        .execute(connection)?;
+    Ok(())
+}

@@ -1,0 +1,32 @@
+//! The store: everything that touches a database.
+//!
+//! What: resources and their versions, the matcher's records and identities, the change log, audit rows and the progress
+//! of loads, on SQLite or PostgreSQL, chosen by URL scheme at run time. Why two: SQLite needs nothing installed;
+//! PostgreSQL serves several processes. Both behave the same: one suite of tests runs on both.
+//! How: [`Store`] opens pools; one module per table family has its queries; [`dialect`] has every query that differs.
+//! Functions take a [`Connection`] and no decision: transactions are opened and closed by the caller with
+//! [`transaction`]. Not here: rules, clocks, rendering, retries.
+//!
+//! Writing goes through one [`Store::writer_connection`] per process; pooled connections only read.
+
+pub mod audit;
+pub mod change;
+mod connection;
+mod database_url;
+mod dialect;
+pub mod error;
+pub mod identity;
+pub mod load_progress;
+mod migration;
+mod pool;
+pub mod record;
+pub mod resource;
+pub mod review;
+mod schema;
+mod search;
+pub mod transaction;
+
+pub use connection::Connection;
+pub use database_url::DatabaseUrl;
+pub use error::StoreError;
+pub use pool::{PooledConnection, Store, StoreOptions};

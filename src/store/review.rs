@@ -1,0 +1,58 @@
+//! Reviews: a record that may belong to another identity than its own, for a person to decide.
+//!
+//! A review goes when its record or its identity goes. Not here: the decision.
+
+use diesel::prelude::*;
+
+use super::connection::Connection;
+use super::dialect;
+use super::error::StoreError;
+use super::schema::review;
+
+/// A review, to write and as read.
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = review)]
+pub struct ReviewRow {
+    pub record_id: String,
+    /// The identity that the record may belong to.
+    pub identity_id: String,
+    pub probability: f64,
+    pub created_us: i64,
+    pub model_version: String,
+}
+
+/// Stores reviews, or puts them in place of those of the same record and identity; of several the last one counts.
+///
+/// # Errors
+/// `Other` when a record or an identity does not exist.
+pub fn insert_many(connection: &mut Connection, reviews: &[ReviewRow]) -> Result<(), StoreError> {
+    dialect::upsert_reviews(connection, reviews)
+}
+
+/// Removes the reviews of a record. Returns how many there were.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_for_record(connection: &mut Connection, record_id: &str) -> Result<usize, StoreError> {
+    Ok(diesel::delete(review::table.filter(review::record_id.eq(record_id))).execute(connection)?)
+}
+
+/// Up to `reviews_max` reviews after a pair of record and identity, ordered by both. `None` begins at the first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list(
+    connection: &mut Connection,
+    after: Option<(&str, &str)>,
+    reviews_max: u32,
+) -> Result<Vec<ReviewRow>, StoreError> {
+    let (record, identity) = after.unwrap_or_default();
+    let later = review::record_id.gt(record).or(review::record_id.eq(record).and(review::identity_id.gt(identity)));
+    Ok(review::table
+        .filter(review::record_id.ge(record))
+        .filter(later)
+        .order((review::record_id, review::identity_id))
+        .limit(i64::from(reviews_max))
+        .select(ReviewRow::as_select())
+        .load(connection)?)
+}

@@ -1,0 +1,43 @@
+//! The program as its users run it: the real binary, its files, its output and its exit codes, on both databases where
+//! one takes part.
+//!
+//! Not here: what single functions decide (beside them), the store (`tests/store`), the whole of the HTTP interface.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "this binary is a test")]
+
+#[path = "../support/postgres.rs"]
+mod postgres;
+
+/// Names the tests of a file, each run on both databases.
+macro_rules! on_both_databases {
+    ($($test:ident,)+) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::database::Database::sqlite());
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::database::Database::postgres());
+            })+
+        }
+    };
+}
+
+mod checking;
+mod configuration;
+mod database;
+mod demonstration;
+mod examples;
+mod explaining;
+mod failures;
+mod identities;
+mod loading;
+mod matching;
+mod people;
+mod program;
+mod resuming;
+mod serving;
+mod synthesis;

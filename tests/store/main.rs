@@ -1,0 +1,33 @@
+//! The store, on both databases: every test of this suite runs on SQLite and on PostgreSQL and asks the same of both.
+//!
+//! Not here: what single functions decide without a database; that stands beside them.
+
+#[path = "../support/postgres.rs"]
+mod postgres;
+
+/// Names the tests of a file, each run on both databases.
+macro_rules! on_both_databases {
+    ($($test:ident,)+) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::database::Database::sqlite());
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::database::Database::postgres());
+            })+
+        }
+    };
+}
+
+mod changes;
+mod database;
+mod failures;
+mod migrations;
+mod records;
+mod resources;
+mod searching;
+mod transactions;

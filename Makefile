@@ -4,12 +4,13 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc unit measure figures bench fmt install-tools demo clean
+.PHONY: help test check deny doc unit measure figures bench measure-load measure-http measure-kill measure-accuracy fmt \
+	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
 test: install-tools check deny doc unit ## everything CI runs; installs what is missing
 
@@ -28,13 +29,25 @@ doc: ## links of the crate documentation, and its examples
 unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
-measure: figures bench ## what takes long or depends on time; CI never judges it
+measure: figures bench measure-load measure-http measure-kill measure-accuracy ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
 	cargo test --locked --test tidy -- --exact figures --nocapture
 
 bench: ## the benches, in release
-	cargo bench --locked --package idi-match
+	cargo bench --locked --package idi-match --bench request
+
+measure-load: ## people loaded per second, on both databases
+	scripts/measure/load
+
+measure-http: ## requests per second and latency, on both databases
+	scripts/measure/http
+
+measure-kill: ## kill -9 in the middle of writing, on both databases
+	scripts/measure/kill
+
+measure-accuracy: ## precision and recall on a made-up population
+	scripts/measure/accuracy
 
 fmt: ## format the code
 	cargo fmt --all

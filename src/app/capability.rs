@@ -3,7 +3,9 @@
 //! It stands beside the use cases and is compared with the routes by a test. Not here: FHIR JSON.
 
 use crate::audit::Action;
-use crate::fhir::canonical::{IDI_MATCH_OPERATION, MATCH_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION};
+use crate::fhir::canonical::{
+    IDI_MATCH_OPERATION, MATCH_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION,
+};
 use crate::profile::artifact::ARTIFACT_TYPES;
 
 use super::App;

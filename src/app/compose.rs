@@ -15,7 +15,7 @@ use super::error::AppError;
 use super::match_patient::MatchOperation;
 use super::select::Selection;
 
-/// Identities assigned by the matcher alone; a person's decision makes them `confirmed`.
+/// Identities assigned by the matcher alone; a person's decision will make them `confirmed`.
 const AUTOMATIC: &str = "automatic";
 
 /// The shape of the answer: the guide's Parameters to those that speak the guide's names, a Bundle to the others.

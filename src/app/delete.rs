@@ -16,13 +16,7 @@ impl App {
     ///
     /// # Errors
     /// `PreconditionFailed` when `If-Match` does not hold.
-    pub fn delete(
-        &self,
-        ctx: &Context,
-        resource_type: &str,
-        id: &str,
-        if_match: Option<&str>,
-    ) -> Result<(), AppError> {
+    pub fn delete(&self, ctx: &Context, resource_type: &str, id: &str, if_match: Option<&str>) -> Result<(), AppError> {
         let mut audit = ctx.audit(Action::Delete);
         audit.resource_type = ResourceKind::of(resource_type).map(|kind| kind.name().to_owned());
         let checked = check_id(id)

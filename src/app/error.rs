@@ -125,7 +125,11 @@ impl AppError {
 
     #[must_use]
     pub fn internal() -> Self {
-        Self::one(ErrorKind::Internal, IssueCode::Exception, "The server failed; the request id finds the cause in its log.")
+        Self::one(
+            ErrorKind::Internal,
+            IssueCode::Exception,
+            "The server failed; the request id finds the cause in its log.",
+        )
     }
 }
 

@@ -63,7 +63,11 @@ impl App {
                 row: found.row.map(|row| row.code()),
                 capped_by: found.capped_by,
                 probability: found.probability,
-                attributes: found.attributes.iter().map(|(attribute, result)| (attribute.name(), result.code())).collect(),
+                attributes: found
+                    .attributes
+                    .iter()
+                    .map(|(attribute, result)| (attribute.name(), result.code()))
+                    .collect(),
                 waterfall: found.waterfall,
             })
         })

@@ -57,12 +57,7 @@ pub struct Incoming {
 ///
 /// # Errors
 /// `Invalid` or `TooLarge` with every problem found; `Unprocessable` for a redacted (`SUBSETTED`) resource.
-pub fn admit(
-    rules: &Rules,
-    limits: &Limits,
-    kind: Option<ResourceKind>,
-    body: &[u8],
-) -> Result<Incoming, AppError> {
+pub fn admit(rules: &Rules, limits: &Limits, kind: Option<ResourceKind>, body: &[u8]) -> Result<Incoming, AppError> {
     let resource = parse(body, limits).map_err(|issue| AppError::invalid(vec![issue]))?;
     let kind = check_kind(&resource, kind)?;
     let issues = rules.profiles.validate_base(&resource);

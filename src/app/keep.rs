@@ -82,7 +82,7 @@ fn find_before(unit: &mut Unit<'_>, incoming: &[(String, Incoming)]) -> Result<H
         if ids.is_empty() {
             continue;
         }
-        let found = resource::find_many(unit.conn, kind.name(), &ids)?;
+        let found = resource::find_current(unit.conn, kind.name(), &ids)?;
         before.extend(found.into_iter().map(|resource| ((kind, resource.id.clone()), resource)));
     }
     Ok(before)
@@ -171,7 +171,13 @@ impl Batch<'_> {
         }
         if let Some((other, probability)) = doubtful.filter(|(other, _)| *other != identity_id) {
             let record_id = id.to_owned();
-            let review = ReviewRow { record_id, identity_id: other, probability, created_us: now_us, model_version: model_version.clone() };
+            let review = ReviewRow {
+                record_id,
+                identity_id: other,
+                probability,
+                created_us: now_us,
+                model_version: model_version.clone(),
+            };
             self.rows.reviews.push(review);
         }
         unit.index_upsert(Member { record_id: id, version, identity_id: &identity_id }, features);

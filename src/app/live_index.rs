@@ -128,7 +128,8 @@ fn decode_all(conn: &mut Connection, rows: &[RecordRow], rules: &Rules) -> Resul
 fn features_of_stored(conn: &mut Connection, id: &str, rules: &Rules) -> Result<Record, StoreError> {
     let stored = resource::find(conn, "Patient", id)?;
     let body = stored.map(|stored| stored.body).unwrap_or_else(|| "{}".to_owned());
-    let unlimited = Limits { body_bytes_max: usize::MAX, values_max: usize::MAX, string_bytes_max: usize::MAX, depth_max: 120 };
+    let unlimited =
+        Limits { body_bytes_max: usize::MAX, values_max: usize::MAX, string_bytes_max: usize::MAX, depth_max: 120 };
     let record = parse(body.as_bytes(), &unlimited).map(|patient| Record::from_patient(&patient, &rules.normaliser));
     Ok(record.unwrap_or_default())
 }

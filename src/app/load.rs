@@ -123,11 +123,14 @@ impl App {
 
     fn admit_line(&self, line: &Line, source: Option<&str>) -> Result<(String, Incoming), Reject> {
         let reject = |issues| Reject { line: line.number, issues };
-        let mut incoming = admit(&self.rules, &self.document_limits(), None, &line.text).map_err(|error| reject(error.issues))?;
+        let mut incoming =
+            admit(&self.rules, &self.document_limits(), None, &line.text).map_err(|error| reject(error.issues))?;
         incoming.source = incoming.source.or_else(|| source.map(str::to_owned));
         let Some(id) = incoming.id.clone() else {
             let text = "A resource to load needs an id.";
-            return Err(reject(vec![Issue::error(IssueCode::Required, text).at(format!("{}.id", incoming.kind.name()))]));
+            return Err(reject(vec![
+                Issue::error(IssueCode::Required, text).at(format!("{}.id", incoming.kind.name())),
+            ]));
         };
         check_id(&id).map_err(|error| reject(error.issues))?;
         Ok((id, incoming))
@@ -161,7 +164,9 @@ impl App {
         loop {
             let ctx = Context::new(Caller::Open, self.clock);
             match self.load_batch(&ctx, batch.clone(), position.clone()) {
-                Err(error) if tries < tries_max && matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Overloaded) => {
+                Err(error)
+                    if tries < tries_max && matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Overloaded) =>
+                {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(200 << tries.min(5)));
                 }

@@ -90,7 +90,10 @@ impl App {
             return refused(query, &issues);
         }
         if document.text("resourceType") != Some("Patient") {
-            return refused(query, &[Issue::error(IssueCode::Invalid, "The line must be a Patient.").at("resourceType")]);
+            return refused(
+                query,
+                &[Issue::error(IssueCode::Invalid, "The line must be a Patient.").at("resourceType")],
+            );
         }
         let (patient, remarks) = name_text::complete(document);
         let candidates = self.candidates(&patient, probability_min);

@@ -55,7 +55,11 @@ impl App {
     ///
     /// # Errors
     /// `Invalid` for what is no request, `Unprocessable` for a Patient that does not meet its profile or weight.
-    pub fn match_patient(&self, ctx: &Context, request: &MatchRequest<'_>) -> Result<(MatchAnswer, AnswerShape), AppError> {
+    pub fn match_patient(
+        &self,
+        ctx: &Context,
+        request: &MatchRequest<'_>,
+    ) -> Result<(MatchAnswer, AnswerShape), AppError> {
         self.answer(ctx, Action::Match, |audit| self.find_match(ctx, request, audit))
     }
 
@@ -99,9 +103,7 @@ impl App {
         audit.detail.profile = judged.claimed.map(|profile| profile.name().to_owned());
         audit.detail.weight = Some(judged.weight.total);
         if any_error(&judged.issues) {
-            let mut issues = judged.issues;
-            issues.extend(judged.weight.issues());
-            return Err(AppError::unprocessable(issues));
+            return Err(AppError::unprocessable(judged.issues));
         }
         Ok(judged)
     }
@@ -119,9 +121,17 @@ impl App {
             let index = self.live.read();
             (index.propose(query, &ask), index.population())
         };
-        let ids: Vec<&str> = proposal.identities.iter().map(|identity| identity.identity_id.as_str()).collect();
-        let mut found =
-            Found { identities: Vec::new(), bodies: Vec::new(), candidates: proposal.candidates, is_truncated: proposal.truncated };
+        let counts = |identity: &&IdentityMatch| {
+            identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN
+        };
+        let proposed = proposal.identities.iter().filter(counts);
+        let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
+        let mut found = Found {
+            identities: Vec::new(),
+            bodies: Vec::new(),
+            candidates: proposal.candidates,
+            is_truncated: proposal.truncated,
+        };
         if ids.is_empty() {
             return Ok(found);
         }
@@ -129,7 +139,8 @@ impl App {
         let members = transaction::read_snapshot(&mut conn, |conn| record::list_members(conn, &ids))?;
         for id in &ids {
             let of_identity: Vec<_> = members.iter().filter(|member| member.record.identity_id == *id).collect();
-            let records: Vec<MemberRecord> = of_identity.iter().filter_map(|member| self.member_record(member)).collect();
+            let records: Vec<MemberRecord> =
+                of_identity.iter().filter_map(|member| self.member_record(member)).collect();
             if records.is_empty() {
                 continue;
             }
@@ -146,6 +157,10 @@ impl App {
         Some(MemberRecord { record_id: row.id.clone(), version: row.version, record })
     }
 }
+
+/// Identities less likely than this, and without a row of the guide's table, are neither returned (see
+/// `match.probability_min`) nor close enough to make another one ambiguous: they are not read.
+const READ_PROBABILITY_MIN: f64 = 0.005;
 
 /// What was found, before the caller's options are applied.
 pub struct Found {

@@ -65,8 +65,11 @@ pub struct App {
 pub enum StartError {
     #[error("{0}")]
     Rules(#[from] rules::RulesError),
-    #[error("database: {0}")]
-    Store(#[from] StoreError),
+    #[error("server.database_url: {0}")]
+    Url(StoreError),
+    /// `place` is the database's URL without its secrets.
+    #[error("{place}: {error}")]
+    Store { place: String, error: StoreError },
     #[error("threads: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -78,7 +81,8 @@ impl App {
     /// When a file of `profiles/` cannot be enforced or the database cannot be used.
     pub fn open(config: Config, clock: Clock, progress: impl FnMut(usize)) -> Result<Self, StartError> {
         let rules = Arc::new(Rules::load(&config.server.profiles_dir)?);
-        let url = DatabaseUrl::parse(config.server.database_url.expose())?;
+        let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
+        let cannot = |error| StartError::Store { place: url.to_string(), error };
         let timeout_ms = config.limits.database_timeout_ms;
         let options = StoreOptions {
             connections_max: config.limits.database_connections_max,
@@ -86,16 +90,26 @@ impl App {
             busy_timeout_ms: timeout_ms,
             statement_timeout_ms: timeout_ms,
         };
-        let store = Store::open(&url, &options)?;
-        let live = LiveIndex::build(&mut *store.connection()?, Arc::clone(&rules), progress)?;
-        let live = Arc::new(live);
+        let store = Store::open(&url, &options).map_err(cannot)?;
+        let mut conn = store.connection().map_err(cannot)?;
+        let live = Arc::new(LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?);
+        drop(conn);
         let writer = Writer::start(
             store.clone(),
             Arc::clone(&live),
             config.limits.write_queue_max,
             config.limits.commit_batch_max,
         )?;
-        let app = Self { config, clock, rules, store, live, writer, is_stopping: Arc::default(), started_us: (clock.now_us)() };
+        let app = Self {
+            config,
+            clock,
+            rules,
+            store,
+            live,
+            writer,
+            is_stopping: Arc::default(),
+            started_us: (clock.now_us)(),
+        };
         app.follow_in_background()?;
         Ok(app)
     }
@@ -198,7 +212,8 @@ impl App {
         self.writer.submit(Scope::Identities, move |unit| {
             let keeper = Keeper { rules: &rules, clock, now_us, ask: &ask };
             audit.detail.records.push(admitted.0.clone());
-            let result = keep(keeper, unit, vec![admitted], expected).and_then(|mut kept| kept.pop().ok_or_else(AppError::internal));
+            let result = keep(keeper, unit, vec![admitted], expected)
+                .and_then(|mut kept| kept.pop().ok_or_else(AppError::internal));
             close(&mut audit, result.as_ref().err(), (clock.now_us)());
             Done { result, audit }
         })

@@ -133,7 +133,8 @@ fn unknown(name: &str, handling: Handling) -> Result<Issue, AppError> {
 }
 
 fn read_count(value: &str, page_size_max: u32) -> Result<u32, AppError> {
-    let count = value.parse::<u32>().map_err(|_| refuse(IssueCode::Value, "_count must be a whole number.", "http._count"))?;
+    let count =
+        value.parse::<u32>().map_err(|_| refuse(IssueCode::Value, "_count must be a whole number.", "http._count"))?;
     Ok(count.min(page_size_max))
 }
 
@@ -156,7 +157,9 @@ fn read_condition(kind: ResourceKind, name: &str, value: &str) -> Result<Option<
         (ResourceKind::Patient, "birthdate") => {
             let dates = values.iter().map(|value| Date::parse(value.strip_prefix("eq").unwrap_or(value)));
             let dates: Option<Vec<Date>> = dates.collect();
-            let dates = dates.ok_or_else(|| refuse(IssueCode::Value, "The value must be a date: YYYY, YYYY-MM or YYYY-MM-DD.", &place))?;
+            let dates = dates.ok_or_else(|| {
+                refuse(IssueCode::Value, "The value must be a date: YYYY, YYYY-MM or YYYY-MM-DD.", &place)
+            })?;
             SearchCondition::BirthDate(dates.into_iter().map(DayRange::of).collect())
         }
         _ => return Ok(None),
@@ -216,7 +219,14 @@ mod tests {
 
     #[test]
     fn values_that_cannot_be_searched_for_are_refused_with_their_parameter() {
-        for (name, value) in [("_count", "x"), ("_count", "-1"), ("birthdate", "1980-13"), ("birthdate", "gt"), ("family", ""), ("identifier", ",")] {
+        for (name, value) in [
+            ("_count", "x"),
+            ("_count", "-1"),
+            ("birthdate", "1980-13"),
+            ("birthdate", "gt"),
+            ("family", ""),
+            ("identifier", ","),
+        ] {
             let error = read(&[(name, value)], Handling::Lenient).err().expect("refused");
             assert_eq!(error.issues[0].expression, [format!("http.{name}")], "{value}");
         }

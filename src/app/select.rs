@@ -39,9 +39,10 @@ impl Selection {
                     IssueCode::MultipleMatches,
                     "No single identity matches with high confidence; none is returned (onlySingleMatch).",
                 ),
-                Reason::Truncated => {
-                    Issue::warning(IssueCode::Incomplete, "The search was cut short by a limit; more records may match.")
-                }
+                Reason::Truncated => Issue::warning(
+                    IssueCode::Incomplete,
+                    "The search was cut short by a limit; more records may match.",
+                ),
             })
             .collect();
         if self.identities.is_empty() {

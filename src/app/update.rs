@@ -65,7 +65,9 @@ mod tests {
 
     #[test]
     fn an_etag_names_one_version() {
-        for (etag, version) in [("W/\"3\"", Some(3)), ("\"12\"", Some(12)), ("3", None), ("*", None), ("W/\"a\"", None), ("", None)] {
+        for (etag, version) in
+            [("W/\"3\"", Some(3)), ("\"12\"", Some(12)), ("3", None), ("*", None), ("W/\"a\"", None), ("", None)]
+        {
             assert_eq!(parse_etag(etag).ok(), version, "{etag}");
         }
     }

@@ -61,8 +61,10 @@ pub fn judge(rules: &Rules, resource: Value<'_>, profiles: &[String]) -> Vec<Iss
     let claimed: Vec<String> = claimed.iter().filter_map(Value::as_str).map(str::to_owned).collect();
     if is_patient && profiles.is_empty() && !idi::claimed_profiles(&resource).is_empty() {
         let judged = validate_idi_patient(&rules.profiles, &resource, ProfileRequirement::Required);
+        // With an error the breakdown of the weight is among the issues already.
+        let breakdown = if any_error(&judged.issues) { Vec::new() } else { judged.weight.issues() };
         issues.extend(judged.issues);
-        issues.extend(judged.weight.issues());
+        issues.extend(breakdown);
         return issues;
     }
     for profile in if profiles.is_empty() { &claimed } else { profiles } {

@@ -15,7 +15,9 @@ use super::synth::SynthArgs;
 /// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
 #[derive(Debug, Parser)]
 #[command(name = "idi-match", version, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done; 1 done, and problems were found; 2 wrong usage or configuration; 3 could not be done.")]
+#[command(
+    after_help = "Exit codes: 0 done; 1 done, and problems were found; 2 wrong usage or configuration; 3 could not be done."
+)]
 pub struct Arguments {
     #[command(subcommand)]
     pub command: Commands,
@@ -44,9 +46,7 @@ pub enum Commands {
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.
-    Completions {
-        shell: clap_complete::Shell,
-    },
+    Completions { shell: clap_complete::Shell },
 }
 
 #[derive(Debug, Args)]
@@ -78,7 +78,7 @@ pub struct LoadArgs {
     /// Source of records that name none in `meta.source`; see `[[sources]]`.
     #[arg(long)]
     pub source: Option<String>,
-    /// Where refused lines go, with number and reason. Default: FILE.rejects.ndjson.
+    /// Where refused lines go, with number and reason. Default: beside FILE, ending in .rejects.ndjson.
     #[arg(long)]
     pub rejects: Option<PathBuf>,
     /// Start at the first line even when an earlier run got further.
@@ -229,7 +229,9 @@ impl FromArgMatches for ConfigArgs {
         self.file = matches.get_one::<PathBuf>("config-file").cloned();
         self.flags = SETTINGS
             .iter()
-            .filter_map(|setting| matches.get_one::<String>(setting.key).map(|value| (setting.key.to_owned(), value.clone())))
+            .filter_map(|setting| {
+                matches.get_one::<String>(setting.key).map(|value| (setting.key.to_owned(), value.clone()))
+            })
             .collect();
         Ok(())
     }
@@ -248,7 +250,14 @@ mod tests {
 
     #[test]
     fn every_option_is_a_flag() {
-        let parsed = Arguments::try_parse_from(["idi-match", "serve", "--open", "--listen", "127.0.0.1:0", "--match-response=bundle"]);
+        let parsed = Arguments::try_parse_from([
+            "idi-match",
+            "serve",
+            "--open",
+            "--listen",
+            "127.0.0.1:0",
+            "--match-response=bundle",
+        ]);
         let Ok(Arguments { command: Commands::Serve(args) }) = parsed else { panic!("not parsed: {parsed:?}") };
         let flags: Vec<(&str, &str)> = args.config.flags.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
         assert_eq!(flags, [("server.listen", "127.0.0.1:0"), ("server.open", "true"), ("match.response", "bundle")]);

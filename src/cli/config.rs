@@ -3,14 +3,14 @@
 use crate::config::document;
 
 use super::arguments::ConfigCommandArgs;
-use super::{CommandError, Ended, Environment};
+use super::{CommandError, Ended, Environment, say};
 
 pub fn run(args: &ConfigCommandArgs, environment: &Environment) -> Result<Ended, CommandError> {
     if args.markdown {
-        print!("{}", document::markdown());
+        say(document::markdown().trim_end())?;
         return Ok(Ended::Done);
     }
     let config = environment.config(&args.config)?;
-    println!("{config:#?}");
+    say(document::toml(&config).trim_end())?;
     Ok(Ended::Done)
 }

@@ -2,7 +2,6 @@
 //!
 //! Not here: the population (see `synth`), serving (see `serve`).
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::app::App;
@@ -15,7 +14,7 @@ use crate::observe;
 use crate::synth::{Difficulty, Item, Plan, QueryKind, Tables, generate};
 
 use super::arguments::DemoArgs;
-use super::{CommandError, Ended, Environment, progress, serve};
+use super::{CommandError, Ended, Environment, progress, say, serve};
 
 /// Queries made to choose the printed one from.
 const QUERIES: usize = 50;
@@ -29,7 +28,8 @@ pub fn run(args: &DemoArgs, environment: &Environment) -> Result<Ended, CommandE
     let config = config(args, environment, &place)?;
     observe::logs::start(&config.log).map_err(CommandError::Usage)?;
     serve::check_open(&config)?;
-    let tables = Tables::parse(built_in_text("name-frequencies.json").unwrap_or_default()).map_err(CommandError::Failed)?;
+    let tables =
+        Tables::parse(built_in_text("name-frequencies.json").unwrap_or_default()).map_err(CommandError::Failed)?;
     let (people, requests) = population(args, &tables);
     let key = format!("demo|{}|{}", args.people, args.seed);
     serve::serve(config, |app| load(app, &key, &people), |app| print_request(app, &requests))
@@ -122,18 +122,18 @@ fn load(app: &App, key: &str, lines: &[Line]) -> Result<(), CommandError> {
 fn print_request(app: &App, requests: &[String]) -> Result<(), CommandError> {
     let finds = |request: &&String| {
         let ctx = Context::new(Caller::Open, app.clock);
-        let asked = MatchRequest { operation: MatchOperation::IdiMatch, body: request.as_bytes(), self_link: String::new() };
-        app.match_patient(&ctx, &asked).is_ok_and(|(answer, _)| answer.patients.iter().any(|patient| patient.score >= 0.8))
+        let asked =
+            MatchRequest { operation: MatchOperation::IdiMatch, body: request.as_bytes(), self_link: String::new() };
+        app.match_patient(&ctx, &asked)
+            .is_ok_and(|(answer, _)| answer.patients.iter().any(|patient| patient.score >= 0.8))
     };
     let found = requests.iter().take(MATCH_TRIES_MAX).map(|patient| wrap(patient)).find(|request| finds(&request));
     let request = found.ok_or_else(|| CommandError::Failed("the demo's own request finds nobody".to_owned()))?;
     let url = format!("{}/Patient/$idi-match", app.config.server.base_url);
     let quoted = request.replace('\'', r"'\''");
-    println!("{} people are stored. Paste this to find one of them:", app.indexed_records());
-    println!("\ncurl -s '{url}' -H 'Content-Type: application/fhir+json' -d '{quoted}'\n");
-    println!("Stop with Ctrl-C.");
-    std::io::stdout().flush()?;
-    Ok(())
+    say(format_args!("{} people are stored. Paste this to find one of them:", app.indexed_records()))?;
+    say(format_args!("\ncurl -s '{url}' -H 'Content-Type: application/fhir+json' -d '{quoted}'\n"))?;
+    say("Stop with Ctrl-C.")
 }
 
 fn wrap(patient: &str) -> String {

@@ -1,10 +1,12 @@
 //! `idi-match load FILE.ndjson`: resources into the store, in batches, resumable.
 //!
-//! A file is known by its name, size and beginning. Refused lines go to a rejects file before the batch that follows
-//! them is committed, and are cut back to the last commit when a load goes on. Not here: what a batch does (`app::load`).
+//! A file is known by its name, size and contents. Refused lines go to a rejects file, with number and reason, before
+//! their batch is committed, and are cut back to the last commit when a load goes on.
+//! Not here: what a batch does (`app::load`).
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
@@ -15,10 +17,10 @@ use crate::app::load::{Line, Position, Reject};
 use crate::app::match_batch::LineIssue;
 
 use super::arguments::LoadArgs;
-use super::{CommandError, Ended, Environment, open, progress};
+use super::{CommandError, Ended, Environment, at, open, progress, say};
 
-/// Bytes of the beginning of a file that tell it from others.
-const BEGINNING_BYTES: usize = 64 * 1024;
+/// Bytes read from the file at a time.
+const BUFFER_BYTES: usize = 1 << 20;
 /// Times that a batch is tried again while the database is busy or away; about a minute together.
 const TRIES_MAX: u32 = 12;
 
@@ -66,7 +68,7 @@ struct Load<'a> {
 
 impl<'a> Load<'a> {
     fn begin(app: &'a App, args: &'a LoadArgs, line_bytes_max: usize) -> Result<Self, CommandError> {
-        let cannot = |error: std::io::Error| CommandError::Failed(format!("{}: {error}", args.file.display()));
+        let cannot = |error: std::io::Error| at(&args.file, error);
         let mut file = File::open(&args.file).map_err(cannot)?;
         let size = file.metadata().map_err(cannot)?.len();
         let key = fingerprint(&mut file, &args.file, size).map_err(cannot)?;
@@ -83,7 +85,7 @@ impl<'a> Load<'a> {
         bar.set_position(offset);
         bar.reset_eta();
         let resumed_loaded = position.loaded;
-        let reader = BufReader::with_capacity(1 << 20, file);
+        let reader = BufReader::with_capacity(BUFFER_BYTES, file);
         Ok(Self { app, source: args.source.as_deref(), reader, position, resumed_loaded, rejects, line_bytes_max, bar })
     }
 
@@ -119,7 +121,7 @@ impl<'a> Load<'a> {
         let batch = self.app.admit_lines(&lines, self.source);
         self.position.loaded += batch.len() as u64;
         self.position.rejected += batch.rejects.len() as u64;
-        self.rejects.write(&batch.rejects)?;
+        self.rejects.write(&batch.rejects, &lines)?;
         self.app.load_batch_patiently(batch, &self.position, TRIES_MAX)?;
         self.bar.set_position(self.position.bytes);
         Ok(())
@@ -141,15 +143,14 @@ impl<'a> Load<'a> {
 fn print(summary: &Summary, json: bool) -> Result<(), CommandError> {
     if json {
         let text = serde_json::to_string(summary).map_err(|error| CommandError::Failed(error.to_string()))?;
-        println!("{text}");
-        return Ok(());
+        return say(text);
     }
-    println!(
+    say(format_args!(
         "{} lines: {} resources loaded, {} refused, in {:.1} s ({:.0}/s)",
         summary.lines, summary.loaded, summary.rejected, summary.seconds, summary.resources_per_second
-    );
+    ))?;
     if let Some(file) = &summary.rejects_file {
-        println!("refused lines: {file}");
+        say(format_args!("refused lines: {file}"))?;
     }
     Ok(())
 }
@@ -176,24 +177,26 @@ fn read_line(reader: &mut impl BufRead, bytes_max: usize) -> std::io::Result<(Ve
     }
 }
 
-/// Name, size and the hash of the beginning: another file is another load.
+/// Name, size and a hash of all contents: a corrected file is another load, even when nothing but one digit changed.
 fn fingerprint(file: &mut File, path: &Path, size: u64) -> std::io::Result<String> {
-    let mut beginning = vec![0; BEGINNING_BYTES];
-    let mut filled = 0;
-    while filled < beginning.len() {
-        let read = file.read(&mut beginning[filled..])?;
-        if read == 0 {
+    let mut reader = BufReader::with_capacity(BUFFER_BYTES, file);
+    let mut hash = 0xcbf2_9ce4_8422_2325;
+    loop {
+        let bytes = reader.fill_buf()?;
+        if bytes.is_empty() {
             break;
         }
-        filled += read;
+        hash = fnv1a(hash, bytes);
+        let length = bytes.len();
+        reader.consume(length);
     }
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    Ok(format!("{name}|{size}|{:016x}", fnv1a(&beginning[..filled])))
+    Ok(format!("{name}|{size}|{hash:016x}"))
 }
 
 /// FNV-1a, 64 bits: tells files apart, protects nothing.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+fn fnv1a(hash: u64, bytes: &[u8]) -> u64 {
+    bytes.iter().fold(hash, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The file of refused lines.
@@ -207,44 +210,54 @@ struct RejectNumber {
     line: u64,
 }
 
+/// What is written about a refused line, and the line itself (as far as the limit of a document), to be corrected.
 #[derive(Debug, Serialize)]
-struct RejectLine {
+struct RejectLine<'l> {
     line: u64,
     issues: Vec<LineIssue>,
+    text: Cow<'l, str>,
 }
 
 impl Rejects {
     /// Keeps what an earlier run wrote about lines up to `lines` and drops the rest, which will come again.
     fn open(path: PathBuf, lines: u64) -> Result<Self, CommandError> {
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            let is_done = |line: &&str| {
-                serde_json::from_str::<RejectNumber>(line).is_ok_and(|reject| reject.line <= lines)
-            };
-            let kept: Vec<&str> = text.lines().filter(is_done).collect();
-            if kept.is_empty() {
-                std::fs::remove_file(&path)?;
+        if let Ok(text) = std::fs::read(&path) {
+            let is_done =
+                |line: &&[u8]| serde_json::from_slice::<RejectNumber>(line).is_ok_and(|reject| reject.line <= lines);
+            let kept: Vec<&[u8]> = text.split(|byte| *byte == b'\n').filter(is_done).collect();
+            let cut = if kept.is_empty() {
+                std::fs::remove_file(&path)
             } else {
-                std::fs::write(&path, kept.join("\n") + "\n")?;
-            }
+                std::fs::write(&path, [kept.join(&b'\n'), b"\n".to_vec()].concat())
+            };
+            cut.map_err(|error| at(&path, error))?;
         }
         Ok(Self { path, file: None })
     }
 
-    fn write(&mut self, rejects: &[Reject]) -> Result<(), CommandError> {
+    /// Writes down which of `lines` were refused; on disk when it returns.
+    fn write(&mut self, rejects: &[Reject], lines: &[Line]) -> Result<(), CommandError> {
         if rejects.is_empty() {
             return Ok(());
         }
+        self.append(rejects, lines).map_err(|error| at(&self.path, error))
+    }
+
+    fn append(&mut self, rejects: &[Reject], lines: &[Line]) -> std::io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(OpenOptions::new().create(true).append(true).open(&self.path)?),
         };
         for reject in rejects {
-            let line = RejectLine { line: reject.line, issues: reject.issues.iter().map(LineIssue::from).collect() };
-            let text = serde_json::to_string(&line).map_err(|error| CommandError::Failed(error.to_string()))?;
-            writeln!(file, "{text}")?;
+            let line = lines.iter().find(|line| line.number == reject.line);
+            let line = RejectLine {
+                line: reject.line,
+                issues: reject.issues.iter().map(LineIssue::from).collect(),
+                text: line.map_or(Cow::Borrowed(""), |line| String::from_utf8_lossy(&line.text)),
+            };
+            writeln!(file, "{}", serde_json::to_string(&line)?)?;
         }
-        file.sync_data()?;
-        Ok(())
+        file.sync_data()
     }
 }
 

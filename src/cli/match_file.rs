@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use crate::app::context::{Caller, Context};
 
 use super::arguments::MatchArgs;
-use super::{CommandError, Ended, Environment, open, progress};
+use super::{CommandError, Ended, Environment, at, open, progress};
 
 /// Lines matched at a time.
 const BATCH_LINES: usize = 2000;
@@ -16,15 +16,15 @@ pub fn run(args: &MatchArgs, environment: &Environment) -> Result<Ended, Command
         return Err(CommandError::Usage("--min-probability must be from 0 to 1".to_owned()));
     }
     let config = environment.config(&args.config)?;
-    let cannot = |error: std::io::Error| CommandError::Failed(format!("{}: {error}", args.file.display()));
+    let cannot = |error: std::io::Error| at(&args.file, error);
     let file = File::open(&args.file).map_err(cannot)?;
     let bar = progress::bytes_bar("matching", file.metadata().map_err(cannot)?.len());
     let mut reader = BufReader::with_capacity(1 << 20, file);
+    let app = open(config)?;
     let mut out: Box<dyn Write> = match args.out.to_str() {
         Some("-") => Box::new(std::io::stdout().lock()),
-        _ => Box::new(BufWriter::new(File::create(&args.out)?)),
+        _ => Box::new(BufWriter::new(File::create(&args.out).map_err(|error| at(&args.out, error))?)),
     };
-    let app = open(config)?;
     let mut has_problems = false;
     loop {
         let lines = read_batch(&mut reader, &bar)?;
@@ -34,7 +34,7 @@ pub fn run(args: &MatchArgs, environment: &Environment) -> Result<Ended, Command
         let ctx = Context::new(Caller::Open, app.clock);
         for line in app.match_lines(&ctx, &lines, args.min_probability)? {
             has_problems |= line.issues.iter().any(|issue| issue.severity == "error" || issue.severity == "fatal");
-            serde_json::to_writer(&mut out, &line).map_err(|error| CommandError::Failed(error.to_string()))?;
+            serde_json::to_writer(&mut out, &line).map_err(std::io::Error::from)?;
             out.write_all(b"\n")?;
         }
     }

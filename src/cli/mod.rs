@@ -2,8 +2,8 @@
 //!
 //! Results go to standard output, everything else to standard error. Not here: rules, HTTP handlers.
 
-// A command's results are printed: here, and nowhere else.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the command line's output")]
+// What a command has to say beside its results is printed here, and nowhere else.
+#![allow(clippy::print_stderr, reason = "the command line's output")]
 
 pub mod arguments;
 mod config;
@@ -19,6 +19,8 @@ mod validate;
 mod weigh;
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -50,6 +52,9 @@ pub enum CommandError {
     /// Exit code 3.
     #[error("{0}")]
     Failed(String),
+    /// Whoever read the output wants no more, as in `| head`. Exit code 0.
+    #[error("nobody reads the output any more")]
+    NoReader,
 }
 
 impl From<ConfigError> for CommandError {
@@ -60,13 +65,19 @@ impl From<ConfigError> for CommandError {
 
 impl From<StartError> for CommandError {
     fn from(error: StartError) -> Self {
-        Self::Failed(error.to_string())
+        match error {
+            StartError::Rules(_) | StartError::Url(_) => Self::Usage(error.to_string()),
+            StartError::Store { .. } | StartError::Threads(_) => Self::Failed(error.to_string()),
+        }
     }
 }
 
 impl From<std::io::Error> for CommandError {
     fn from(error: std::io::Error) -> Self {
-        Self::Failed(error.to_string())
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::NoReader,
+            _ => Self::Failed(error.to_string()),
+        }
     }
 }
 
@@ -101,7 +112,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, variables: Vec<(String
         }
     };
     match dispatch(arguments.command, &Environment { variables }) {
-        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::Done) | Err(CommandError::NoReader) => ExitCode::SUCCESS,
         Ok(Ended::ProblemsFound) => ExitCode::from(1),
         Err(error) => {
             eprintln!("idi-match: {error}");
@@ -126,7 +137,9 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Evaluate(args) => evaluate::run(&args, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
-            clap_complete::generate(shell, &mut Arguments::command(), "idi-match", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Arguments::command(), "idi-match", &mut script);
+            std::io::stdout().write_all(&script)?;
             Ok(Ended::Done)
         }
     }
@@ -140,7 +153,19 @@ fn open(config: Config) -> Result<App, CommandError> {
     Ok(app)
 }
 
+/// Prints one line of a result.
+fn say(line: impl Display) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
+
 /// The bytes of a file, or a clear error.
 fn read_file(path: &Path) -> Result<Vec<u8>, CommandError> {
-    std::fs::read(path).map_err(|error| CommandError::Failed(format!("{}: {error}", path.display())))
+    std::fs::read(path).map_err(|error| at(path, error))
+}
+
+/// What went wrong with a file.
+fn at(path: &Path, error: impl Display) -> CommandError {
+    CommandError::Failed(format!("{}: {error}", path.display()))
 }

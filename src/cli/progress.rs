@@ -19,7 +19,9 @@ pub fn spinner(what: &'static str) -> ProgressBar {
 /// A bar of bytes with rate and time left.
 pub fn bytes_bar(what: &'static str, total: u64) -> ProgressBar {
     let bar = ProgressBar::new(total).with_message(what);
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left") {
+    if let Ok(style) =
+        ProgressStyle::with_template("{msg} {wide_bar} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left")
+    {
         bar.set_style(style);
     }
     bar
@@ -27,6 +29,7 @@ pub fn bytes_bar(what: &'static str, total: u64) -> ProgressBar {
 
 /// `error invariant at Patient.name[0]: …`
 pub fn issue_line(issue: &Issue) -> String {
-    let place = if issue.expression.is_empty() { String::new() } else { format!(" at {}", issue.expression.join(", ")) };
+    let place =
+        if issue.expression.is_empty() { String::new() } else { format!(" at {}", issue.expression.join(", ")) };
     format!("{} {}{place}: {}", issue.severity.code(), issue.code.code(), issue.diagnostics)
 }

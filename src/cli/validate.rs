@@ -7,7 +7,7 @@ use crate::fhir::json::{Limits, parse};
 use crate::http::render::outcome;
 
 use super::arguments::ValidateArgs;
-use super::{CommandError, Ended, Environment, progress, read_file};
+use super::{CommandError, Ended, Environment, progress, read_file, say};
 
 pub fn run(args: &ValidateArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let config = environment.config(&args.config)?;
@@ -18,17 +18,17 @@ pub fn run(args: &ValidateArgs, environment: &Environment) -> Result<Ended, Comm
         Err(issue) => vec![issue],
     };
     if args.json {
-        println!("{}", String::from_utf8_lossy(&outcome::render(&issues, "validate")));
+        say(String::from_utf8_lossy(&outcome::render(&issues, "validate")))?;
     } else {
-        print_lines(&issues);
+        print_lines(&issues)?;
     }
     Ok(if any_error(&issues) { Ended::ProblemsFound } else { Ended::Done })
 }
 
-fn print_lines(issues: &[Issue]) {
+fn print_lines(issues: &[Issue]) -> Result<(), CommandError> {
     for issue in issues {
-        println!("{}", progress::issue_line(issue));
+        say(progress::issue_line(issue))?;
     }
     let verdict = if any_error(issues) { "not valid" } else { "valid" };
-    println!("{verdict}");
+    say(verdict)
 }

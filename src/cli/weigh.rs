@@ -9,7 +9,7 @@ use crate::fhir::name_text;
 use crate::profile::input_weight::{InputWeight, weigh};
 
 use super::arguments::WeighArgs;
-use super::{CommandError, Ended, Environment, progress, read_file};
+use super::{CommandError, Ended, Environment, progress, read_file, say};
 
 #[derive(Serialize)]
 struct Weighed<'w> {
@@ -38,10 +38,11 @@ pub fn run(args: &WeighArgs, environment: &Environment) -> Result<Ended, Command
     let (patient, _) = name_text::complete(parameters.patient);
     let weight = weigh(&patient, rules.profiles.weights());
     if args.json {
-        let text = serde_json::to_string_pretty(&weighed(&weight)).map_err(|error| CommandError::Failed(error.to_string()))?;
-        println!("{text}");
+        let text =
+            serde_json::to_string_pretty(&weighed(&weight)).map_err(|error| CommandError::Failed(error.to_string()))?;
+        say(text)?;
     } else {
-        print_table(&weight);
+        print_table(&weight)?;
     }
     Ok(Ended::Done)
 }
@@ -57,12 +58,13 @@ fn weighed(weight: &InputWeight) -> Weighed<'_> {
     Weighed { total: weight.total, parts: parts.collect(), advice: advice.collect() }
 }
 
-fn print_table(weight: &InputWeight) {
+fn print_table(weight: &InputWeight) -> Result<(), CommandError> {
     for part in &weight.parts {
-        println!("{:>3}  {}", part.points, part.text);
+        say(format_args!("{:>3}  {}", part.points, part.text))?;
     }
-    println!("{:>3}  total", weight.total);
+    say(format_args!("{:>3}  total", weight.total))?;
     for advice in &weight.advice {
-        println!("     {}", advice.text);
+        say(format_args!("     {}", advice.text))?;
     }
+    Ok(())
 }

@@ -1,8 +1,50 @@
-//! `docs/configuration.md`, written from the one definition of the options.
+//! `docs/configuration.md`, written from the one definition of the options, and the configuration in force as TOML.
 //!
-//! `idi-match config --markdown` prints it; a test compares the file with it.
+//! `idi-match config` prints both; a test compares the page with the file. Not here: reading a configuration.
 
-use super::settings::{Kind, SETTINGS};
+use figment::value::Value;
+
+use super::settings::{Kind, SETTINGS, Setting};
+use super::{Config, Source};
+
+/// The configuration in force, as a file that would set it; what may be secret is a comment.
+#[must_use]
+pub fn toml(config: &Config) -> String {
+    let values = Value::serialize(config).unwrap_or_else(|_| Value::from(""));
+    let mut text = String::new();
+    let mut table = "";
+    for setting in SETTINGS {
+        let (of, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
+        if of != table {
+            table = of;
+            text.push_str(&format!("{}[{table}]\n", if text.is_empty() { "" } else { "\n" }));
+        }
+        let mark = if setting.kind == Kind::Url { "# " } else { "" };
+        text.push_str(&format!("{mark}{name} = {}\n", value_of(&values, setting)));
+    }
+    for Source { uri, level, date } in &config.sources {
+        let [uri, level, date] = [uri, level, date].map(|text| quoted(text));
+        text.push_str(&format!("\n[[sources]]\nuri = {uri}\nlevel = {level}\ndate = {date}\n"));
+    }
+    text
+}
+
+fn value_of(values: &Value, setting: &Setting) -> String {
+    match values.find_ref(setting.key) {
+        Some(Value::String(_, text)) => quoted(text),
+        Some(Value::Bool(_, flag)) => flag.to_string(),
+        Some(Value::Num(_, number)) => match (number.to_u128(), number.to_f64()) {
+            (Some(number), _) => number.to_string(),
+            (None, number) => number.unwrap_or_default().to_string(),
+        },
+        _ => quoted(""),
+    }
+}
+
+/// A basic string of TOML, which is written as JSON writes it.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
 
 /// The page, as Markdown.
 #[must_use]
@@ -71,5 +113,15 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/configuration.md");
         let page = std::fs::read_to_string(path).expect("docs/configuration.md");
         assert_eq!(page, markdown(), "write it again: idi-match config --markdown > docs/configuration.md");
+    }
+
+    #[test]
+    fn every_option_is_shown_with_its_default() {
+        let shown = toml(&Config::defaults().expect("valid"));
+        for setting in SETTINGS.iter().filter(|setting| !setting.default.is_empty() && setting.kind != Kind::Url) {
+            let name = setting.key.split_once('.').expect("a table").1;
+            let values = [format!("\n{name} = {}\n", setting.default), format!("\n{name} = \"{}\"\n", setting.default)];
+            assert!(values.iter().any(|line| shown.contains(line)), "{name} is missing in:\n{shown}");
+        }
     }
 }

@@ -12,12 +12,12 @@ use std::path::PathBuf;
 use figment::providers::{Format, Serialized, Toml};
 use figment::value::{Dict, Value};
 use figment::{Figment, Profile};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use settings::{Kind, SETTINGS, Setting};
 
 /// The whole configuration, checked.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
     pub server: Server,
@@ -31,7 +31,7 @@ pub struct Config {
     pub sources: Vec<Source>,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Server {
     pub listen: SocketAddr,
@@ -42,7 +42,7 @@ pub struct Server {
     pub workers: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Organization {
     pub id: String,
@@ -52,7 +52,7 @@ pub struct Organization {
     pub url: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Response {
     Auto,
@@ -60,7 +60,7 @@ pub enum Response {
     Bundle,
 }
 
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
     pub response: Response,
@@ -73,7 +73,7 @@ pub struct Match {
     pub threads: usize,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Limits {
     pub body_bytes_max: usize,
@@ -95,14 +95,14 @@ pub struct Limits {
     pub index_poll_ms: u64,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Log {
     pub format: LogFormat,
     pub filter: String,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     Text,
@@ -110,7 +110,7 @@ pub enum LogFormat {
 }
 
 /// Verification assumed for the records of one source.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// Equal to the record's `meta.source`, or to `load --source`.
@@ -136,6 +136,12 @@ impl SecretUrl {
 impl std::fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SecretUrl(***)")
+    }
+}
+
+impl Serialize for SecretUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("***")
     }
 }
 
@@ -233,9 +239,10 @@ impl Config {
 fn check_ranges(figment: &Figment) -> Result<(), ConfigError> {
     for setting in SETTINGS {
         let Kind::Integer { min, max } = setting.kind else { continue };
-        let value = figment.find_value(setting.key).ok().and_then(|value| {
-            value.to_u128().or_else(|| value.to_i128().and_then(|value| u128::try_from(value).ok()))
-        });
+        let value = figment
+            .find_value(setting.key)
+            .ok()
+            .and_then(|value| value.to_u128().or_else(|| value.to_i128().and_then(|value| u128::try_from(value).ok())));
         if value.is_none_or(|value| value < u128::from(min) || value > u128::from(max)) {
             let reason = format!("must be a whole number from {min} to {max}");
             return Err(ConfigError::Value { name: setting.key.to_owned(), reason });
@@ -288,7 +295,9 @@ fn parse(setting: &Setting, name: &str, text: &str) -> Result<Value, ConfigError
 fn plain(error: &figment::Error) -> String {
     let key = error.path.join(".");
     match &error.kind {
-        figment::error::Kind::UnknownField(field, _) => format!("unknown option {}", [key.as_str(), field].join(".").trim_start_matches('.')),
+        figment::error::Kind::UnknownField(field, _) => {
+            format!("unknown option {}", [key.as_str(), field].join(".").trim_start_matches('.'))
+        }
         figment::error::Kind::MissingField(field) => format!("missing option {field}"),
         figment::error::Kind::InvalidType(_, expected) | figment::error::Kind::InvalidValue(_, expected) => {
             format!("{key}: expected {expected}")

@@ -18,7 +18,10 @@ impl Date {
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         let digits = |range: std::ops::Range<usize>| {
-            bytes.get(range)?.iter().try_fold(0_u16, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u16::from(b - b'0')))
+            bytes
+                .get(range)?
+                .iter()
+                .try_fold(0_u16, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u16::from(b - b'0')))
         };
         let part = |start: usize| {
             if bytes.get(start - 1) != Some(&b'-') {
@@ -88,9 +91,21 @@ mod tests {
         for text in ["1980", "1980-02", "1980-02-29", "2000-02-29", "0001-01-01", "9999-12-31"] {
             assert_eq!(Date::parse(text).map(|date| date.to_string()).as_deref(), Some(text));
         }
-        for text in
-            ["", "198", "0000", "1980-2-1", "1981-02-29", "1900-02-29", "1980-13-01", "1980-00-10", "1980-01-00", "1980-01-32", "1980/01/01", "1980-01-01T00:00:00Z", "１９８０"]
-        {
+        for text in [
+            "",
+            "198",
+            "0000",
+            "1980-2-1",
+            "1981-02-29",
+            "1900-02-29",
+            "1980-13-01",
+            "1980-00-10",
+            "1980-01-00",
+            "1980-01-32",
+            "1980/01/01",
+            "1980-01-01T00:00:00Z",
+            "１９８０",
+        ] {
             assert_eq!(Date::parse(text), None, "{text}");
         }
     }

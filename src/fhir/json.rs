@@ -426,7 +426,8 @@ mod tests {
 
     #[test]
     fn strings_borrow_and_escapes_are_read() {
-        let value = parse(br#"{"a":"plain","b":"J\u00fcrgen","c":[true,null,-3,2.50]}"#, &Limits::DEFAULT).expect("valid");
+        let value =
+            parse(br#"{"a":"plain","b":"J\u00fcrgen","c":[true,null,-3,2.50]}"#, &Limits::DEFAULT).expect("valid");
         assert!(matches!(value.get("a"), Some(Value::String(Cow::Borrowed("plain")))));
         assert_eq!(value.text("b"), Some("Jürgen"));
         assert_eq!(value.list("c")[2].as_i64(), Some(-3));

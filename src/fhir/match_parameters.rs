@@ -123,7 +123,8 @@ impl<'d> Reader<'d> {
             _ => match PatientParameter::of(name) {
                 Some(given_as) => self.take_patient(parameter, given_as, location),
                 None => self.warnings.push(
-                    Issue::warning(IssueCode::NotSupported, "This parameter is not known and was ignored.").at(location),
+                    Issue::warning(IssueCode::NotSupported, "This parameter is not known and was ignored.")
+                        .at(location),
                 ),
             },
         }
@@ -212,13 +213,37 @@ mod tests {
         let table = [
             (String::new(), IssueCode::Required, "Parameters.parameter"),
             (format!("{PATIENT},{PATIENT}"), IssueCode::Invalid, "Parameters.parameter[1]"),
-            (format!("{PATIENT},{}", PATIENT.replace("IDIPatient", "resource")), IssueCode::Invalid, "Parameters.parameter[1]"),
-            (r#"{"name":"IDIPatient","resource":{"resourceType":"Person"}}"#.into(), IssueCode::Invalid, "Parameters.parameter[0]"),
+            (
+                format!("{PATIENT},{}", PATIENT.replace("IDIPatient", "resource")),
+                IssueCode::Invalid,
+                "Parameters.parameter[1]",
+            ),
+            (
+                r#"{"name":"IDIPatient","resource":{"resourceType":"Person"}}"#.into(),
+                IssueCode::Invalid,
+                "Parameters.parameter[0]",
+            ),
             (r#"{"name":"IDIPatient","valueString":"x"}"#.into(), IssueCode::Invalid, "Parameters.parameter[0]"),
-            (format!(r#"{PATIENT},{{"name":"onlySingleMatch","valueString":"true"}}"#), IssueCode::Invalid, "Parameters.parameter[1]"),
-            (format!(r#"{PATIENT},{{"name":"count","valueInteger":0}}"#), IssueCode::Invalid, "Parameters.parameter[1]"),
-            (format!(r#"{PATIENT},{{"name":"count","valueInteger":1}},{{"name":"count","valueInteger":1}}"#), IssueCode::Invalid, "Parameters.parameter[2]"),
-            (format!(r#"{PATIENT},{{"name":"count","valueDecimal":1.5}}"#), IssueCode::Invalid, "Parameters.parameter[1]"),
+            (
+                format!(r#"{PATIENT},{{"name":"onlySingleMatch","valueString":"true"}}"#),
+                IssueCode::Invalid,
+                "Parameters.parameter[1]",
+            ),
+            (
+                format!(r#"{PATIENT},{{"name":"count","valueInteger":0}}"#),
+                IssueCode::Invalid,
+                "Parameters.parameter[1]",
+            ),
+            (
+                format!(r#"{PATIENT},{{"name":"count","valueInteger":1}},{{"name":"count","valueInteger":1}}"#),
+                IssueCode::Invalid,
+                "Parameters.parameter[2]",
+            ),
+            (
+                format!(r#"{PATIENT},{{"name":"count","valueDecimal":1.5}}"#),
+                IssueCode::Invalid,
+                "Parameters.parameter[1]",
+            ),
         ];
         for (inner, code, location) in table {
             let issues = read(&parameters(&inner)).expect_err("refused");

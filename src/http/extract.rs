@@ -52,7 +52,8 @@ pub fn header_text<'r>(request: &'r HttpRequest, name: &header::HeaderName) -> O
 /// The pairs of the query string, decoded.
 #[must_use]
 pub fn query_pairs(request: &HttpRequest) -> Vec<(String, String)> {
-    web::Query::<Vec<(String, String)>>::from_query(request.query_string()).map_or_else(|_| Vec::new(), web::Query::into_inner)
+    web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+        .map_or_else(|_| Vec::new(), web::Query::into_inner)
 }
 
 /// Refuses an answer format that this server does not write.

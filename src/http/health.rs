@@ -1,7 +1,7 @@
 //! `/livez`, `/readyz`, `/metrics`: for orchestrators and Prometheus. No audit row, no personal data.
 
-use actix_web::web::{self, ServiceConfig};
 use actix_web::HttpResponse;
+use actix_web::web::{self, ServiceConfig};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::extract::{AppData, run};

@@ -86,15 +86,17 @@ fn record(ctx: &Context, method: &str, route: String, status: u16) {
 
 /// Labels are a closed set: a method of the caller's own making is not one of them.
 fn known_method(method: &str) -> &'static str {
-    ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"].into_iter().find(|known| *known == method).unwrap_or("OTHER")
+    ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
+        .into_iter()
+        .find(|known| *known == method)
+        .unwrap_or("OTHER")
 }
 
 /// The caller's id when it looks like a UUID or trace id (it is logged, so it must not be able to name anybody), else
 /// a fresh one.
 fn request_id(request: &ServiceRequest, app: &App) -> String {
     let sent = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
-    let usable = sent.filter(|id| {
-        (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-')
-    });
+    let usable =
+        sent.filter(|id| (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));
     usable.map_or_else(|| (app.clock.uuid)(), str::to_owned)
 }

@@ -24,7 +24,8 @@ pub fn accepts_json(accept: Option<&str>, format: Option<&str>) -> bool {
     }
     let Some(accept) = accept else { return true };
     let mut named = accept.split(',').filter_map(media_range).peekable();
-    named.peek().is_none() || named.any(|kind| kind == "*/*" || kind == "application/*" || kind == "text/*" || is_json(&kind))
+    named.peek().is_none()
+        || named.any(|kind| kind == "*/*" || kind == "application/*" || kind == "text/*" || is_json(&kind))
 }
 
 /// A media range in lower case; `None` for what is none or has weight 0.
@@ -33,7 +34,8 @@ fn media_range(text: &str) -> Option<String> {
     let kind = parts.next()?;
     let refused = parts.any(|part| part.strip_prefix("q=").is_some_and(|q| q.parse::<f32>() == Ok(0.0)));
     let (main, sub) = kind.split_once('/')?;
-    let plain = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"*+-.".contains(&b));
+    let plain =
+        |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"*+-.".contains(&b));
     (!refused && plain(main) && plain(sub)).then_some(kind)
 }
 

@@ -2,7 +2,7 @@
 //!
 //! What: [`stored_keys`] are those under which a record is kept, [`query_keys`] those a query looks under. Every
 //! combination of the candidate guarantee has its rule, and an error in any one value leaves another rule that finds
-//! the record (idi-match contract, candidate search). Not here: the lists behind the keys (see `postings`).
+//! the record (IG Patient Matching, minimum search sets). Not here: the lists behind the keys (see `postings`).
 
 use super::dictionary::{Dictionary, NameForm, mix};
 use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts};
@@ -22,16 +22,14 @@ pub enum Rule {
     FamilyGiven,
     SoundsBirthYear,
     FamilyZip,
-    LineGiven,
-    ZipGivenYear,
     FamilySoundMonthDay,
     GivenSoundMonthDay,
     Last4BirthYear,
-    LineZip,
+    Line,
 }
 
 impl Rule {
-    pub const COUNT: usize = 15;
+    pub const COUNT: usize = 13;
 }
 
 /// A block key under its rule.
@@ -150,11 +148,12 @@ fn common_keys(record: &Query<'_>, keys: &mut Vec<BlockKey>) {
     let given = forms(&record.given, &record.given_parts);
     let family = forms(&record.family, &record.family_parts);
     name_keys(record, &given, &family, keys);
-    let texts = |rule: Rule, texts: &[QueryText]| texts.iter().map(|t| BlockKey::new(rule, &[t.hash])).collect::<Vec<_>>();
+    let texts =
+        |rule: Rule, texts: &[QueryText]| texts.iter().map(|t| BlockKey::new(rule, &[t.hash])).collect::<Vec<_>>();
     keys.extend(texts(Rule::Phone, &record.phones));
     keys.extend(texts(Rule::Email, &record.emails));
     identifier_keys(record, keys);
-    address_keys(record, &given, &family, keys);
+    address_keys(record, &family, keys);
 }
 
 fn name_keys(record: &Query<'_>, given: &[KeyName], family: &[KeyName], keys: &mut Vec<BlockKey>) {
@@ -172,7 +171,11 @@ fn name_keys(record: &Query<'_>, given: &[KeyName], family: &[KeyName], keys: &m
     }
     if day != 0 {
         let sounds = |rule: Rule, names: &[KeyName]| {
-            names.iter().filter_map(|name| name.sound).map(|sound| BlockKey::new(rule, &[sound, month_day])).collect::<Vec<_>>()
+            names
+                .iter()
+                .filter_map(|name| name.sound)
+                .map(|sound| BlockKey::new(rule, &[sound, month_day]))
+                .collect::<Vec<_>>()
         };
         keys.extend(sounds(Rule::FamilySoundMonthDay, family));
         keys.extend(sounds(Rule::GivenSoundMonthDay, given));
@@ -202,17 +205,12 @@ fn last4(digits: &[u8], year: u32) -> Option<BlockKey> {
     (year != 0).then(|| BlockKey::new(Rule::Last4BirthYear, &[super::dictionary::hash(digits), u64::from(year)]))
 }
 
-fn address_keys(record: &Query<'_>, given: &[KeyName], family: &[KeyName], keys: &mut Vec<BlockKey>) {
-    let year = u64::from(birth_parts(record.birth_date).0);
+fn address_keys(record: &Query<'_>, family: &[KeyName], keys: &mut Vec<BlockKey>) {
     for address in &record.addresses {
         if let Some(zip) = &address.zip {
             keys.extend(family.iter().map(|name| BlockKey::new(Rule::FamilyZip, &[name.hash, zip.hash])));
-            let given = given.iter().filter(|_| year != 0);
-            keys.extend(given.map(|name| BlockKey::new(Rule::ZipGivenYear, &[zip.hash, name.hash, year])));
         }
-        let Some(line) = &address.line else { continue };
-        keys.extend(given.iter().map(|name| BlockKey::new(Rule::LineGiven, &[line.hash, name.hash])));
-        keys.extend(address.zip.iter().map(|zip| BlockKey::new(Rule::LineZip, &[line.hash, zip.hash])));
+        keys.extend(address.line.iter().map(|line| BlockKey::new(Rule::Line, &[line.hash])));
     }
 }
 
@@ -225,8 +223,8 @@ mod tests {
     fn meets(query: &str, stored: &str) -> bool {
         let (model, dictionary) = (model(), Dictionary::default());
         let (query, stored) = (record(&format!("{{{query}}}")), record(&format!("{{{stored}}}")));
-        let stored = stored_keys(&Query::new(&stored, &dictionary, &model));
-        query_keys(&Query::new(&query, &dictionary, &model)).iter().any(|key| stored.contains(key))
+        let stored = stored_keys(&Query::new(&stored, &dictionary, model));
+        query_keys(&Query::new(&query, &dictionary, model)).iter().any(|key| stored.contains(key))
     }
 
     const STORED: &str = r#""name":[{"family":"García López","given":["Robert","Lee"]}],"birthDate":"1980-02-13","gender":"male",
@@ -237,7 +235,9 @@ mod tests {
 
     #[test]
     fn each_combination_of_the_guarantee_finds_the_record() {
-        let named = |family: &str, given: &str, rest: &str| format!(r#""name":[{{"family":"{family}","given":["{given}"]}}]{rest}"#);
+        let named = |family: &str, given: &str, rest: &str| {
+            format!(r#""name":[{{"family":"{family}","given":["{given}"]}}]{rest}"#)
+        };
         let birth = r#","birthDate":"1980-02-13""#;
         let line = r#","address":[{"line":["12 Oak Street"],"postalCode":"12180"}]"#;
         for query in [

@@ -9,7 +9,10 @@ const INLINE_BYTES_MAX: usize = 22;
 pub enum CompactId {
     /// A UUID in its canonical lower-case form.
     Uuid([u8; 16]),
-    Inline { len: u8, bytes: [u8; INLINE_BYTES_MAX] },
+    Inline {
+        len: u8,
+        bytes: [u8; INLINE_BYTES_MAX],
+    },
     Heap(Box<str>),
 }
 
@@ -58,7 +61,9 @@ impl fmt::Display for CompactId {
                 }
                 Ok(())
             }
-            Self::Inline { len, bytes } => f.write_str(std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default()),
+            Self::Inline { len, bytes } => {
+                f.write_str(std::str::from_utf8(&bytes[..usize::from(*len)]).unwrap_or_default())
+            }
             Self::Heap(text) => f.write_str(text),
         }
     }
@@ -70,11 +75,12 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
     if text.len() != 36 || [8, 13, 18, 23].iter().any(|at| text[*at] != b'-') {
         return None;
     }
-    let mut digits = text.iter().enumerate().filter(|(at, _)| ![8, 13, 18, 23].contains(at)).map(|(_, digit)| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    });
+    let mut digits =
+        text.iter().enumerate().filter(|(at, _)| ![8, 13, 18, 23].contains(at)).map(|(_, digit)| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        });
     let mut uuid = [0; 16];
     for byte in &mut uuid {
         *byte = digits.next()?? << 4 | digits.next()??;

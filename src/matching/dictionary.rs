@@ -126,9 +126,12 @@ impl NameForm {
     #[must_use]
     pub fn new(text: &str, model: &Model) -> Self {
         let letters: String = text.chars().filter(char::is_ascii_alphabetic).collect();
-        let code = |encoded: String| if letters.is_empty() { short(hash(text.as_bytes())) } else { short(hash(encoded.as_bytes())) };
+        let code = |encoded: String| {
+            if letters.is_empty() { short(hash(text.as_bytes())) } else { short(hash(encoded.as_bytes())) }
+        };
         #[allow(clippy::cast_possible_truncation, reason = "a share of the population needs no more digits")]
-        let (given_frequency, family_frequency) = (model.given_frequency(text) as f32, model.family_frequency(text) as f32);
+        let (given_frequency, family_frequency) =
+            (model.given_frequency(text) as f32, model.family_frequency(text) as f32);
         Self {
             text: text.into(),
             hash: hash(text.as_bytes()),
@@ -211,6 +214,9 @@ impl Dictionary {
             return id;
         }
         let id = next_id(self.ends.len());
+        if self.text.len() + text.len() > self.text.capacity() {
+            self.text.reserve_exact(self.text.len() / 4 + 4096);
+        }
         self.text.extend_from_slice(text);
         // 4 GiB of distinct text is beyond what one index is built for; longer text would only compare as different.
         self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
@@ -233,7 +239,11 @@ impl Dictionary {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let names = self.names.capacity() * size_of::<NameForm>() + self.names.len() * 16;
-        names + self.names_by_hash.bytes() + self.texts_by_hash.bytes() + self.text.capacity() + self.ends.capacity() * 4
+        names
+            + self.names_by_hash.bytes()
+            + self.texts_by_hash.bytes()
+            + self.text.capacity()
+            + self.ends.capacity() * 4
     }
 }
 
@@ -259,7 +269,7 @@ fn slice_of<'a>(text: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
 mod tests {
     use super::*;
     use crate::matching::model::tests::model;
-    use std::collections::HashMap;
+    use std::collections::HashSet;
 
     #[test]
     fn a_value_is_numbered_once_and_found_again() {
@@ -270,15 +280,15 @@ mod tests {
             assert_eq!(dictionary.text_of(*id), format!("value {n}"));
         }
         assert_eq!(dictionary.find_text(b"value 500"), None);
-        let ray = dictionary.intern_name("ray", &model);
-        assert_eq!(dictionary.intern_given("ray", &["raymond".to_owned()], &model), ray);
+        let ray = dictionary.intern_name("ray", model);
+        assert_eq!(dictionary.intern_given("ray", &["raymond".to_owned()], model), ray);
         assert_eq!(dictionary.name(ray).formal.len(), 1);
     }
 
     #[test]
     fn names_that_sound_alike_share_a_code_and_other_scripts_do_not_collapse() {
         let model = model();
-        let form = |text: &str| NameForm::new(text, &model);
+        let form = |text: &str| NameForm::new(text, model);
         assert_eq!(form("smith").soundex, form("smyth").soundex);
         assert_eq!(form("stephen").metaphone, form("steven").metaphone);
         assert_ne!(form("мария").soundex, form("иван").soundex);
@@ -286,24 +296,23 @@ mod tests {
     }
 
     #[test]
-    fn the_table_keeps_what_a_map_keeps_through_inserts_and_removals() {
+    fn the_table_keeps_what_a_set_keeps_through_inserts_and_removals() {
         let rehash = |id: u32| mix(7, u64::from(id % 97));
-        let (mut table, mut map) = (IdTable::default(), HashMap::new());
+        let (mut table, mut set) = (IdTable::default(), HashSet::new());
         let mut state = 1_u64;
         for _ in 0..20_000 {
             state = mix(state, 3);
             let id = u32::try_from(state % 400).expect("small");
             let hash = rehash(id);
-            if map.contains_key(&id) {
-                map.remove(&id);
+            if set.remove(&id) {
                 assert_eq!(table.remove(hash, |other| other == id, rehash), Some(id));
             } else {
-                map.insert(id, ());
+                set.insert(id);
                 table.insert(hash, id, rehash);
             }
         }
         for id in 0..400 {
-            assert_eq!(table.find(rehash(id), |other| other == id).is_some(), map.contains_key(&id));
+            assert_eq!(table.find(rehash(id), |other| other == id).is_some(), set.contains(&id));
         }
     }
 }

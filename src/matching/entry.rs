@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::dictionary::{Dictionary, NameForm, UNKNOWN, hash, hashes};
 pub use super::dictionary::UNKNOWN as UNKNOWN_ID;
+use super::dictionary::{Dictionary, NameForm, UNKNOWN, hash, hashes};
 use super::model::Model;
 use super::normalise::identifier::{Identifier, Kind};
 use super::normalise::name::Suffix;
@@ -179,7 +179,9 @@ fn push_names(words: &mut Vec<u32>, record: &Record, dictionary: &mut Dictionary
         if let Some(family) = &name.family {
             words.push(word(Tag::Family as u8, dictionary.intern_name(family, model)));
         }
-        for (tag, parts) in [(Tag::GivenPart, &name.given_parts), (Tag::Middle, &name.middle), (Tag::FamilyPart, &name.family_parts)] {
+        for (tag, parts) in
+            [(Tag::GivenPart, &name.given_parts), (Tag::Middle, &name.middle), (Tag::FamilyPart, &name.family_parts)]
+        {
             words.extend(parts.iter().map(|part| word(tag as u8, dictionary.intern_name(part, model))));
         }
     }
@@ -329,7 +331,10 @@ fn distinct(names: Vec<QueryName<'_>>) -> Vec<QueryName<'_>> {
 
 fn query_name<'d>(text: &str, formal: &[String], dictionary: &'d Dictionary, model: &Model) -> QueryName<'d> {
     let Some(id) = dictionary.find_name(text) else {
-        return QueryName { id: UNKNOWN, form: Cow::Owned(NameForm { formal: hashes(formal), ..NameForm::new(text, model) }) };
+        return QueryName {
+            id: UNKNOWN,
+            form: Cow::Owned(NameForm { formal: hashes(formal), ..NameForm::new(text, model) }),
+        };
     };
     let form = dictionary.name(id);
     if formal.len() == form.formal.len() {

@@ -1,7 +1,7 @@
 //! The grade of a match: the first row of the guide's table that holds, capped by conflicts.
 //!
 //! Source: IG Patient Matching, "Match Quality" table, with the project's decisions on union of evidence and caps
-//! (idi-match contract, grades). The evidence is the union over the records of one identity. Not here: the match
+//! (IG Patient Matching, match grades). The evidence is the union over the records of one identity. Not here: the match
 //! probability (see `score`), how evidence is found (see `comparison`).
 
 use serde::{Deserialize, Serialize};
@@ -190,7 +190,9 @@ pub fn grade(pair: &Pair, probability: f64, model: &Model) -> Graded {
     let score = capped_by.iter().fold(row.score(), |score, conflict| score.min(conflict.cap()));
     let grade = match () {
         () if score >= 0.99 => MatchGrade::Certain,
-        () if score >= 0.80 && probability >= model.thresholds().certain && capped_by.is_empty() => MatchGrade::Certain,
+        () if score >= 0.80 && probability >= model.thresholds().certain && !conflicts_at_all(pair) => {
+            MatchGrade::Certain
+        }
         () if score >= 0.70 => MatchGrade::Probable,
         () => MatchGrade::Possible,
     };
@@ -244,7 +246,10 @@ fn conflicts(pair: &Pair) -> Vec<Conflict> {
         (has_given_conflict(pair), Conflict::GivenName),
         (has_twin_names(pair), Conflict::TwinNames),
         (pair.level(Comparison::Suffix) == Level::Conflict, Conflict::Suffix),
-        (pair.level(Comparison::SocialSecurity) == Level::Conflict && has(Evidence::SSN_CONFLICT), Conflict::SocialSecurity),
+        (
+            pair.level(Comparison::SocialSecurity) == Level::Conflict && has(Evidence::SSN_CONFLICT),
+            Conflict::SocialSecurity,
+        ),
         (has(Evidence::MEDICARE_CONFLICT) && !has(Evidence::MEDICARE), Conflict::Medicare),
         (has(Evidence::LICENCE_CONFLICT) && !has(Evidence::LICENCE), Conflict::Licence),
         (has(Evidence::IMITATED), Conflict::ImitatedLetters),
@@ -252,12 +257,15 @@ fn conflicts(pair: &Pair) -> Vec<Conflict> {
     held.into_iter().filter(|(held, _)| *held).map(|(_, conflict)| conflict).collect()
 }
 
+/// A conflict that caps, or one of an attribute that people do not change.
+fn conflicts_at_all(pair: &Pair) -> bool {
+    let lasting = [Comparison::Middle, Comparison::Sex, Comparison::SocialSecurity, Comparison::Identifier];
+    !conflicts(pair).is_empty() || lasting.into_iter().any(|c| pair.level(c) == Level::Conflict)
+}
+
 /// Not equal, partial, month and day exchanged, one digit off, or a placeholder.
 fn has_birth_date_conflict(pair: &Pair) -> bool {
-    matches!(
-        pair.level(Comparison::BirthDate),
-        Level::MonthDay | Level::TwoDigits | Level::SameYear | Level::Conflict
-    )
+    matches!(pair.level(Comparison::BirthDate), Level::MonthDay | Level::TwoDigits | Level::SameYear | Level::Conflict)
 }
 
 /// Two different names, neither close nor short forms of one.
@@ -270,20 +278,16 @@ fn has_given_conflict(pair: &Pair) -> bool {
 }
 
 /// Names in use that are near each other are two children's, not a typing error, when birth date and surname agree and
-/// no personal identifier does.
+/// no personal identifier does; so is an initial where another record of the identity has a sibling's name.
 fn has_twin_names(pair: &Pair) -> bool {
     let has = |evidence| pair.evidence.has(evidence);
-    let near = matches!(pair.level(Comparison::Given), Level::Close | Level::Phonetic | Level::Confusable | Level::Similar);
-    let personal = [
-        Evidence::MEDICAL_RECORD,
-        Evidence::DIGITAL,
-        Evidence::LICENCE,
-        Evidence::PASSPORT,
-        Evidence::MEDICARE,
-        Evidence::SSN,
-        Evidence::SSN_LAST4,
-    ];
-    near && has(Evidence::BOTH_GIVEN_KNOWN.with(Evidence::BIRTH_DATE).with(Evidence::LAST)) && !personal.into_iter().any(has)
+    let given = pair.level(Comparison::Given);
+    if has(Evidence::SIBLING) && !matches!(given, Level::Exact | Level::Nickname | Level::Conflict) {
+        return true;
+    }
+    let near = matches!(given, Level::Close | Level::Phonetic | Level::Confusable | Level::Similar);
+    near && has(Evidence::BOTH_GIVEN_KNOWN.with(Evidence::BIRTH_DATE).with(Evidence::LAST))
+        && !pair.evidence.is_personal()
 }
 
 #[cfg(test)]
@@ -300,8 +304,12 @@ mod tests {
         let list = |given: &str| given.split('+').map(|g| format!("\"{g}\"")).collect::<Vec<_>>().join(",");
         let mut members = Vec::new();
         let mut name = Vec::new();
-        if family != "-" { name.push(format!(r#""family":"{family}""#)) }
-        if given != "-" { name.push(format!(r#""given":[{}]"#, list(&given))) }
+        if family != "-" {
+            name.push(format!(r#""family":"{family}""#));
+        }
+        if given != "-" {
+            name.push(format!(r#""given":[{}]"#, list(&given)));
+        }
         let (mut identifiers, mut telecoms, mut address) = (Vec::new(), Vec::new(), Vec::new());
         for word in words {
             let (key, value) = word.split_once('=').expect("key=value");
@@ -323,17 +331,29 @@ mod tests {
                 }
             }
         }
-        if !name.is_empty() { members.push(format!(r#""name":[{{{}}}]"#, name.join(","))) }
-        if date != "-" { members.push(format!(r#""birthDate":"{date}""#)) }
-        if sex != "-" { members.push(format!(r#""gender":"{sex}""#)) }
-        if !telecoms.is_empty() { members.push(format!(r#""telecom":[{}]"#, telecoms.join(","))) }
-        if !address.is_empty() { members.push(format!(r#""address":[{{{}}}]"#, address.join(","))) }
-        if !identifiers.is_empty() { members.push(format!(r#""identifier":[{}]"#, identifiers.join(","))) }
+        if !name.is_empty() {
+            members.push(format!(r#""name":[{{{}}}]"#, name.join(",")));
+        }
+        if date != "-" {
+            members.push(format!(r#""birthDate":"{date}""#));
+        }
+        if sex != "-" {
+            members.push(format!(r#""gender":"{sex}""#));
+        }
+        if !telecoms.is_empty() {
+            members.push(format!(r#""telecom":[{}]"#, telecoms.join(",")));
+        }
+        if !address.is_empty() {
+            members.push(format!(r#""address":[{{{}}}]"#, address.join(",")));
+        }
+        if !identifiers.is_empty() {
+            members.push(format!(r#""identifier":[{}]"#, identifiers.join(",")));
+        }
         members.join(",")
     }
 
     fn graded(query: &str, stored: &str) -> Graded {
-        grade(&pair(&patient(query), &patient(stored)), 0.5, &model())
+        grade(&pair(&patient(query), &patient(stored)), 0.5, model())
     }
 
     #[test]
@@ -354,16 +374,51 @@ mod tests {
             (R::Member, "Ann Ray - - MB=p:5", "Ann Ray 1957-10-21 - MB=p:5", "MB=p:5"),
             (R::Member, "Ann Ray - - MBI=1EG4TE5MK73", "Joe Ray - - MBI=1EG4TE5MK73", "MBI=1EG4TE5MK73"),
             (R::BirthDateSubscriber, "Ann Ray 1980-02-03 - SN=p:5", "Ann Ray 1980-02-03 - SN=q:5", "SN=p:5"),
-            (R::BirthDateSocialSecurity, "Ann Ray 1980-02-03 - SSN=219541234", "Ann Ray 1980-03-02 - SSN=219541234", "SSN=219541234"),
+            (
+                R::BirthDateSocialSecurity,
+                "Ann Ray 1980-02-03 - SSN=219541234",
+                "Ann Ray 1980-03-02 - SSN=219541234",
+                "SSN=219541234",
+            ),
             (R::Subscriber, "Ann Ray 1980-03-02 - SN=p:5", "Joe Ray - - SN=p:5", "SN=p:5"),
-            (R::BirthDateLineZip, "Ann Ray 1980-02-03 - line=1_Oak_St zip=12180", "Ann Ray 1980-02-03 - line=1_Oak_St", "line=1_Oak_St zip=12180"),
-            (R::BirthDateLineCity, "Ann Ray 1980-02-03 - line=1_Oak_St city=Troy", "Ann Ray 1980-02-03 - city=Troy", "line=1_Oak_St city=Troy"),
-            (R::BirthDateEmail, "Ann Ray 1980-02-03 - email=a@b.org", "Ann Ray 1980-02-03 - email=c@b.org", "email=a@b.org"),
-            (R::BirthDateSexSocialSecurity4, "Ann Ray 1980-02-03 female SSN=1234", "Ann Ray 1980-02-03 female SSN=9876", "SSN=219541234"),
-            (R::BirthDateSexPhone, "Ann Ray 1980-02-03 female phone=2125550142", "Ann Ray 1980-02-03 - phone=2125550142", "phone=2125550142"),
+            (
+                R::BirthDateLineZip,
+                "Ann Ray 1980-02-03 - line=1_Oak_St zip=12180",
+                "Ann Ray 1980-02-03 - line=1_Oak_St",
+                "line=1_Oak_St zip=12180",
+            ),
+            (
+                R::BirthDateLineCity,
+                "Ann Ray 1980-02-03 - line=1_Oak_St city=Troy",
+                "Ann Ray 1980-02-03 - city=Troy",
+                "line=1_Oak_St city=Troy",
+            ),
+            (
+                R::BirthDateEmail,
+                "Ann Ray 1980-02-03 - email=a@b.org",
+                "Ann Ray 1980-02-03 - email=c@b.org",
+                "email=a@b.org",
+            ),
+            (
+                R::BirthDateSexSocialSecurity4,
+                "Ann Ray 1980-02-03 female SSN=1234",
+                "Ann Ray 1980-02-03 female SSN=9876",
+                "SSN=219541234",
+            ),
+            (
+                R::BirthDateSexPhone,
+                "Ann Ray 1980-02-03 female phone=2125550142",
+                "Ann Ray 1980-02-03 - phone=2125550142",
+                "phone=2125550142",
+            ),
             (R::BirthDateSexZip, "Ann Ray 1980-02-03 female zip=12180", "Ann Ray 1980-02-03 - zip=12180", "zip=12180"),
             (R::BirthDateSexMiddle, "Ann+Eva Ray 1980-02-03 female", "Ann+E Ray 1980-02-03 female", ""),
-            (R::BirthDatePhone, "Ann Ray 1980-02-03 male phone=2125550142", "Ann Ray 1980-03-02 - phone=2125550142", "phone=2125550142"),
+            (
+                R::BirthDatePhone,
+                "Ann Ray 1980-02-03 male phone=2125550142",
+                "Ann Ray 1980-03-02 - phone=2125550142",
+                "phone=2125550142",
+            ),
             (R::BirthDateSexMiddleInitial, "Ann+E Ray 1980-02-03 female", "Ann+K Ray 1980-02-03 female", ""),
             (R::BirthDateSex, all, date, ""),
             (R::BirthDate, date, name, ""),
@@ -399,11 +454,26 @@ mod tests {
     fn each_conflict_caps_and_its_near_miss_does_not() {
         let same = "MR=a:77";
         let table: &[(Conflict, &str, &str, &str)] = &[
-            (Conflict::BirthDate, "Ann Ray 1957-10-21 female", "Ann Ray 1980-03-02 female", "Ann Ray 1980-02-03 female"),
-            (Conflict::BirthDate, "Ann Ray 1981-02-14 female", "Ann Ray 1980-02-13 female", "Ann Ray 1980-02-03 female"),
+            (
+                Conflict::BirthDate,
+                "Ann Ray 1957-10-21 female",
+                "Ann Ray 1980-03-02 female",
+                "Ann Ray 1980-02-03 female",
+            ),
+            (
+                Conflict::BirthDate,
+                "Ann Ray 1981-02-14 female",
+                "Ann Ray 1980-02-13 female",
+                "Ann Ray 1980-02-03 female",
+            ),
             (Conflict::BirthDate, "Ann Ray 1980-07-19 female", "Ann Ray 1980 female", "Ann Ray 1980-02-03 female"),
             (Conflict::Suffix, "Al Ray - male suffix=Jr", "Al Ray - male", "Al Ray 1980-02-03 male suffix=Sr"),
-            (Conflict::SocialSecurity, "Ann Ray - - SSN=300128888", "Ann Ray - - SSN=219541243", "Ann Ray 1980-02-03 - SSN=219541234"),
+            (
+                Conflict::SocialSecurity,
+                "Ann Ray - - SSN=300128888",
+                "Ann Ray - - SSN=219541243",
+                "Ann Ray 1980-02-03 - SSN=219541234",
+            ),
             (Conflict::Medicare, "Ann Ray - - MBI=1EG4TE5MK73", "Ann Ray - -", "Ann Ray 1980-02-03 - MBI=9AA9AA9AA99"),
             (Conflict::Licence, "Ann Ray - - DL=ny:5551", "Ann Ray - - DL=nj:5551", "Ann Ray 1980-02-03 - DL=ny:87777"),
             (Conflict::ImitatedLetters, "Аnn Ray - -", "Ann Ray - -", "Ann Ray 1980-02-03 -"),
@@ -412,7 +482,10 @@ mod tests {
             let stored = format!("{stored} {same}");
             let with = graded(&format!("{capped} {same}"), &stored);
             assert_eq!(with.capped_by, [*conflict], "{capped}");
-            assert!((with.score - conflict.cap()).abs() < 1e-9 && with.grade != MatchGrade::Certain, "{capped} {with:?}");
+            assert!(
+                (with.score - conflict.cap()).abs() < 1e-9 && with.grade != MatchGrade::Certain,
+                "{capped} {with:?}"
+            );
             let without = graded(&format!("{free} {same}"), &stored);
             assert_eq!((without.capped_by.as_slice(), without.grade), (&[][..], MatchGrade::Certain), "{free}");
         }
@@ -444,18 +517,18 @@ mod tests {
         let model = model();
         let home = "Ann Ray 1980-02-03 female line=1_Oak_St zip=12180";
         let pair = pair(&patient(home), &patient(home));
-        assert_eq!(grade(&pair, 0.991, &model).grade, MatchGrade::Certain);
-        assert_eq!(grade(&pair, 0.989, &model).grade, MatchGrade::Probable);
+        assert_eq!(grade(&pair, 0.991, model).grade, MatchGrade::Certain);
+        assert_eq!(grade(&pair, 0.989, model).grade, MatchGrade::Probable);
         let mut conflicting = pair;
         conflicting.evidence.add(Evidence::IMITATED);
-        assert_eq!(grade(&conflicting, 0.999, &model).grade, MatchGrade::Probable);
+        assert_eq!(grade(&conflicting, 0.999, model).grade, MatchGrade::Probable);
     }
 
     #[test]
     fn without_a_row_the_score_follows_the_probability() {
         let model = model();
         for (probability, grade_expected) in [(0.9, MatchGrade::Possible), (0.001, MatchGrade::CertainlyNot)] {
-            let graded = grade(&Pair::EMPTY, probability, &model);
+            let graded = grade(&Pair::EMPTY, probability, model);
             assert!((graded.score - 0.59 * probability).abs() < 1e-12);
             assert_eq!((graded.grade, graded.row), (grade_expected, None));
         }

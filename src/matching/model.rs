@@ -77,6 +77,7 @@ pub struct Thresholds {
 struct Floors {
     family: f64,
     given: f64,
+    recent_given: f64,
 }
 
 /// Why a model file is refused.
@@ -186,7 +187,9 @@ impl Model {
     /// The share of people who have this given name.
     #[must_use]
     pub fn given_frequency(&self, name: &str) -> f64 {
-        self.given.get(name).copied().unwrap_or(self.floors.given)
+        // The tables are of 1990: a name that became frequent later would look rare, and so prove too much.
+        let floor = if self.recent_given.contains(name) { self.floors.recent_given } else { 0.0 };
+        self.given.get(name).copied().unwrap_or(self.floors.given).max(floor)
     }
 
     /// Whether this is a given name in use, and so hardly a typing error of another.
@@ -198,7 +201,17 @@ impl Model {
 
 fn check(file: &ModelFile) -> Result<(), ModelError> {
     let t = &file.thresholds;
-    let probabilities = [file.namesakes_sharing_middle, t.certain, t.close, t.join, t.review, t.possible, file.frequency_floors.family, file.frequency_floors.given];
+    let probabilities = [
+        file.namesakes_sharing_middle,
+        t.certain,
+        t.close,
+        t.join,
+        t.review,
+        t.possible,
+        file.frequency_floors.family,
+        file.frequency_floors.given,
+        file.frequency_floors.recent_given,
+    ];
     let in_order = t.review <= t.join && t.possible <= t.certain;
     if file.version.is_empty() || !in_order || probabilities.iter().any(|p| !(*p > 0.0 && *p < 1.0)) {
         return Err(ModelError("match-model.json: version, thresholds or frequency floors are wrong".to_owned()));
@@ -224,8 +237,8 @@ fn likelihoods(
         for level in levels {
             let likelihood = file.levels.get(level.name()).copied();
             let likelihood = likelihood.filter(|l| l.all().iter().all(|p| *p > 0.0 && *p <= 1.0));
-            table[comparison as usize][*level as usize] =
-                likelihood.ok_or_else(|| ModelError(format!("match-model.json: {name}.{} is missing or wrong", level.name())))?;
+            table[comparison as usize][*level as usize] = likelihood
+                .ok_or_else(|| ModelError(format!("match-model.json: {name}.{} is missing or wrong", level.name())))?;
         }
     }
     if comparisons.len() > Comparison::COUNT {
@@ -250,12 +263,14 @@ fn given_shares(male: HashMap<String, f64>, female: HashMap<String, f64>) -> Has
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use std::sync::OnceLock;
 
     pub const MODEL: &str = include_str!("../../profiles/match-model.json");
     pub const NAMES: &str = include_str!("../../profiles/name-frequencies.json");
 
-    pub fn model() -> Model {
-        Model::parse(MODEL, NAMES).expect("shipped files are valid")
+    pub fn model() -> &'static Model {
+        static SHIPPED: OnceLock<Model> = OnceLock::new();
+        SHIPPED.get_or_init(|| Model::parse(MODEL, NAMES).expect("shipped files are valid"))
     }
 
     #[test]
@@ -281,6 +296,7 @@ pub(crate) mod tests {
         assert!((model.family_frequency("smith") - 0.01006).abs() < 1e-9);
         assert!(model.family_frequency("zzyzx") > 0.0 && model.family_frequency("zzyzx") < 1e-4);
         assert!(model.given_frequency("james") > 0.01);
+        assert!(model.given_frequency("sophia") > model.given_frequency("zzyzx"), "rare in 1990, frequent since");
         assert!(model.is_known_given("jayden") && model.is_known_given("mary") && !model.is_known_given("jaydn"));
     }
 

@@ -43,7 +43,7 @@ pub struct RecordMatch {
     pub probability: f64,
 }
 
-/// Whether an identity may be told as the one match (idi-match contract, High-confidence).
+/// Whether an identity may be told as the one match (IG Patient Matching, High-confidence).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Decision {
@@ -91,7 +91,9 @@ impl AttributeResult {
     const fn of(level: Level) -> Self {
         match level {
             Level::Exact | Level::FirstOfJanuary | Level::SameGiven => Self::Exact,
-            Level::Swapped | Level::Nickname | Level::Close | Level::Phonetic | Level::LastFourClose | Level::Line => Self::Close,
+            Level::Swapped | Level::Nickname | Level::Close | Level::Phonetic | Level::LastFourClose | Level::Line => {
+                Self::Close
+            }
             Level::LastFour
             | Level::Unit
             | Level::Part
@@ -190,7 +192,9 @@ pub(super) fn resolve_within(identities: &mut [IdentityMatch], odds_sum: f64, mo
         // Odds beyond any double stand alone: nothing else can be as likely.
         identity.posterior = if odds.is_finite() { odds / (1.0 + odds_sum) } else { 1.0 };
     }
-    let close = |at: usize| identities.iter().enumerate().any(|(other, i)| other != at && i.posterior >= model.thresholds().close);
+    let close = |at: usize| {
+        identities.iter().enumerate().any(|(other, i)| other != at && i.posterior >= model.thresholds().close)
+    };
     let decisions: Vec<Decision> = (0..identities.len())
         .map(|at| match identities[at].grade {
             MatchGrade::Certain if close(at) => Decision::Ambiguous,
@@ -216,9 +220,87 @@ pub fn evaluate<'r>(
         .map(|(id, version, record)| (RecordId::new(id), version, Entry::new(record, &mut dictionary, model)))
         .collect();
     let query = Query::new(query, &dictionary, model);
-    let pair = |(record_id, version, entry): &'_ (RecordId, i64, Entry)| (record_id.clone(), *version, compare(&query, &entry.view(), &dictionary));
+    let pair = |(record_id, version, entry): &'_ (RecordId, i64, Entry)| {
+        (record_id.clone(), *version, compare(&query, &entry.view(), &dictionary))
+    };
     let pairs: Vec<(RecordId, i64, Pair)> = entries.iter().map(pair).collect();
-    let pairs: Vec<RecordPair<'_>> =
-        pairs.iter().map(|(record_id, version, pair)| RecordPair { record_id, version: *version, pair: *pair }).collect();
+    let pairs: Vec<RecordPair<'_>> = pairs
+        .iter()
+        .map(|(record_id, version, pair)| RecordPair { record_id, version: *version, pair: *pair })
+        .collect();
     weigh(identity_id.to_owned(), &pairs, model, population)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::model::tests::model;
+    use crate::matching::record::tests::record;
+
+    fn person(given: &str, rest: &str) -> String {
+        format!(r#"{{"name":[{{"family":"Oduya","given":["{given}"]}}],"birthDate":"1980-02-13"{rest}}}"#)
+    }
+
+    const NUMBER: &str = r#","identifier":[{"type":{"coding":[{"code":"MR"}]},"system":"urn:m","value":"M77"}]"#;
+    const HOME: &str = r#","address":[{"line":["12 Oak St"],"city":"Troy","state":"NY","postalCode":"12180"}]"#;
+    const PHONE: &str = r#","telecom":[{"system":"phone","value":"2125550142"}]"#;
+
+    fn matched(query: &str, identity_id: &str, members: &[String]) -> IdentityMatch {
+        let records: Vec<(String, Record)> =
+            members.iter().enumerate().map(|(n, json)| (format!("r{n}"), record(json))).collect();
+        let members = records.iter().map(|(id, record)| (id.as_str(), 1, record));
+        evaluate(&record(query), identity_id, members, model(), 100_000)
+    }
+
+    #[test]
+    fn the_evidence_of_an_identity_is_the_union_of_its_records() {
+        let query = person("Marzanna", &format!(r#"{HOME},"gender":"female""#));
+        let named = person("Marzanna", "");
+        let housed = format!(r#"{{"name":[{{"family":"Oduya"}}]{HOME}}}"#);
+        let pooled = matched(&query, "i", &[named.clone(), housed.clone()]);
+        assert_eq!(pooled.row, Some(MatchRow::BirthDateLineZip));
+        for alone in [named, housed] {
+            assert_ne!(matched(&query, "i", &[alone]).row, pooled.row);
+        }
+        assert!(pooled.records[0].score >= pooled.records[1].score, "best first");
+        let address = pooled.attributes.iter().find(|(attribute, _)| *attribute == Attribute::Address);
+        assert_eq!(address, Some(&(Attribute::Address, AttributeResult::Exact)));
+    }
+
+    #[test]
+    fn a_sibling_s_record_in_an_identity_makes_an_initial_no_agreement() {
+        let home = format!("{HOME}{PHONE}");
+        let (ethan, initial, evan) = (person("Ethan", &home), person("E", &home), person("Evan", &home));
+        let mixed = matched(&evan, "i", &[ethan, initial.clone()]);
+        assert!(mixed.capped_by.contains(&Conflict::TwinNames), "{mixed:?}");
+        assert!(matched(&evan, "i", &[initial]).capped_by.is_empty());
+    }
+
+    #[test]
+    fn a_certain_match_is_high_confidence_only_when_no_second_identity_is_close() {
+        let query = person("Marzanna", &format!("{HOME}{NUMBER}"));
+        let same = [query.clone()];
+        let far = [person("Zoltan", "")];
+        let mut alone = [matched(&query, "a", &same), matched(&query, "b", &far)];
+        resolve(&mut alone, model());
+        assert_eq!(alone.each_ref().map(|i| i.decision), [Decision::HighConfidence, Decision::NotCertain]);
+        assert!(alone[0].posterior > 0.99 && alone[1].posterior < 0.01);
+        let mut twice = [matched(&query, "a", &same), matched(&query, "b", &same)];
+        resolve(&mut twice, model());
+        assert_eq!(twice.each_ref().map(|i| i.decision), [Decision::Ambiguous, Decision::Ambiguous]);
+        assert!((twice[0].posterior + twice[1].posterior - 1.0).abs() < 0.01, "two alike share the probability");
+    }
+
+    #[test]
+    fn names_within_two_edits_are_told() {
+        for (given, expected) in [
+            ("Marzanna", NameDistance::WithinTwoEdits),
+            ("Marzana", NameDistance::WithinTwoEdits),
+            ("Marzi", NameDistance::Beyond),
+            ("Zoltan", NameDistance::Beyond),
+        ] {
+            let matched = matched(&person("Marzanna", ""), "i", &[person(given, "")]);
+            assert_eq!(matched.name_distance, expected, "{given}");
+        }
+    }
 }

@@ -20,14 +20,30 @@ const LIST: u32 = 1 << 31;
 pub struct Postings {
     tables: Vec<HashMap<u32, u32, BuildHasherDefault<KeyHasher>>>,
     lists: Vec<List>,
+    nodes: Vec<Node>,
 }
 
-#[derive(Debug, Clone, Default)]
+/// Entries of one block: a chain of nodes in one arena, because most blocks hold two or three.
+#[derive(Debug, Clone, Copy)]
 struct List {
-    entries: Vec<u32>,
-    /// Entries that came after the split are under refined keys.
-    is_split: bool,
+    /// The node that is filled now.
+    head: u32,
+    len: u32,
 }
+
+/// The length of a list whose entries are under refined keys.
+const SPLIT: u32 = u32::MAX;
+
+const NODE_ENTRIES: usize = 3;
+
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    entries: [u32; NODE_ENTRIES],
+    next: u32,
+}
+
+/// No entry, or no further node.
+const NONE: u32 = u32::MAX;
 
 /// Spreads a key that is a hash already over the bits a table looks at.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,7 +75,7 @@ pub enum Coverage {
 
 impl Default for Postings {
     fn default() -> Self {
-        Self { tables: vec![HashMap::default(); Rule::COUNT], lists: Vec::new() }
+        Self { tables: vec![HashMap::default(); Rule::COUNT], lists: Vec::new(), nodes: Vec::new() }
     }
 }
 
@@ -77,22 +93,43 @@ impl Postings {
         };
         if *slot & LIST == 0 {
             let number = u32::try_from(self.lists.len()).unwrap_or(0);
-            self.lists.push(List { entries: vec![*slot, entry], is_split: false });
-            *slot = LIST | number;
+            let first = std::mem::replace(slot, LIST | number);
+            self.lists.push(List { head: NONE, len: 0 });
+            self.push(number as usize, first);
+            self.push(number as usize, entry);
             return;
         }
         let number = (*slot & !LIST) as usize;
-        if self.lists[number].is_split {
+        let list = self.lists[number];
+        if list.len == SPLIT {
             self.insert_refined(key, entry, depth, components_of);
-        } else if self.lists[number].entries.len() < BLOCK_MAX || depth > 1 {
-            self.lists[number].entries.push(entry);
+        } else if (list.len as usize) < BLOCK_MAX || depth > 1 {
+            self.push(number, entry);
         } else {
-            let moved = std::mem::take(&mut self.lists[number].entries);
-            self.lists[number].is_split = true;
-            for entry in moved.into_iter().chain([entry]) {
+            let moved: Vec<u32> = self.entries(list).chain([entry]).collect();
+            self.lists[number] = List { head: NONE, len: SPLIT };
+            for entry in moved {
                 self.insert_refined(key, entry, depth, components_of);
             }
         }
+    }
+
+    fn push(&mut self, number: usize, entry: u32) {
+        let list = self.lists[number];
+        let used = list.len as usize % NODE_ENTRIES;
+        let mut head = list.head;
+        if used == 0 {
+            head = u32::try_from(self.nodes.len()).unwrap_or(NONE);
+            self.nodes.push(Node { entries: [NONE; NODE_ENTRIES], next: list.head });
+        }
+        self.nodes[head as usize].entries[used] = entry;
+        self.lists[number] = List { head, len: list.len + 1 };
+    }
+
+    fn entries(&self, list: List) -> impl Iterator<Item = u32> {
+        let nodes =
+            std::iter::successors(self.nodes.get(list.head as usize), |node| self.nodes.get(node.next as usize));
+        nodes.flat_map(|node| node.entries).filter(|entry| *entry != NONE)
     }
 
     fn insert_refined(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
@@ -117,9 +154,9 @@ impl Postings {
             found.push(*slot);
             return Coverage::Whole;
         }
-        let list = &self.lists[(slot & !LIST) as usize];
-        found.extend_from_slice(&list.entries);
-        if !list.is_split {
+        let list = self.lists[(slot & !LIST) as usize];
+        if list.len != SPLIT {
+            found.extend(self.entries(list));
             return Coverage::Whole;
         }
         let values = values_at(components, depth);
@@ -134,9 +171,14 @@ impl Postings {
 
     /// Forgets every entry for which `is_kept` does not hold.
     pub fn retain(&mut self, is_kept: impl Fn(u32) -> bool) {
-        for list in &mut self.lists {
-            list.entries.retain(|entry| is_kept(*entry));
+        let mut kept = Self { tables: Vec::new(), lists: Vec::with_capacity(self.lists.len()), nodes: Vec::new() };
+        for (number, list) in self.lists.iter().enumerate() {
+            kept.lists.push(List { head: NONE, len: if list.len == SPLIT { SPLIT } else { 0 } });
+            for entry in self.entries(*list).filter(|entry| is_kept(*entry)) {
+                kept.push(number, entry);
+            }
         }
+        (self.lists, self.nodes) = (kept.lists, kept.nodes);
         for table in &mut self.tables {
             table.retain(|_, slot| *slot & LIST != 0 || is_kept(*slot));
         }
@@ -146,8 +188,7 @@ impl Postings {
     #[must_use]
     pub fn bytes(&self) -> usize {
         let tables: usize = self.tables.iter().map(|table| table.capacity() * 8 / 7 * 9).sum();
-        let lists: usize = self.lists.iter().map(|list| list.entries.capacity() * 4).sum();
-        tables + lists + self.lists.capacity() * size_of::<List>()
+        tables + self.nodes.capacity() * size_of::<Node>() + self.lists.capacity() * size_of::<List>()
     }
 }
 

@@ -16,7 +16,8 @@ use super::normalise::telecom::{self, Telecom};
 use crate::fhir::date::Date;
 use crate::fhir::json::Value;
 
-/// Raised whenever the same Patient would give another [`Record`]; encoded records of another version are recomputed.
+/// Raised whenever the same Patient would give another [`Record`], by code or by `profiles/nicknames.json` and
+/// `profiles/placeholders.json`; encoded records of another version are recomputed.
 pub const NORMALISER_VERSION: i32 = 1;
 
 const NAMES_MAX: usize = 8;

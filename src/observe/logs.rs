@@ -11,7 +11,8 @@ use crate::config::{Log, LogFormat};
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(config: &Log) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.filter).map_err(|_| "log.filter: not a level or list of directives".to_owned())?;
+    let filter =
+        EnvFilter::try_new(&config.filter).map_err(|_| "log.filter: not a level or list of directives".to_owned())?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
     let started = match config.format {
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),

@@ -72,25 +72,27 @@ struct Walk<'p> {
 }
 
 impl<'p> Walk<'p> {
-    fn report(&mut self, severity: Severity, code: IssueCode, text: String, path: &Path<'_>) {
-        self.push(Finding::plain(Issue::new(severity, code, text).at(path)));
-    }
-
-    /// Errors have their own share of the list: no number of warnings may hide one.
-    fn push(&mut self, finding: Finding<'p>) {
-        let errors = || self.findings.iter().filter(|listed| listed.issue.is_error()).count();
-        if self.findings.len() < ISSUES_MAX || (finding.issue.is_error() && errors() < ISSUES_MAX) {
-            self.findings.push(finding);
+    /// The text is written only if there is room for it: a hostile document can have thousands of problems.
+    fn report(&mut self, severity: Severity, code: IssueCode, path: &Path<'_>, text: impl FnOnce() -> String) {
+        if self.has_room(severity) {
+            self.findings.push(Finding::plain(Issue::new(severity, code, text()).at(path)));
         } else {
             self.unlisted += 1;
         }
     }
 
+    /// Errors have their own share of the list: no number of warnings may hide one.
+    fn has_room(&self, severity: Severity) -> bool {
+        let errors = || self.findings.iter().filter(|listed| listed.issue.is_error()).count();
+        self.findings.len() < ISSUES_MAX || (severity == Severity::Error && errors() < ISSUES_MAX)
+    }
+
     fn resource(&mut self, definition: &'p Definition, resource: &Value<'_>, path: &Path<'_>) {
         let is_resource = self.profiles.shapes.is_resource(&definition.constrained_type);
         if is_resource && resource.text("resourceType") != Some(&definition.constrained_type) {
-            let text = format!("A resource of type {} is needed here.", definition.constrained_type);
-            return self.report(Severity::Error, IssueCode::Structure, text, path);
+            return self.report(Severity::Error, IssueCode::Structure, path, || {
+                format!("A resource of type {} is needed here.", definition.constrained_type)
+            });
         }
         let mut next = Some(definition);
         while let Some(definition) = next {
@@ -113,8 +115,9 @@ impl<'p> Walk<'p> {
         }
         let Some(value) = instance.value else { return };
         if rule.required_value.as_ref().is_some_and(|required| !required.accepts(value)) {
-            let text = format!("{} does not have the value that the profile fixes.", rule.id);
-            self.report(Severity::Error, IssueCode::Value, text, path);
+            self.report(Severity::Error, IssueCode::Value, path, || {
+                format!("{} does not have the value that the profile fixes.", rule.id)
+            });
         }
         if let Some(binding) = &rule.binding {
             self.binding(rule, binding, value, path);
@@ -142,8 +145,9 @@ impl<'p> Walk<'p> {
                     self.instance(&child.rule.slices[slice].1, resource, instance, &place);
                 }
                 None if slicing.rest == Rest::Closed => {
-                    let text = format!("{} belongs to none of the slices that the profile allows.", child.rule.id);
-                    self.report(Severity::Error, IssueCode::Structure, text, &place);
+                    self.report(Severity::Error, IssueCode::Structure, &place, || {
+                        format!("{} belongs to none of the slices that the profile allows.", child.rule.id)
+                    });
                 }
                 None => {}
             }
@@ -155,26 +159,35 @@ impl<'p> Walk<'p> {
 
     fn count(&mut self, rule: &Rule, count: usize, path: &Path<'_>) {
         if let Some(min) = rule.min.filter(|min| count < *min) {
-            let text = format!("{} is needed at least {min} time(s) here, and is there {count} time(s).", rule.id);
-            self.report(Severity::Error, IssueCode::Required, text, path);
+            self.report(Severity::Error, IssueCode::Required, path, || {
+                format!("{} is needed at least {min} time(s) here, and is there {count} time(s).", rule.id)
+            });
         }
         if let Some(max) = rule.max.filter(|max| count > *max) {
-            let text = format!("{} is allowed at most {max} time(s) here, and is there {count} time(s).", rule.id);
-            self.report(Severity::Error, IssueCode::Structure, text, path);
+            self.report(Severity::Error, IssueCode::Structure, path, || {
+                format!("{} is allowed at most {max} time(s) here, and is there {count} time(s).", rule.id)
+            });
         }
     }
 
     fn invariant(&mut self, invariant: &'p Invariant, resource: &Value<'_>, instance: Instance<'_>, path: &Path<'_>) {
         let context = Item::Element { value: instance.value, extensions: instance.extensions };
-        let text = match invariant.expression.holds(resource, context) {
-            Ok(Some(true)) => return,
+        let held = invariant.expression.holds(resource, context);
+        if held == Ok(Some(true)) {
+            return;
+        }
+        if !self.has_room(invariant.severity) {
+            self.unlisted += 1;
+            return;
+        }
+        let text = match held {
             Ok(_) => format!("{}: {}", invariant.key, invariant.human),
             Err(error) => {
                 format!("{}: {} (The expression could not be evaluated: {error}.)", invariant.key, invariant.human)
             }
         };
         let issue = Issue::new(invariant.severity, IssueCode::Invariant, text).at(path);
-        self.push(Finding { issue, invariant: Some(&invariant.key) });
+        self.findings.push(Finding { issue, invariant: Some(&invariant.key) });
     }
 
     fn binding(&mut self, rule: &Rule, binding: &Binding, value: &Value<'_>, path: &Path<'_>) {
@@ -182,21 +195,29 @@ impl<'p> Walk<'p> {
         if value_set.is_none_or(|value_set| is_bound(value_set, value)) {
             return;
         }
-        let text = format!("{} has no code of the value set {}.", rule.id, binding.value_set);
-        self.report(binding.severity, IssueCode::CodeInvalid, text, path);
+        self.report(binding.severity, IssueCode::CodeInvalid, path, || {
+            format!("{} has no code of the value set {}.", rule.id, binding.value_set)
+        });
     }
 
     fn types(&mut self, rule: &'p Rule, value: &Value<'_>, type_name: &str, path: &Path<'_>) {
         let actual = value.text("resourceType").filter(|_| type_name == "Resource").unwrap_or(type_name);
         let Some(found) = rule.types.iter().find(|of| of.code == actual) else {
             let allowed: Vec<_> = rule.types.iter().map(|of| of.code.as_str()).collect();
-            let text = format!("{} must be of type {}.", rule.id, allowed.join(" or "));
-            return self.report(Severity::Error, IssueCode::Structure, text, path);
+            return self.report(Severity::Error, IssueCode::Structure, path, || {
+                format!("{} must be of type {}.", rule.id, allowed.join(" or "))
+            });
         };
-        if !found.profiles.is_empty() && self.nesting < NESTING_MAX {
+        if found.profiles.is_empty() {
+            return;
+        }
+        if self.nesting < NESTING_MAX {
             self.nesting += 1;
             self.profiles_of_type(found, value, path);
             self.nesting -= 1;
+        } else {
+            let text = || "Profiled resources are nested too deeply to be judged.".to_owned();
+            self.report(Severity::Error, IssueCode::TooCostly, path, text);
         }
     }
 
@@ -377,7 +398,7 @@ mod tests {
           {"url":"https://idi-match.example/StructureDefinition/match-probability","valueDecimal":0.5},
           {"url":"https://idi-match.example/StructureDefinition/attribute-results","extension":[
             {"url":"family","valueCode":"exact"}]},
-          {"url":"https://idi-match.example/StructureDefinition/stewardship","valueCode":"unconfirmed"}],
+          {"url":"https://idi-match.example/StructureDefinition/stewardship","valueCode":"automatic"}],
           "mode":"match","score":0.99}}]}"#;
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) enum Purpose {
     Read,
     /// The process's one writer.
     Write,
-    /// Migrations: may wait and run long.
+    /// Migrations and other work on the whole: may wait and run long.
     Migrate,
 }
 
@@ -108,11 +108,7 @@ fn switch_to_wal(connection: &mut SqliteConnection, patience: Duration) -> Resul
     }
 }
 
-fn establish_postgres(
-    url: &PostgresUrl,
-    options: &StoreOptions,
-    purpose: Purpose,
-) -> Result<PgConnection, StoreError> {
+fn establish_postgres(url: &PostgresUrl, options: &StoreOptions, purpose: Purpose) -> Result<PgConnection, StoreError> {
     let peer_s = PEER_TIMEOUT_MS / 1000;
     let uri = url.with_defaults(&[
         ("application_name", "idi-match".to_owned()),
@@ -139,6 +135,13 @@ fn establish_postgres(
         connection.batch_execute("SET default_transaction_read_only=on")?;
     }
     Ok(connection)
+}
+
+/// New statistics for PostgreSQL's planner, which knows nothing of a table until its own round comes by. SQLite has
+/// fixed ones (see its first migration).
+pub(super) fn analyze(connection: &mut Connection) -> Result<(), StoreError> {
+    let Connection::Postgres(connection) = connection else { return Ok(()) };
+    Ok(connection.batch_execute("ANALYZE resource, search_value, record, identity, change")?)
 }
 
 impl Connection {

@@ -82,7 +82,7 @@ impl StoreError {
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         match error {
-            Error::DatabaseError(kind, information) => classify(&kind, information.as_ref()),
+            Error::DatabaseError(kind, information) => classify(kind, information.as_ref()),
             Error::BrokenTransactionManager | Error::RollbackErrorOnCommit { .. } => {
                 Self::Unavailable(Unavailable::Lost)
             }
@@ -108,7 +108,7 @@ impl From<ConnectionError> for StoreError {
     }
 }
 
-fn classify(kind: &DatabaseErrorKind, information: &dyn DatabaseErrorInformation) -> StoreError {
+fn classify(kind: DatabaseErrorKind, information: &dyn DatabaseErrorInformation) -> StoreError {
     match kind {
         DatabaseErrorKind::UniqueViolation => StoreError::Conflict(place(information)),
         DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand => {
@@ -121,7 +121,9 @@ fn classify(kind: &DatabaseErrorKind, information: &dyn DatabaseErrorInformation
         DatabaseErrorKind::NotNullViolation | DatabaseErrorKind::CheckViolation => {
             StoreError::Other(format!("constraint violated ({})", place(information)))
         }
-        DatabaseErrorKind::ReadOnlyTransaction => StoreError::Other("a write on a connection that only reads".to_owned()),
+        DatabaseErrorKind::ReadOnlyTransaction => {
+            StoreError::Other("a write on a connection that only reads".to_owned())
+        }
         _ => StoreError::of_message(information.message()),
     }
 }
@@ -176,7 +178,8 @@ const NAMES_ONLY: [&str; 9] = [
 
 /// Table or constraint of a violation. SQLite says it only in its message: `UNIQUE constraint failed: table.column`.
 fn place(information: &dyn DatabaseErrorInformation) -> String {
-    let of_sqlite = || information.message().strip_prefix("UNIQUE constraint failed: ").and_then(|rest| rest.split('.').next());
+    let of_sqlite =
+        || information.message().strip_prefix("UNIQUE constraint failed: ").and_then(|rest| rest.split('.').next());
     information.table_name().or_else(of_sqlite).unwrap_or("unknown table").to_owned()
 }
 
@@ -235,7 +238,8 @@ mod tests {
     fn no_text_repeats_a_value_or_a_password() {
         let texts = [
             database_error(DatabaseErrorKind::Unknown, "invalid input syntax for type integer: \"SECRET\"").to_string(),
-            database_error(DatabaseErrorKind::UniqueViolation, "UNIQUE constraint failed: record.id SECRET").to_string(),
+            database_error(DatabaseErrorKind::UniqueViolation, "UNIQUE constraint failed: record.id SECRET")
+                .to_string(),
             StoreError::from(ConnectionError::BadConnection("invalid percent-encoded token: \"SECRET\"".to_owned()))
                 .to_string(),
         ];

@@ -77,6 +77,14 @@ impl Store {
         connection::establish(&self.url, &self.options, Purpose::Write)
     }
 
+    /// Lets the database look at what it holds, for its choice of indexes: call it when a load has brought many rows.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn analyze(&self) -> Result<(), StoreError> {
+        connection::analyze(&mut connection::establish(&self.url, &self.options, Purpose::Migrate)?)
+    }
+
     /// Where the database is; shows no password.
     #[must_use]
     pub const fn url(&self) -> &DatabaseUrl {

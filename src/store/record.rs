@@ -4,12 +4,15 @@
 //! here, tagged with the version of the normaliser that made them. Writers hold the identity lock
 //! ([`super::transaction::lock_identities`]). Not here: normalising, matching, assigning.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
-use super::schema::{record, resource};
+use super::resource::Resource;
+use super::schema::record;
 
 /// A record, to write and as read.
 #[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
@@ -31,7 +34,7 @@ pub struct RecordRow {
 }
 
 /// A record of an identity with its Patient, both of one moment.
-#[derive(Debug, Clone, PartialEq, Queryable)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Member {
     pub record: RecordRow,
     /// The Patient's current version.
@@ -65,20 +68,30 @@ pub fn delete(connection: &mut Connection, id: &str) -> Result<Option<String>, S
 /// # Errors
 /// Those of the database.
 pub fn find_many(connection: &mut Connection, ids: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
-    Ok(record::table.filter(record::id.eq_any(ids)).order(record::id).select(RecordRow::as_select()).load(connection)?)
+    Ok(record::table
+        .filter(record::id.eq_any(ids))
+        .order(record::id)
+        .select(RecordRow::as_select())
+        .load(connection)?)
 }
 
-/// All records of the identities with their Patients, ordered by identity and record: one statement, one moment.
+/// All records of the identities with their Patients, ordered by identity and record. Two statements, each by its index
+/// (SQLite would read the join from its wrong end): run it inside a transaction for both to see one moment.
 ///
 /// # Errors
 /// Those of the database.
 pub fn list_members(connection: &mut Connection, identity_ids: &[&str]) -> Result<Vec<Member>, StoreError> {
-    Ok(record::table
-        .inner_join(resource::table.on(resource::resource_type.eq("Patient").and(resource::id.eq(record::id))))
-        .filter(record::identity_id.eq_any(identity_ids))
-        .order((record::identity_id, record::id))
-        .select((RecordRow::as_select(), resource::version, resource::updated_us, resource::body))
-        .load(connection)?)
+    let mut rows = dialect::records_of_identities(connection, identity_ids)?;
+    rows.sort_by(|a, b| (&a.identity_id, &a.id).cmp(&(&b.identity_id, &b.id)));
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let patients = dialect::current_resources(connection, "Patient", &ids)?;
+    let mut patients: HashMap<String, Resource> =
+        patients.into_iter().map(|patient| (patient.id.clone(), patient)).collect();
+    let member = |record: RecordRow| {
+        let Resource { version, updated_us, body, .. } = patients.remove(&record.id)?;
+        Some(Member { record, version, updated_us, body })
+    };
+    Ok(rows.into_iter().filter_map(member).collect())
 }
 
 /// Up to `records_max` records after an id, ordered by id: for building the index. `None` begins at the first.

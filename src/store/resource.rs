@@ -12,8 +12,8 @@ use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
 use super::schema::{resource, resource_history, search_value};
-pub use super::search::{SearchCondition, SearchConstraint, SearchPage, SearchQuery, Token, search};
 use super::search::{FAMILY, GIVEN, IDENTIFIER, name_key, token_key};
+pub use super::search::{SearchCondition, SearchConstraint, SearchPage, SearchQuery, Token, search};
 use crate::fhir::date::{Date, days_in};
 
 /// One version of a resource, as stored.
@@ -151,7 +151,11 @@ impl NewResource {
 /// # Errors
 /// Those of the database.
 pub fn find(connection: &mut Connection, resource_type: &str, id: &str) -> Result<Option<Resource>, StoreError> {
-    Ok(current().filter(resource::resource_type.eq(resource_type)).filter(resource::id.eq(id)).first(connection).optional()?)
+    Ok(current()
+        .filter(resource::resource_type.eq(resource_type))
+        .filter(resource::id.eq(id))
+        .first(connection)
+        .optional()?)
 }
 
 /// The current versions of those that exist and are not deleted, ordered by id.
@@ -165,6 +169,18 @@ pub fn find_many(connection: &mut Connection, resource_type: &str, ids: &[&str])
         .filter(resource::deleted.eq(false))
         .order(resource::id)
         .load(connection)?)
+}
+
+/// The current versions of those that exist, tombstones too, in any order: what a write has to know.
+///
+/// # Errors
+/// Those of the database.
+pub fn find_current(
+    connection: &mut Connection,
+    resource_type: &str,
+    ids: &[&str],
+) -> Result<Vec<Resource>, StoreError> {
+    dialect::current_resources(connection, resource_type, ids)
 }
 
 /// One version, current or older.
@@ -283,14 +299,8 @@ fn replace(connection: &mut Connection, row: &ResourceRow<'_>, expected_version:
     Ok(())
 }
 
-type Columns = (
-    resource::resource_type,
-    resource::id,
-    resource::version,
-    resource::updated_us,
-    resource::deleted,
-    resource::body,
-);
+pub(super) type Columns =
+    (resource::resource_type, resource::id, resource::version, resource::updated_us, resource::deleted, resource::body);
 type HistoryColumns = (
     resource_history::resource_type,
     resource_history::id,
@@ -301,14 +311,7 @@ type HistoryColumns = (
 );
 
 const fn columns() -> Columns {
-    (
-        resource::resource_type,
-        resource::id,
-        resource::version,
-        resource::updated_us,
-        resource::deleted,
-        resource::body,
-    )
+    (resource::resource_type, resource::id, resource::version, resource::updated_us, resource::deleted, resource::body)
 }
 
 const fn history_columns() -> HistoryColumns {
@@ -322,7 +325,7 @@ const fn history_columns() -> HistoryColumns {
     )
 }
 
-fn current() -> diesel::dsl::Select<resource::table, Columns> {
+pub(super) fn current() -> diesel::dsl::Select<resource::table, Columns> {
     resource::table.select(columns())
 }
 
@@ -337,10 +340,10 @@ mod tests {
     #[test]
     fn a_date_of_any_precision_is_a_range_of_days() {
         for (text, lo, hi) in [
-            ("1980", 1980_01_01, 1980_12_31),
-            ("1980-02", 1980_02_01, 1980_02_29),
-            ("1981-02", 1981_02_01, 1981_02_28),
-            ("1980-12-31", 1980_12_31, 1980_12_31),
+            ("1980", 19800101, 19801231),
+            ("1980-02", 19800201, 19800229),
+            ("1981-02", 19810201, 19810228),
+            ("1980-12-31", 19801231, 19801231),
         ] {
             let date = Date::parse(text).unwrap();
             assert_eq!(DayRange::of(date), DayRange { lo, hi }, "{text}");

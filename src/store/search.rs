@@ -201,7 +201,11 @@ impl Sql {
             SearchCondition::Identifier(tokens) => tokens.iter().for_each(|token| self.token(resource_type, token)),
             SearchCondition::Family(names) => names.iter().for_each(|name| self.name(resource_type, FAMILY, name)),
             SearchCondition::Given(names) => names.iter().for_each(|name| self.name(resource_type, GIVEN, name)),
-            SearchCondition::BirthDate(ranges) => ranges.iter().for_each(|range| self.birth_date(resource_type, *range)),
+            SearchCondition::BirthDate(ranges) => {
+                for range in ranges {
+                    self.birth_date(resource_type, *range);
+                }
+            }
         }
         if self.text.len() == start {
             self.push("SELECT id FROM resource WHERE FALSE");
@@ -267,23 +271,21 @@ impl Sql {
 /// A name as it is indexed and looked for: its beginning, without the character that PostgreSQL cannot hold.
 pub(super) fn name_key(text: &str) -> Cow<'_, str> {
     let text = without_nul(text);
-    match text.len() {
-        0..=KEY_BYTES_MAX => text,
-        _ => Cow::Owned(text[..text.floor_char_boundary(KEY_BYTES_MAX)].to_owned()),
+    if text.len() <= KEY_BYTES_MAX {
+        return text;
     }
+    Cow::Owned(text[..text.floor_char_boundary(KEY_BYTES_MAX)].to_owned())
 }
 
 /// A token part as it is indexed and looked for. A long one keeps its beginning and a hash of the whole, so that two
 /// of them are equal only when the whole is.
 pub(super) fn token_key(text: &str) -> Cow<'_, str> {
     let text = without_nul(text);
-    match text.len() {
-        0..=KEY_BYTES_MAX => text,
-        _ => {
-            let start = &text[..text.floor_char_boundary(KEY_BYTES_MAX - 33)];
-            Cow::Owned(format!("{start}#{:032x}", fnv1a(text.as_bytes())))
-        }
+    if text.len() <= KEY_BYTES_MAX {
+        return text;
     }
+    let start = &text[..text.floor_char_boundary(KEY_BYTES_MAX - 33)];
+    Cow::Owned(format!("{start}#{:032x}", fnv1a(text.as_bytes())))
 }
 
 fn without_nul(text: &str) -> Cow<'_, str> {

@@ -119,7 +119,9 @@ pub fn rollback(connection: &mut Connection) -> Result<(), StoreError> {
     };
     match result {
         Ok(()) | Err(Error::NotInTransaction) => Ok(()),
-        Err(Error::DatabaseError(_, cause)) if cause.message() == "cannot rollback - no transaction is active" => Ok(()),
+        Err(Error::DatabaseError(_, cause)) if cause.message() == "cannot rollback - no transaction is active" => {
+            Ok(())
+        }
         Err(error) => Err(error.into()),
     }
 }

@@ -3,8 +3,15 @@
 //!
 //! Not here: what single functions decide (beside them), the store (`tests/store`), the whole of the HTTP interface.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "this binary is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this binary is a test"
+)]
 
+#[allow(dead_code, reason = "other test binaries use the rest")]
 #[path = "../support/postgres.rs"]
 mod postgres;
 

@@ -139,10 +139,6 @@ impl Running {
     pub fn wait(&mut self) -> ExitStatus {
         wait_for("the end of the program", || self.child.try_wait().expect("cannot be waited for"))
     }
-
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().expect("cannot be waited for").is_some()
-    }
 }
 
 impl Drop for Running {

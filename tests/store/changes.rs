@@ -103,7 +103,9 @@ fn a_follower_of_eight_writers_misses_nothing_and_sees_no_gap(database: &Databas
                 scope.spawn(move || write_changes(&mut connection, writer))
             })
             .collect();
-        writers.into_iter().for_each(|writer| writer.join().unwrap());
+        for writer in writers {
+            writer.join().unwrap();
+        }
         done.store(true, Ordering::SeqCst);
         follower.join().unwrap()
     });

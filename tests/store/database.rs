@@ -2,12 +2,18 @@
 
 use idi_match::store::record::RecordRow;
 use idi_match::store::resource::{NewResource, SearchValues};
-use idi_match::store::{Connection, DatabaseUrl, Store, StoreError, StoreOptions, identity, record, resource, transaction};
+use idi_match::store::{
+    Connection, DatabaseUrl, Store, StoreError, StoreOptions, identity, record, resource, transaction,
+};
 
 use crate::postgres::TestDatabase;
 
-pub const OPTIONS: StoreOptions =
-    StoreOptions { connections_max: 4, acquire_timeout_ms: 2_000, busy_timeout_ms: 10_000, statement_timeout_ms: 20_000 };
+pub const OPTIONS: StoreOptions = StoreOptions {
+    connections_max: 4,
+    acquire_timeout_ms: 2_000,
+    busy_timeout_ms: 10_000,
+    statement_timeout_ms: 20_000,
+};
 
 pub enum Database {
     Sqlite(tempfile::TempDir),

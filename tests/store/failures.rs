@@ -3,8 +3,8 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use idi_match::store::error::Unavailable;
 use diesel::connection::SimpleConnection;
+use idi_match::store::error::Unavailable;
 use idi_match::store::{Connection, Store, StoreError, StoreOptions, identity, record, transaction};
 
 use crate::database::{Database, OPTIONS, identity_row, in_transaction, insert_person, write};

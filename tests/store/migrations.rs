@@ -12,6 +12,7 @@ on_both_databases! {
     four_processes_that_start_at_once_migrate_once,
     a_schema_newer_than_the_program_is_refused_and_left_alone,
     pooled_connections_cannot_write,
+    statistics_can_be_renewed_while_others_write,
     the_progress_of_a_load_is_kept_and_replaced,
 }
 
@@ -48,6 +49,16 @@ fn pooled_connections_cannot_write(database: &Database) {
     let refused = identity::insert_many(&mut pooled, &[identity_row("i1")]);
     assert!(matches!(refused, Err(StoreError::Other(_))), "{refused:?}");
     assert_eq!(identity::count(&mut pooled), Ok(0));
+}
+
+fn statistics_can_be_renewed_while_others_write(database: &Database) {
+    let store = database.open();
+    write(&store, |connection| {
+        identity::insert_many(connection, &[identity_row("i1")])?;
+        store.analyze()
+    });
+    assert_eq!(store.analyze(), Ok(()));
+    assert_eq!(identity::count(&mut store.connection().unwrap()), Ok(1));
 }
 
 fn the_progress_of_a_load_is_kept_and_replaced(database: &Database) {

@@ -91,7 +91,9 @@ fn members_come_with_the_patients_of_the_same_moment(database: &Database) {
     let members = record::list_members(connection, &["i2", "i1", "missing"]).unwrap();
     let rows: Vec<_> = members
         .iter()
-        .map(|member| (member.record.identity_id.as_str(), member.record.id.as_str(), member.version, member.body.as_str()))
+        .map(|member| {
+            (member.record.identity_id.as_str(), member.record.id.as_str(), member.version, member.body.as_str())
+        })
         .collect();
     assert_eq!(rows, [("i1", "a", 2, "second"), ("i1", "d", 1, "dee"), ("i2", "b", 1, "{\"id\":\"b\"}")]);
     assert_eq!(members[1].record, record_of("d", "i1"));
@@ -155,11 +157,14 @@ fn audit_rows_are_appended_in_order(database: &Database) {
         detail: Detail { status: 200, records: vec!["a".to_owned()], ..Detail::default() },
     };
     write(&store, |connection| audit::append(connection, &[row("r1", Outcome::Success), row("r2", Outcome::Refused)]));
-    write(&store, |connection| audit::append(connection, &[AuditRecord { resource_type: None, ..row("r3", Outcome::Error) }]));
+    write(&store, |connection| {
+        audit::append(connection, &[AuditRecord { resource_type: None, ..row("r3", Outcome::Error) }])
+    });
     let connection = &mut store.connection().unwrap();
     assert_eq!(audit::count(connection), Ok(3));
     let rows = audit::list_after(connection, 0, 10).unwrap();
-    let shown: Vec<_> = rows.iter().map(|row| (row.request_id.as_str(), row.action.as_str(), row.outcome.as_str())).collect();
+    let shown: Vec<_> =
+        rows.iter().map(|row| (row.request_id.as_str(), row.action.as_str(), row.outcome.as_str())).collect();
     assert_eq!(shown, [("r1", "match", "success"), ("r2", "match", "refused"), ("r3", "match", "error")]);
     assert_eq!(rows[0].detail, r#"{"status":200,"records":["a"],"duration_us":0}"#);
     assert_eq!((rows[0].resource_type.as_deref(), rows[2].resource_type.as_deref()), (Some("Patient"), None));

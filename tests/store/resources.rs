@@ -66,7 +66,10 @@ fn an_update_of_another_version_conflicts_and_changes_nothing(database: &Databas
         assert!(matches!(result, Err(StoreError::Conflict(_))), "{id} {expected}: {result:?}");
     }
     let history = resource::list_history(&mut connection, "Patient", "a", 10).unwrap();
-    assert_eq!(history.iter().map(version_of).collect::<Vec<_>>(), [(2, 2_000, false, "two"), (1, 1_000, false, "one")]);
+    assert_eq!(
+        history.iter().map(version_of).collect::<Vec<_>>(),
+        [(2, 2_000, false, "two"), (1, 1_000, false, "one")]
+    );
 }
 
 fn an_id_is_given_once(database: &Database) {

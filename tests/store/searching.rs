@@ -1,9 +1,10 @@
 //! Search: conditions, totals, pages.
 
-use idi_match::store::resource::{
-    self, DayRange, Identifier, NewResource, SearchCondition, SearchConstraint, SearchPage, SearchQuery, SearchValues, Token,
-};
 use idi_match::store::Store;
+use idi_match::store::resource::{
+    self, DayRange, Identifier, NewResource, SearchCondition, SearchConstraint, SearchPage, SearchQuery, SearchValues,
+    Token,
+};
 
 use crate::database::{Database, in_transaction, patient, write};
 
@@ -38,11 +39,11 @@ fn person(id: &str, families: &[&str], givens: &[&str], birth: Option<(i32, i32)
 
 fn people() -> Vec<NewResource> {
     vec![
-        person("p1", &["smith"], &["ann", "mary"], Some((1980_02_03, 1980_02_03)), &["urn:mrn|1", "urn:ssn|9", "7"]),
-        person("p2", &["smithers", "jones"], &["mary"], Some((1980_01_01, 1980_12_31)), &["urn:mrn|2"]),
-        person("p3", &["jones"], &["anna"], Some((1981_05_01, 1981_05_31)), &["urn:other|1", "urn:mrn|3"]),
+        person("p1", &["smith"], &["ann", "mary"], Some((19800203, 19800203)), &["urn:mrn|1", "urn:ssn|9", "7"]),
+        person("p2", &["smithers", "jones"], &["mary"], Some((19800101, 19801231)), &["urn:mrn|2"]),
+        person("p3", &["jones"], &["anna"], Some((19810501, 19810531)), &["urn:other|1", "urn:mrn|3"]),
         person("p4", &["müller"], &[], None, &["7", "urn:mrn|7"]),
-        person("p5", &[], &["ann"], Some((1980_02_03, 1980_02_03)), &[]),
+        person("p5", &[], &["ann"], Some((19800203, 19800203)), &[]),
     ]
 }
 
@@ -107,15 +108,18 @@ fn each_condition_finds_what_it_means(database: &Database) {
         (vec![given("mary")], &["p1", "p2"]),
         (vec![given("ann"), given("mary")], &["p1"]),
         (vec![family("jones"), given("anna")], &["p3"]),
-        (vec![family("jones"), given("ann"), birth(1980_01_01, 1980_12_31)], &[]),
-        (vec![birth(1980_02_03, 1980_02_03)], &["p1", "p5"]),
-        (vec![birth(1980_02_01, 1980_02_29)], &["p1", "p5"]),
-        (vec![birth(1980_01_01, 1980_12_31)], &["p1", "p2", "p5"]),
-        (vec![birth(1981_05_01, 1981_05_30)], &[]),
-        (vec![SearchCondition::BirthDate(vec![
-            DayRange { lo: 1981_01_01, hi: 1981_12_31 },
-            DayRange { lo: 1980_02_03, hi: 1980_02_03 },
-        ])], &["p1", "p3", "p5"]),
+        (vec![family("jones"), given("ann"), birth(19800101, 19801231)], &[]),
+        (vec![birth(19800203, 19800203)], &["p1", "p5"]),
+        (vec![birth(19800201, 19800229)], &["p1", "p5"]),
+        (vec![birth(19800101, 19801231)], &["p1", "p2", "p5"]),
+        (vec![birth(19810501, 19810530)], &[]),
+        (
+            vec![SearchCondition::BirthDate(vec![
+                DayRange { lo: 19810101, hi: 19811231 },
+                DayRange { lo: 19800203, hi: 19800203 },
+            ])],
+            &["p1", "p3", "p5"],
+        ),
         (vec![tokens(&[value("1")])], &["p1", "p3"]),
         (vec![tokens(&[value("7")])], &["p1", "p4"]),
         (vec![tokens(&[system_value("urn:mrn", "1")])], &["p1"]),
@@ -135,7 +139,10 @@ fn each_condition_finds_what_it_means(database: &Database) {
         assert_eq!(page.total, i64::try_from(expected.len()).unwrap(), "{conditions:?}");
         assert_eq!(page.next, None, "{conditions:?}");
         for row in &page.rows {
-            assert_eq!((row.body.as_str(), row.version, row.deleted), (format!("body of {}", row.id).as_str(), 1, false));
+            assert_eq!(
+                (row.body.as_str(), row.version, row.deleted),
+                (format!("body of {}", row.id).as_str(), 1, false)
+            );
         }
     }
     assert_eq!(search(&store, &SearchQuery { resource_type: "Organization".to_owned(), ..query(vec![]) }).total, 0);
@@ -152,7 +159,7 @@ fn an_update_replaces_and_a_deletion_removes_what_is_found(database: &Database) 
         (family("brown"), &["p1"]),
         (family("jones"), &["p3"]),
         (given("mary"), &[]),
-        (birth(1980_01_01, 1980_12_31), &["p5"]),
+        (birth(19800101, 19801231), &["p5"]),
         (tokens(&[system_value("urn:ssn", "9")]), &[]),
         (tokens(&[Token::System("urn:mrn".to_owned())]), &["p1", "p3", "p4"]),
         (SearchCondition::Id(vec!["p2".to_owned()]), &[]),
@@ -202,7 +209,10 @@ fn pages_stay_without_repetition_while_others_write(database: &Database) {
     let mut connection = store.writer_connection().unwrap();
     let pages = follow(&store, &SearchQuery { count: 7, ..query(vec![family("smith")]) }, |page| {
         in_transaction(&mut connection, |connection| {
-            let new = [person(&format!("a{page}"), &["smith"], &[], None, &[]), person(&format!("z{page}"), &["smith"], &[], None, &[])];
+            let new = [
+                person(&format!("a{page}"), &["smith"], &[], None, &[]),
+                person(&format!("z{page}"), &["smith"], &[], None, &[]),
+            ];
             resource::insert_many(connection, &new)?;
             resource::delete(connection, "Patient", &format!("p{:02}", page - 1), 1, 9)
         })

@@ -80,7 +80,9 @@ fn a_snapshot_cannot_write_and_gives_its_connection_back(database: &Database) {
     let store = database.open();
     for _ in 0..20 {
         let connection = &mut store.connection().unwrap();
-        let refused = transaction::read_snapshot(connection, |connection| identity::insert_many(connection, &[identity_row("i1")]));
+        let refused = transaction::read_snapshot(connection, |connection| {
+            identity::insert_many(connection, &[identity_row("i1")])
+        });
         assert!(matches!(refused, Err(StoreError::Other(_))), "{refused:?}");
         assert_eq!(transaction::read_snapshot(connection, identity::count), Ok(0));
     }

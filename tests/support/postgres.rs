@@ -23,13 +23,15 @@ use diesel::{Connection, PgConnection};
 /// The account that runs the server when the tests run as root.
 const SERVER_USER: &str = "postgres";
 const START_ATTEMPTS: u32 = 3;
+const CLUSTER_PREFIX: &str = "idi-match-postgres-";
 
 /// Stops the server after three looks, two seconds apart, that found no lease. It holds the lease alone meanwhile, so
-/// that no test can begin to use the server that is going away.
-/// Arguments: lease, address file, cluster directory, and the command that stops the server.
+/// that no test can begin to use the server that is going away. A second watchdog ends at once.
+/// Arguments: lease, the watchdog's own lock, address file, cluster directory, and the command that stops the server.
 const WATCHDOG: &str = r#"
-lease=$1; address=$2; cluster=$3; shift 3
-exec 9<"$lease"
+lease=$1; own=$2; address=$3; cluster=$4; shift 4
+exec 9<"$lease" 8>"$own"
+flock -n -x 8 || exit 0
 free=0
 while [ "$free" -lt 3 ]; do
     sleep 2
@@ -128,17 +130,34 @@ fn shared_server() -> (String, File) {
     lease.lock_shared().expect("the lease cannot be locked");
     let starting = open_lock(&places.starting);
     starting.lock().expect("the start lock cannot be locked");
-    let url = match fs::read_to_string(&places.address) {
-        Ok(url) if execute(&url, "SELECT 1").is_ok() => url,
-        _ => start_server(&places),
+    let (url, cluster) = match read_address(&places) {
+        Some((url, cluster)) if execute(&url, "SELECT 1").is_ok() => (url, cluster),
+        stale => {
+            if let Some((_, cluster)) = stale {
+                // A server that was killed with its watchdog, by a restart of the machine for one.
+                let _ = fs::remove_dir_all(cluster);
+            }
+            start_server(&places)
+        }
     };
+    if open_lock(&places.watchdog).try_lock().is_ok() {
+        watch(&places, &cluster);
+    }
     (url, lease)
+}
+
+/// The address and the directory of the server that was started last.
+fn read_address(places: &Places) -> Option<(String, PathBuf)> {
+    let text = fs::read_to_string(&places.address).ok()?;
+    let (url, cluster) = text.split_once('\n')?;
+    cluster.contains(CLUSTER_PREFIX).then(|| (url.to_owned(), PathBuf::from(cluster)))
 }
 
 /// Files that the test processes share.
 struct Places {
     lease: PathBuf,
     starting: PathBuf,
+    watchdog: PathBuf,
     address: PathBuf,
 }
 
@@ -149,6 +168,7 @@ impl Places {
         Self {
             lease: folder.join("postgres.lease"),
             starting: folder.join("postgres.starting"),
+            watchdog: folder.join("postgres.watchdog"),
             address: folder.join("postgres.address"),
         }
     }
@@ -158,11 +178,11 @@ fn open_lock(path: &Path) -> File {
     File::options().create(true).truncate(false).write(true).open(path).expect("a lock file cannot be opened")
 }
 
-/// Makes a server, writes its address and leaves a watchdog with it.
-fn start_server(places: &Places) -> String {
+/// Makes a server and writes its address.
+fn start_server(places: &Places) -> (String, PathBuf) {
     let programs = programs();
-    let cluster = tempfile::Builder::new().prefix("idi-match-postgres-").tempdir().expect("no temporary directory").keep();
-    let owner = ServerOwner::of(&cluster);
+    let cluster = tempfile::Builder::new().prefix(CLUSTER_PREFIX).tempdir().expect("no temporary directory").keep();
+    let owner = ServerOwner::of_this_process();
     let password = random_hex();
     fs::write(cluster.join("password"), &password).expect("the password file cannot be written");
     owner.take(&cluster);
@@ -180,14 +200,14 @@ fn start_server(places: &Places) -> String {
         panic!("PostgreSQL does not start:\n{log}")
     });
     let url = format!("postgres://postgres:{password}@127.0.0.1:{port}/postgres");
-    watch(places, &cluster, &owner.command_line(&programs.join("pg_ctl"), &data));
-    write_private(&places.address, &url);
-    url
+    write_private(&places.address, &format!("{url}\n{}", cluster.display()));
+    (url, cluster)
 }
 
 /// Starts the server on a free port, which another process may take before the server does.
 fn try_port(owner: &ServerOwner, programs: &Path, cluster: &Path) -> Option<u16> {
-    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("no free port").port();
+    let port =
+        TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("no free port").port();
     // fsync stays on: durability is one of the things under test.
     let options = format!(
         "-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories={} -c max_connections=200 \
@@ -205,18 +225,18 @@ fn try_port(owner: &ServerOwner, programs: &Path, cluster: &Path) -> Option<u16>
 }
 
 /// Leaves the watchdog behind, in a session of its own so that it outlives this process.
-fn watch(places: &Places, cluster: &Path, stop: &[String]) {
-    Command::new("setsid")
-        .args(["sh", "-c", WATCHDOG, "idi-match-postgres-watchdog"])
-        .args([&places.lease, &places.address])
+fn watch(places: &Places, cluster: &Path) {
+    let status = Command::new("setsid")
+        .args(["--fork", "sh", "-c", WATCHDOG, "idi-match-postgres-watchdog"])
+        .args([&places.lease, &places.watchdog, &places.address])
         .arg(cluster)
-        .args(stop)
+        .args(ServerOwner::of_this_process().stop_command(&programs().join("pg_ctl"), &cluster.join("data")))
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .spawn()
-        .expect("the watchdog cannot be started");
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "the watchdog cannot be started");
 }
 
 /// Who runs the server.
@@ -226,8 +246,9 @@ enum ServerOwner {
 }
 
 impl ServerOwner {
-    fn of(our_directory: &Path) -> Self {
-        let uid = fs::metadata(our_directory).expect("the cluster directory is unreadable").uid();
+    /// PostgreSQL does not run as root.
+    fn of_this_process() -> Self {
+        let uid = fs::metadata("/proc/self").expect("/proc is not there").uid();
         if uid == 0 { Self::Other(SERVER_USER) } else { Self::Ourselves }
     }
 
@@ -252,7 +273,7 @@ impl ServerOwner {
     }
 
     /// The command that stops the server at once, as words.
-    fn command_line(&self, pg_ctl: &Path, data: &Path) -> Vec<String> {
+    fn stop_command(&self, pg_ctl: &Path, data: &Path) -> Vec<String> {
         let prefix = match self {
             Self::Ourselves => Vec::new(),
             Self::Other(user) => vec!["runuser", "-u", user, "--"],
@@ -288,7 +309,7 @@ fn random_hex() -> String {
     use std::io::Read as _;
     let mut bytes = [0_u8; 16];
     File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes)).expect("no randomness");
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_ne_bytes(bytes))
 }
 
 /// Writes a file that its owner alone may read, whole or not at all.
@@ -296,7 +317,8 @@ fn write_private(path: &Path, text: &str) {
     use std::io::Write as _;
     use std::os::unix::fs::OpenOptionsExt as _;
     let new = path.with_extension("new");
-    let mut file = File::options().create(true).truncate(true).write(true).mode(0o600).open(&new).expect("cannot write");
+    let mut file =
+        File::options().create(true).truncate(true).write(true).mode(0o600).open(&new).expect("cannot write");
     file.write_all(text.as_bytes()).expect("cannot write");
     fs::rename(&new, path).expect("cannot rename");
 }

@@ -49,8 +49,10 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/{type}/{id}/_history/{version}").route(web::get().to(resource::vread)), "GET"),
     ];
     let closed = |resource: Resource, methods: &'static str| {
-        resource.default_service(web::to(move |app: AppData, request: HttpRequest| unknown::method(app, request, methods)))
+        resource
+            .default_service(web::to(move |app: AppData, request: HttpRequest| unknown::method(app, request, methods)))
     };
-    let scope = table.into_iter().fold(web::scope(BASE), |scope, (resource, methods)| scope.service(closed(resource, methods)));
+    let scope =
+        table.into_iter().fold(web::scope(BASE), |scope, (resource, methods)| scope.service(closed(resource, methods)));
     config.service(scope);
 }

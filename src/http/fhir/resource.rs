@@ -19,7 +19,12 @@ use super::{artifact, pages};
 const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
 
 /// `POST /{type}`
-pub async fn create(app: AppData, request: HttpRequest, path: web::Path<String>, payload: web::Payload) -> HttpResponse {
+pub async fn create(
+    app: AppData,
+    request: HttpRequest,
+    path: web::Path<String>,
+    payload: web::Payload,
+) -> HttpResponse {
     let ctx = context(&request, &app);
     let bytes = match body(&request, payload, &app).await {
         Ok(bytes) => bytes,

@@ -9,9 +9,9 @@ use fhir_types::resources::{Bundle, BundleEntry, BundleEntrySearch, BundleLink, 
 use fhir_types::types::{Extension, ExtensionValue, Identifier, Meta};
 use fhir_types::{write_bundle, write_parameters};
 
-use crate::app::answer::{AnswerShape, MatchAnswer, PatientEntry, no_match_found};
 use super::responder::Responder;
 use super::{RenderError, instant, list, outcome};
+use crate::app::answer::{AnswerShape, MatchAnswer, PatientEntry, no_match_found};
 use crate::fhir::canonical::{
     ATTRIBUTE_RESULTS, IDI_MATCH_BUNDLE, MATCH_GRADE, MATCH_PROBABILITY, MATCHED_ROW, STEWARDSHIP,
 };
@@ -161,9 +161,9 @@ mod tests {
     use fhir_types::{Resource, parse};
     use serde_json::{Value, json};
 
-    use crate::app::answer::ambiguous;
     use super::super::responder::tests::responder;
     use super::*;
+    use crate::app::answer::ambiguous;
 
     const BASE: &str = "https://match.example.org/fhir";
     const UUID: &str = "0b1d3c7e-6f53-4e0e-9d52-1f2a3b4c5d6e";

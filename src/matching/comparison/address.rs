@@ -28,7 +28,13 @@ enum Part {
 
 fn part(query: Option<&QueryText>, stored: u32) -> Part {
     match query {
-        Some(text) if stored != UNKNOWN_ID => if same(text.id, stored) { Part::Same } else { Part::Differs },
+        Some(text) if stored != UNKNOWN_ID => {
+            if same(text.id, stored) {
+                Part::Same
+            } else {
+                Part::Differs
+            }
+        }
         _ => Part::Unknown,
     }
 }
@@ -48,8 +54,20 @@ fn level(query: &QueryAddress, stored: &AddressIds, dictionary: &Dictionary, evi
     let has_lines = line == Part::Differs;
     match () {
         () if is_near && has_lines && is_close(query.line.as_ref(), stored.line, dictionary) => Level::Close,
-        () if zip == Part::Same => if has_lines { Level::Zip } else { Level::ZipOnly },
-        () if place == Part::Same => if has_lines { Level::Place } else { Level::PlaceOnly },
+        () if zip == Part::Same => {
+            if has_lines {
+                Level::Zip
+            } else {
+                Level::ZipOnly
+            }
+        }
+        () if place == Part::Same => {
+            if has_lines {
+                Level::Place
+            } else {
+                Level::PlaceOnly
+            }
+        }
         () if [line, zip, place].contains(&Part::Differs) => Level::Conflict,
         () => Level::Absent,
     }
@@ -78,7 +96,8 @@ fn is_close(query: Option<&QueryText>, stored: u32, dictionary: &Dictionary) -> 
     let split = |line: &str| line.find(' ').unwrap_or(line.len());
     let ((number_a, street_a), (number_b, street_b)) = (query.split_at(split(query)), stored.split_at(split(stored)));
     if number_a == number_b {
-        return jaro_winkler(street_a.trim_start(), street_b.trim_start()) >= CLOSE_STREET || osa_within(street_a, street_b, 2).is_some();
+        return jaro_winkler(street_a.trim_start(), street_b.trim_start()) >= CLOSE_STREET
+            || osa_within(street_a, street_b, 2).is_some();
     }
     street_a.len() >= 4 && street_a == street_b && osa_within(number_a, number_b, 1).is_some()
 }
@@ -111,7 +130,11 @@ mod tests {
             (("7 Elm Rd", "Utica", "13501"), Level::Conflict),
         ] {
             for (query, stored) in [(home, other), (other, home)] {
-                assert_eq!(pair(&address(query), &address(stored)).level(Comparison::Address), level, "{query:?} {stored:?}");
+                assert_eq!(
+                    pair(&address(query), &address(stored)).level(Comparison::Address),
+                    level,
+                    "{query:?} {stored:?}"
+                );
             }
         }
     }

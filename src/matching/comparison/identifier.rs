@@ -1,6 +1,6 @@
 //! Levels of identifiers: social security number, member and subscriber numbers, medical record numbers, and the rest.
 //!
-//! Values are compared under the same issuer only; a value alone is no identifier (idi-match contract, grades).
+//! Values are compared under the same issuer only; a value alone is no identifier (IG Patient Matching, match grades).
 
 use super::{Comparison, Evidence, Level, Pair};
 use crate::matching::dictionary::Dictionary;

@@ -10,7 +10,7 @@ mod identifier;
 mod name;
 
 use super::dictionary::Dictionary;
-use super::entry::{QueryText, Query, Tag, UNKNOWN_ID, View};
+use super::entry::{Query, QueryText, Tag, UNKNOWN_ID, View};
 use super::normalise::name::Suffix;
 use super::record::Sex;
 use super::similarity::osa_within;
@@ -169,7 +169,16 @@ impl Comparison {
         use Level as L;
         match self {
             Self::Given => &[
-                L::Exact, L::Swapped, L::Nickname, L::Close, L::Initial, L::Phonetic, L::Middle, L::Confusable, L::Similar, L::Conflict,
+                L::Exact,
+                L::Swapped,
+                L::Nickname,
+                L::Close,
+                L::Initial,
+                L::Phonetic,
+                L::Middle,
+                L::Confusable,
+                L::Similar,
+                L::Conflict,
             ],
             Self::Family => {
                 &[L::Exact, L::Swapped, L::Part, L::Close, L::Phonetic, L::Similar, L::Changed, L::Conflict]
@@ -177,13 +186,22 @@ impl Comparison {
             Self::Middle => &[L::Exact, L::Close, L::Initial, L::Conflict],
             Self::Suffix => &[L::Exact, L::Conflict],
             Self::BirthDate => &[
-                L::Exact, L::FirstOfJanuary, L::Swapped, L::Close, L::YearMonth, L::Placeholder, L::MonthDay, L::Partial, L::TwoDigits,
-                L::SameYear, L::Conflict,
+                L::Exact,
+                L::FirstOfJanuary,
+                L::Swapped,
+                L::Close,
+                L::YearMonth,
+                L::Placeholder,
+                L::MonthDay,
+                L::Partial,
+                L::TwoDigits,
+                L::SameYear,
+                L::Conflict,
             ],
             Self::Sex => &[L::Exact, L::SameGiven, L::OtherGiven, L::Conflict],
-            Self::Address => &[
-                L::Exact, L::Unit, L::Close, L::Line, L::ZipOnly, L::Zip, L::PlaceOnly, L::Place, L::Conflict,
-            ],
+            Self::Address => {
+                &[L::Exact, L::Unit, L::Close, L::Line, L::ZipOnly, L::Zip, L::PlaceOnly, L::Place, L::Conflict]
+            }
             Self::Phone | Self::Email | Self::MedicalRecord | Self::Identifier => &[L::Exact, L::Close, L::Conflict],
             Self::SocialSecurity => &[L::Exact, L::LastFour, L::Close, L::LastFourClose, L::Conflict],
             Self::Member => &[L::Exact, L::Part, L::Close, L::Conflict],
@@ -224,6 +242,22 @@ impl Evidence {
     pub const MEDICARE: Self = Self(1 << 25);
     pub const MEDICARE_CONFLICT: Self = Self(1 << 26);
     pub const IMITATED: Self = Self(1 << 27);
+
+    /// A record of one birth date and surname has another given name, and no personal identifier agrees.
+    pub const SIBLING: Self = Self(1 << 28);
+
+    /// An identifier agrees that names one person, not a family.
+    #[must_use]
+    pub const fn is_personal(self) -> bool {
+        let personal = Self::MEDICAL_RECORD.0
+            | Self::DIGITAL.0
+            | Self::LICENCE.0
+            | Self::PASSPORT.0
+            | Self::MEDICARE.0
+            | Self::SSN.0
+            | Self::SSN_LAST4.0;
+        self.0 & personal != 0
+    }
 
     #[must_use]
     pub const fn has(self, other: Self) -> bool {
@@ -296,10 +330,22 @@ pub fn compare(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary) -> P
     if query.facts.is_imitated || view.facts.is_imitated {
         pair.evidence.add(Evidence::IMITATED);
     }
+    if is_sibling(&pair) {
+        pair.evidence.add(Evidence::SIBLING);
+    }
     pair
 }
 
-/// Birth sex where both have it, else gender where both have it (idi-match contract, grades).
+fn is_sibling(pair: &Pair) -> bool {
+    let other_given = match pair.level(Comparison::Given) {
+        Level::Conflict => true,
+        Level::Phonetic | Level::Confusable | Level::Similar => pair.evidence.has(Evidence::BOTH_GIVEN_KNOWN),
+        _ => false,
+    };
+    other_given && pair.evidence.has(Evidence::BIRTH_DATE.with(Evidence::LAST)) && !pair.evidence.is_personal()
+}
+
+/// Birth sex where both have it, else gender where both have it (IG Patient Matching, match grades).
 fn compare_sex(query: &Query<'_>, view: &View<'_>, pair: &mut Pair) {
     let both = |a: Option<Sex>, b: Option<Sex>| a.zip(b).map(|(a, b)| a == b);
     let (query, stored) = (query.facts, view.facts);
@@ -375,9 +421,9 @@ pub(crate) mod tests {
     /// Compares two Patients given as JSON members.
     pub fn pair(query: &str, stored: &str) -> Pair {
         let (model, mut dictionary) = (model(), Dictionary::default());
-        let entry = Entry::new(&record(&format!("{{{stored}}}")), &mut dictionary, &model);
+        let entry = Entry::new(&record(&format!("{{{stored}}}")), &mut dictionary, model);
         let query = record(&format!("{{{query}}}"));
-        compare(&Query::new(&query, &dictionary, &model), &entry.view(), &dictionary)
+        compare(&Query::new(&query, &dictionary, model), &entry.view(), &dictionary)
     }
 
     #[test]

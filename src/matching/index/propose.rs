@@ -85,7 +85,9 @@ struct Scored {
 }
 
 pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Proposal {
-    let Some(first) = layers.first() else { return Proposal { identities: Vec::new(), candidates: 0, truncated: false } };
+    let Some(first) = layers.first() else {
+        return Proposal { identities: Vec::new(), candidates: 0, truncated: false };
+    };
     let model = &*first.index.model;
     let population = layers.iter().map(|layer| layer.index.population()).sum();
     let asked: Vec<Asked<'_>> = layers.iter().take(2).map(|layer| Asked::new(*layer, record, ask)).collect();

@@ -19,33 +19,143 @@ pub struct Address {
 }
 
 /// Words that introduce a unit (USPS Publication 28, appendix C2).
-const UNITS: &[&str] =
-    &["apt", "apartment", "unit", "ste", "suite", "rm", "room", "fl", "floor", "lot", "trlr", "trailer", "bldg", "building", "spc", "space", "no"];
+const UNITS: &[&str] = &[
+    "apt",
+    "apartment",
+    "unit",
+    "ste",
+    "suite",
+    "rm",
+    "room",
+    "fl",
+    "floor",
+    "lot",
+    "trlr",
+    "trailer",
+    "bldg",
+    "building",
+    "spc",
+    "space",
+    "no",
+];
 
 /// Street suffixes, directions and words of city names, each with its abbreviation (USPS Publication 28, C1 and B).
 const ABBREVIATIONS: &[(&str, &str)] = &[
-    ("street", "st"), ("str", "st"), ("avenue", "ave"), ("av", "ave"), ("aven", "ave"), ("road", "rd"), ("drive", "dr"), ("drv", "dr"),
-    ("lane", "ln"), ("court", "ct"), ("boulevard", "blvd"), ("boul", "blvd"), ("place", "pl"), ("circle", "cir"), ("circ", "cir"),
-    ("terrace", "ter"), ("terr", "ter"), ("highway", "hwy"), ("parkway", "pkwy"), ("pkway", "pkwy"), ("trail", "trl"), ("square", "sq"),
-    ("plaza", "plz"), ("expressway", "expy"), ("freeway", "fwy"), ("turnpike", "tpke"), ("alley", "aly"), ("crossing", "xing"),
-    ("extension", "ext"), ("route", "rte"), ("cove", "cv"), ("point", "pt"), ("ridge", "rdg"), ("heights", "hts"), ("junction", "jct"),
-    ("mount", "mt"), ("mountain", "mtn"), ("fort", "ft"), ("saint", "st"), ("sainte", "ste"), ("north", "n"), ("south", "s"),
-    ("east", "e"), ("west", "w"), ("northeast", "ne"), ("northwest", "nw"), ("southeast", "se"), ("southwest", "sw"),
-    ("first", "1st"), ("second", "2nd"), ("third", "3rd"), ("fourth", "4th"), ("fifth", "5th"), ("sixth", "6th"), ("seventh", "7th"),
-    ("eighth", "8th"), ("ninth", "9th"), ("tenth", "10th"),
+    ("street", "st"),
+    ("str", "st"),
+    ("avenue", "ave"),
+    ("av", "ave"),
+    ("aven", "ave"),
+    ("road", "rd"),
+    ("drive", "dr"),
+    ("drv", "dr"),
+    ("lane", "ln"),
+    ("court", "ct"),
+    ("boulevard", "blvd"),
+    ("boul", "blvd"),
+    ("place", "pl"),
+    ("circle", "cir"),
+    ("circ", "cir"),
+    ("terrace", "ter"),
+    ("terr", "ter"),
+    ("highway", "hwy"),
+    ("parkway", "pkwy"),
+    ("pkway", "pkwy"),
+    ("trail", "trl"),
+    ("square", "sq"),
+    ("plaza", "plz"),
+    ("expressway", "expy"),
+    ("freeway", "fwy"),
+    ("turnpike", "tpke"),
+    ("alley", "aly"),
+    ("crossing", "xing"),
+    ("extension", "ext"),
+    ("route", "rte"),
+    ("cove", "cv"),
+    ("point", "pt"),
+    ("ridge", "rdg"),
+    ("heights", "hts"),
+    ("junction", "jct"),
+    ("mount", "mt"),
+    ("mountain", "mtn"),
+    ("fort", "ft"),
+    ("saint", "st"),
+    ("sainte", "ste"),
+    ("north", "n"),
+    ("south", "s"),
+    ("east", "e"),
+    ("west", "w"),
+    ("northeast", "ne"),
+    ("northwest", "nw"),
+    ("southeast", "se"),
+    ("southwest", "sw"),
+    ("first", "1st"),
+    ("second", "2nd"),
+    ("third", "3rd"),
+    ("fourth", "4th"),
+    ("fifth", "5th"),
+    ("sixth", "6th"),
+    ("seventh", "7th"),
+    ("eighth", "8th"),
+    ("ninth", "9th"),
+    ("tenth", "10th"),
 ];
 
 /// States and territories by name (USPS Publication 28, appendix B).
 const STATES: &[(&str, &str)] = &[
-    ("alabama", "al"), ("alaska", "ak"), ("arizona", "az"), ("arkansas", "ar"), ("california", "ca"), ("colorado", "co"),
-    ("connecticut", "ct"), ("delaware", "de"), ("district of columbia", "dc"), ("florida", "fl"), ("georgia", "ga"), ("guam", "gu"),
-    ("hawaii", "hi"), ("idaho", "id"), ("illinois", "il"), ("indiana", "in"), ("iowa", "ia"), ("kansas", "ks"), ("kentucky", "ky"),
-    ("louisiana", "la"), ("maine", "me"), ("maryland", "md"), ("massachusetts", "ma"), ("michigan", "mi"), ("minnesota", "mn"),
-    ("mississippi", "ms"), ("missouri", "mo"), ("montana", "mt"), ("nebraska", "ne"), ("nevada", "nv"), ("new hampshire", "nh"),
-    ("new jersey", "nj"), ("new mexico", "nm"), ("new york", "ny"), ("north carolina", "nc"), ("north dakota", "nd"), ("ohio", "oh"),
-    ("oklahoma", "ok"), ("oregon", "or"), ("pennsylvania", "pa"), ("puerto rico", "pr"), ("rhode island", "ri"),
-    ("south carolina", "sc"), ("south dakota", "sd"), ("tennessee", "tn"), ("texas", "tx"), ("utah", "ut"), ("vermont", "vt"),
-    ("virginia", "va"), ("washington", "wa"), ("west virginia", "wv"), ("wisconsin", "wi"), ("wyoming", "wy"),
+    ("alabama", "al"),
+    ("alaska", "ak"),
+    ("arizona", "az"),
+    ("arkansas", "ar"),
+    ("california", "ca"),
+    ("colorado", "co"),
+    ("connecticut", "ct"),
+    ("delaware", "de"),
+    ("district of columbia", "dc"),
+    ("florida", "fl"),
+    ("georgia", "ga"),
+    ("guam", "gu"),
+    ("hawaii", "hi"),
+    ("idaho", "id"),
+    ("illinois", "il"),
+    ("indiana", "in"),
+    ("iowa", "ia"),
+    ("kansas", "ks"),
+    ("kentucky", "ky"),
+    ("louisiana", "la"),
+    ("maine", "me"),
+    ("maryland", "md"),
+    ("massachusetts", "ma"),
+    ("michigan", "mi"),
+    ("minnesota", "mn"),
+    ("mississippi", "ms"),
+    ("missouri", "mo"),
+    ("montana", "mt"),
+    ("nebraska", "ne"),
+    ("nevada", "nv"),
+    ("new hampshire", "nh"),
+    ("new jersey", "nj"),
+    ("new mexico", "nm"),
+    ("new york", "ny"),
+    ("north carolina", "nc"),
+    ("north dakota", "nd"),
+    ("ohio", "oh"),
+    ("oklahoma", "ok"),
+    ("oregon", "or"),
+    ("pennsylvania", "pa"),
+    ("puerto rico", "pr"),
+    ("rhode island", "ri"),
+    ("south carolina", "sc"),
+    ("south dakota", "sd"),
+    ("tennessee", "tn"),
+    ("texas", "tx"),
+    ("utah", "ut"),
+    ("vermont", "vt"),
+    ("virginia", "va"),
+    ("washington", "wa"),
+    ("west virginia", "wv"),
+    ("wisconsin", "wi"),
+    ("wyoming", "wy"),
 ];
 
 /// Reads one `Address`; `None` when nothing comparable is left.
@@ -81,15 +191,22 @@ fn street(lines: &[&str], rules: &Normaliser) -> (Option<String>, Option<String>
     for piece in spaced.split_whitespace() {
         if piece == "#" { words.push(piece.to_owned()) } else { words.extend(tokens(piece).0) }
     }
-    let unit_at = words.iter().enumerate().skip(1).find(|(at, word)| is_unit(word, words.get(at + 1))).map(|(at, _)| at);
-    let unit: String = unit_at.map(|at| words.split_off(at)).unwrap_or_default().into_iter().filter(|word| !is_unit_word(word)).collect();
+    let unit_at =
+        words.iter().enumerate().skip(1).find(|(at, word)| is_unit(word, words.get(at + 1))).map(|(at, _)| at);
+    let unit: String = unit_at
+        .map(|at| words.split_off(at))
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|word| !is_unit_word(word))
+        .collect();
     let line = words.iter().map(|word| abbreviate(word)).collect::<Vec<_>>().join(" ");
     let is_known = !line.is_empty() && !rules.placeholders.address_lines.contains(&line);
     (is_known.then_some(line), (is_known && !unit.is_empty()).then_some(unit))
 }
 
 fn is_unit(word: &str, next: Option<&String>) -> bool {
-    let has_number = next.is_some_and(|next| next == "#" || next.len() == 1 || next.bytes().any(|b| b.is_ascii_digit()));
+    let has_number =
+        next.is_some_and(|next| next == "#" || next.len() == 1 || next.bytes().any(|b| b.is_ascii_digit()));
     word == "#" || (UNITS.contains(&word) && has_number)
 }
 
@@ -113,7 +230,7 @@ fn place(city: &str, state: &str, rules: &Normaliser) -> Option<String> {
 
 /// The first five digits of a US code; any other code as letters and digits.
 fn zip(text: &str, rules: &Normaliser) -> Option<String> {
-    let code: String = fold(text).chars().filter(|c| c.is_ascii_alphanumeric()).take(12).collect();
+    let code: String = fold(text).chars().filter(char::is_ascii_alphanumeric).take(12).collect();
     let is_us = matches!(code.len(), 5 | 9) && code.bytes().all(|b| b.is_ascii_digit());
     let code = if is_us { code[..5].to_owned() } else { code };
     let is_known = code.len() >= 3 && !rules.placeholders.postal_codes.contains(&code);
@@ -128,16 +245,20 @@ mod tests {
 
     fn shown(json: &str) -> String {
         let read = read(&parse(json.as_bytes(), &Limits::DEFAULT).expect("JSON"), &rules());
-        read.map_or_else(String::new, |a| {
-            [a.line, a.unit, a.place, a.zip].map(Option::unwrap_or_default).join("|")
-        })
+        read.map(|a| [a.line, a.unit, a.place, a.zip].map(Option::unwrap_or_default).join("|")).unwrap_or_default()
     }
 
     #[test]
     fn addresses_are_read_in_postal_form() {
         let table = [
-            (r#"{"line":["12 North Oak Street Apt. 4B"],"city":"St. Paul","state":"Minnesota","postalCode":"55101-2222"}"#, "12 n oak st|4b|st paul mn|55101"),
-            (r##"{"line":["12 N Oak St","# 4B"],"city":"Saint Paul","state":"MN","postalCode":"551012222"}"##, "12 n oak st|4b|st paul mn|55101"),
+            (
+                r#"{"line":["12 North Oak Street Apt. 4B"],"city":"St. Paul","state":"Minnesota","postalCode":"55101-2222"}"#,
+                "12 n oak st|4b|st paul mn|55101",
+            ),
+            (
+                r##"{"line":["12 N Oak St","# 4B"],"city":"Saint Paul","state":"MN","postalCode":"551012222"}"##,
+                "12 n oak st|4b|st paul mn|55101",
+            ),
             (r#"{"line":["12 N. OAK ST UNIT #4B"]}"#, "12 n oak st|4b||"),
             (r#"{"line":["P.O. Box 77"],"postalCode":"K1A 0B1"}"#, "po box 77|||k1a0b1"),
             (r#"{"text":"9 Elm Avenue, Troy, NY 12180"}"#, "9 elm ave||troy ny|12180"),
@@ -151,7 +272,13 @@ mod tests {
 
     #[test]
     fn a_normalised_address_is_not_changed_again() {
-        for line in ["12 North Oak Street", "1 Saint James Place", "400 First Avenue West", "7 Unit Road", "5 Space Center Blvd"] {
+        for line in [
+            "12 North Oak Street",
+            "1 Saint James Place",
+            "400 First Avenue West",
+            "7 Unit Road",
+            "5 Space Center Blvd",
+        ] {
             let once = street(&[line], &rules()).0.expect("a line");
             assert_eq!(street(&[&once], &rules()).0, Some(once));
         }

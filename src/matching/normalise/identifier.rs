@@ -6,9 +6,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Normaliser;
 use super::repeats_one;
 use super::text::fold;
-use super::Normaliser;
 use crate::fhir::json::Value;
 
 const SSN: &str = "http://hl7.org/fhir/sid/us-ssn";
@@ -120,7 +120,8 @@ fn social_security(kind: Kind, value: &str, rules: &Normaliser) -> Option<Identi
 }
 
 fn assigner(identifier: &Value<'_>) -> Option<String> {
-    let coding_system = identifier.get("type").and_then(|kind| kind.list("coding").first()).and_then(|c| c.text("system"));
+    let coding_system =
+        identifier.get("type").and_then(|kind| kind.list("coding").first()).and_then(|c| c.text("system"));
     let issuing_system = coding_system.filter(|system| system.starts_with(PASSPORT) || system.starts_with(LICENCE));
     let assigner = identifier.get("assigner");
     let name = || assigner.and_then(|assigner| assigner.text("display").or_else(|| assigner.text("reference")));
@@ -137,18 +138,30 @@ mod tests {
     #[test]
     fn kind_and_issuer_are_recognised_by_type_or_system() {
         let typed = |code: &str, rest: &str| format!(r#"{{"type":{{"coding":[{{"code":"{code}"}}]}},{rest}}}"#);
-        let table: Vec<(String, Option<(Kind, &str, &str)>)> = vec![
-            (typed("MR", r#""system":"urn:oid:1.2","value":" 00-77 a""#), Some((Kind::MedicalRecord, "urn:oid:1.2", "0077A"))),
+        let table = vec![
+            (
+                typed("MR", r#""system":"urn:oid:1.2","value":" 00-77 a""#),
+                Some((Kind::MedicalRecord, "urn:oid:1.2", "0077A")),
+            ),
             (typed("MR", r#""value":"77""#), None),
-            (typed("MB", r#""value":"77","assigner":{"display":"Blue Plan"}"#), Some((Kind::Member, "blue plan", "77"))),
+            (
+                typed("MB", r#""value":"77","assigner":{"display":"Blue Plan"}"#),
+                Some((Kind::Member, "blue plan", "77")),
+            ),
             (format!(r#"{{"system":"{SSN}","value":"219-54-1234"}}"#), Some((Kind::SocialSecurity, "", "219541234"))),
             (format!(r#"{{"system":"{SSN}","value":"1234"}}"#), Some((Kind::SocialSecurityLast4, "", "1234"))),
             (format!(r#"{{"system":"{SSN}","value":"666-54-1234"}}"#), None),
             (format!(r#"{{"system":"{SSN}","value":"999-99-9999"}}"#), None),
             (typed("SSN4", r#""value":"0042""#), Some((Kind::SocialSecurityLast4, "", "0042"))),
             (format!(r#"{{"system":"{MBI}","value":"1EG4-TE5-MK73"}}"#), Some((Kind::Medicare, MBI, "1EG4TE5MK73"))),
-            (format!(r#"{{"system":"{LICENCE}6","value":"D1"}}"#), Some((Kind::Licence, "urn:oid:2.16.840.1.113883.4.3.6", "D1"))),
-            (typed("PPN", r#""system":"http://hl7.org/fhir/sid/passport-USA","value":"c1""#), Some((Kind::Passport, "http://hl7.org/fhir/sid/passport-usa", "C1"))),
+            (
+                format!(r#"{{"system":"{LICENCE}6","value":"D1"}}"#),
+                Some((Kind::Licence, "urn:oid:2.16.840.1.113883.4.3.6", "D1")),
+            ),
+            (
+                typed("PPN", r#""system":"http://hl7.org/fhir/sid/passport-USA","value":"c1""#),
+                Some((Kind::Passport, "http://hl7.org/fhir/sid/passport-usa", "C1")),
+            ),
             (r#"{"system":"urn:x","value":"UNKNOWN"}"#.to_owned(), None),
             (r#"{"system":"urn:x","value":"Q1"}"#.to_owned(), Some((Kind::Other, "urn:x", "Q1"))),
         ];

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use super::Normaliser;
 use super::text::{Script, tokens};
 use crate::fhir::json::Value;
+use crate::fhir::name_text;
 
 /// Given names after the first, and parts of a compound name, kept per name.
 const PARTS_MAX: usize = 4;
 
 const PARTICLES: &[&str] = &[
-    "al", "ben", "bin", "bint", "da", "de", "del", "den", "der", "di", "do", "dos", "du", "e", "el", "ibn", "la", "las", "le",
-    "los", "te", "ten", "ter", "van", "vande", "vander", "von", "y",
+    "al", "ben", "bin", "bint", "da", "de", "del", "den", "der", "di", "do", "dos", "du", "e", "el", "ibn", "la",
+    "las", "le", "los", "te", "ten", "ter", "van", "vande", "vander", "von", "y",
 ];
 /// Written apart or joined to what follows: "Mc Donald", "O Brien", "St John".
 const PREFIXES: &[&str] = &["mc", "mac", "o", "d", "st", "saint", "fitz"];
@@ -108,20 +109,15 @@ impl Words {
         words
     }
 
-    /// `HumanName.text` alone: "Family, Given Middle" or "Given Middle Family".
+    /// `HumanName.text` alone.
     fn read_text(&mut self, text: &str) {
-        let (mut given, family) = if let Some((family, given)) = text.split_once(',') {
-            (self.take(given), self.take(family))
-        } else {
-            let mut words = self.take(text);
-            self.strip_affixes(&mut words);
-            let family_from = family_start(&words);
-            let family = words.split_off(family_from);
-            (words, family)
-        };
-        self.family = family;
-        self.middle = if given.is_empty() { Vec::new() } else { given.split_off(1) };
-        self.given = given;
+        let Some(parsed) = name_text::parse(text) else { return };
+        self.family = self.take(parsed.family.as_deref().unwrap_or_default());
+        let mut given = parsed.given.iter();
+        self.given = given.next().map(|given| self.take(given)).unwrap_or_default();
+        self.middle = given.flat_map(|given| self.take(given)).collect();
+        let suffix = parsed.suffix.iter().flat_map(|suffix| self.take(suffix)).find_map(|word| Suffix::parse(&word));
+        self.suffix = self.suffix.or(suffix);
     }
 
     fn finish(mut self, rules: &Normaliser) -> Option<Name> {
@@ -175,15 +171,6 @@ impl Words {
     }
 }
 
-/// Where the family name starts in words of a whole name: the last word, with the particles before it.
-fn family_start(words: &[String]) -> usize {
-    let mut start = words.len().saturating_sub(1);
-    while start > 1 && (PARTICLES.contains(&words[start - 1].as_str()) || PREFIXES.contains(&words[start - 1].as_str())) {
-        start -= 1;
-    }
-    start
-}
-
 fn join_prefixes(words: Vec<String>) -> Vec<String> {
     let mut joined: Vec<String> = Vec::with_capacity(words.len());
     let mut prefix = String::new();
@@ -216,7 +203,10 @@ fn without_placeholders(mut name: Name, rules: &Normaliser) -> Option<Name> {
     let whole = format!("{} {}", name.given.as_deref().unwrap_or(""), name.family.as_deref().unwrap_or(""));
     let is_made_up = known.names.contains(&whole);
     let is_baby = |given: &str| {
-        known.given.contains(given) || given.starts_with("babyboy") || given.starts_with("babygirl") || given.starts_with("infantof")
+        known.given.contains(given)
+            || given.starts_with("babyboy")
+            || given.starts_with("babygirl")
+            || given.starts_with("infantof")
     };
     if is_made_up || name.given.as_deref().is_some_and(is_baby) {
         name.given = None;
@@ -245,7 +235,8 @@ mod tests {
 
     fn shown(json: &str) -> String {
         name(json).map_or_else(String::new, |name| {
-            let parts = |parts: &[String]| if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(" ")) };
+            let parts =
+                |parts: &[String]| if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(" ")) };
             format!(
                 "{}{} {} {}{} {}",
                 name.given.unwrap_or_default(),
@@ -268,7 +259,7 @@ mod tests {
             (r#"{"family":"de la Cruz","given":["Ana"]}"#, "ana  delacruz[cruz] "),
             (r#"{"family":"García-López","given":["José Luis"]}"#, "joseluis[jose] luis garcialopez[garcia lopez] "),
             (r#"{"family":"Mc Donald","given":["Ian"]}"#, "ian  mcdonald "),
-            (r#"{"text":"Dr. Maria del Carmen Ruiz"}"#, "maria del+carmen ruiz "),
+            (r#"{"text":"Dr. Maria del Carmen Ruiz"}"#, "maria  delcarmenruiz[carmen ruiz] "),
             (r#"{"text":"Van der Berg, Jan Pieter"}"#, "jan pieter vanderberg[berg] "),
             (r#"{"text":"Jan van der Berg Jr"}"#, "jan  vanderberg[berg] Junior"),
             (r#"{"text":"Suharto"}"#, "  suharto "),

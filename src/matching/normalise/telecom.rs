@@ -15,13 +15,13 @@ pub enum Telecom {
 /// Reads one `ContactPoint`; `None` when it is neither, or a placeholder.
 pub(in crate::matching) fn read(telecom: &Value<'_>, rules: &Normaliser) -> Option<Telecom> {
     let value = telecom.text("value")?;
-    match telecom.text("system") {
-        Some("email") => email(value, rules).map(Telecom::Email),
-        Some("phone" | "sms") => phone(value, rules).map(Telecom::Phone),
-        Some("other") | None if value.contains('@') => email(value, rules).map(Telecom::Email),
-        Some("other") | None => phone(value, rules).map(Telecom::Phone),
-        Some(_) => None,
-    }
+    let is_email = match telecom.text("system") {
+        Some("email") => true,
+        Some("phone" | "sms") => false,
+        Some("other") | None => value.contains('@'),
+        Some(_) => return None,
+    };
+    if is_email { email(value, rules).map(Telecom::Email) } else { phone(value, rules).map(Telecom::Phone) }
 }
 
 /// Ten digits for a number of the North American plan, `+` and digits for any other (ITU-T E.164).
@@ -38,7 +38,8 @@ pub fn phone(text: &str, rules: &Normaliser) -> Option<String> {
         (8..=15, _) if is_international => format!("+{digits}"),
         _ => return None,
     };
-    let is_made_up = rules.placeholders.phones.contains(&number) || repeats_one(&number) || number.starts_with(['0', '1']);
+    let is_made_up =
+        rules.placeholders.phones.contains(&number) || repeats_one(&number) || number.starts_with(['0', '1']);
     (!is_made_up).then_some(number)
 }
 

@@ -57,7 +57,8 @@ pub fn fold(text: &str) -> String {
 }
 
 fn fold_once(text: &str) -> String {
-    let lower: String = text.nfkc().take(TEXT_CHARS_MAX).filter(|c| !is_invisible(*c)).flat_map(char::to_lowercase).collect();
+    let lower: String =
+        text.nfkc().take(TEXT_CHARS_MAX).filter(|c| !is_invisible(*c)).flat_map(char::to_lowercase).collect();
     let mut folded = String::with_capacity(lower.len());
     for c in lower.nfkd().filter(|c| !is_combining_mark(*c) && !is_invisible(*c)).take(TEXT_CHARS_MAX) {
         match special(c) {
@@ -96,7 +97,8 @@ const fn special(c: char) -> Option<&'static str> {
 
 /// Reads look-alikes in a word that also has Latin letters as the Latin letters they imitate.
 fn latin(word: String) -> (String, Script) {
-    if word.is_ascii() || !word.chars().any(|c| c.is_ascii_alphabetic()) || !word.chars().any(|c| imitates(c).is_some()) {
+    if word.is_ascii() || !word.chars().any(|c| c.is_ascii_alphabetic()) || !word.chars().any(|c| imitates(c).is_some())
+    {
         return (word, Script::Plain);
     }
     (word.chars().map(|c| imitates(c).unwrap_or(c)).collect(), Script::Imitated)
@@ -152,7 +154,11 @@ mod tests {
         ];
         for (text, expected, script) in table {
             let (words, seen) = tokens(text);
-            assert_eq!((words.iter().map(String::as_str).collect::<Vec<_>>(), seen), (expected.to_vec(), *script), "{text}");
+            assert_eq!(
+                (words.iter().map(String::as_str).collect::<Vec<_>>(), seen),
+                (expected.to_vec(), *script),
+                "{text}"
+            );
         }
     }
 

@@ -123,7 +123,7 @@ mod tests {
         let expression = compile(source).unwrap_or_else(|error| panic!("{source}: {error}"));
         let value = parsed(patient);
         match expression.evaluate(&value, Item::element(&value)) {
-            Err(_) => return "error".to_owned(),
+            Err(_) => "error".to_owned(),
             Ok(collection) => match collection.items() {
                 [item] => match item.scalar() {
                     Some(Scalar::Bool(flag)) => flag.to_string(),

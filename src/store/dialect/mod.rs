@@ -13,8 +13,28 @@ use super::error::StoreError;
 use super::identity::IdentityRow;
 use super::load_progress::LoadProgress;
 use super::record::RecordRow;
-use super::resource::{ResourceRow, SearchValueRow};
+use super::resource::{Resource, ResourceRow, SearchValueRow};
 use super::review::ReviewRow;
+
+/// SQLite prepares a list of values anew each time, and one value once for all.
+pub(super) fn records_of_identities(connection: &mut Connection, ids: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::records_of_identities(c, ids)?),
+        Connection::Postgres(c) => Ok(postgres::records_of_identities(c, ids)?),
+    }
+}
+
+/// Current versions, tombstones too.
+pub(super) fn current_resources(
+    connection: &mut Connection,
+    resource_type: &str,
+    ids: &[&str],
+) -> Result<Vec<Resource>, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::current_resources(c, resource_type, ids)?),
+        Connection::Postgres(c) => Ok(postgres::current_resources(c, resource_type, ids)?),
+    }
+}
 
 pub(super) fn insert_resources(connection: &mut Connection, rows: &[ResourceRow<'_>]) -> Result<(), StoreError> {
     match (rows, connection) {

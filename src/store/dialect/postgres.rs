@@ -1,4 +1,4 @@
-//! Writing on PostgreSQL: one statement per batch, its columns as arrays (`UNNEST`).
+//! PostgreSQL: one statement per batch, its columns as arrays (`UNNEST`).
 //!
 //! The text of a statement is the same for every size of a batch, and no batch meets the limit of parameters.
 //! Not here: transactions.
@@ -14,9 +14,9 @@ use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{ResourceRow, SearchValueRow};
+use crate::store::resource::{Resource, ResourceRow, SearchValueRow, current};
 use crate::store::review::ReviewRow;
-use crate::store::schema::load_progress;
+use crate::store::schema::{load_progress, record, resource};
 
 /// One column of the rows.
 fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
@@ -151,4 +151,12 @@ pub(super) fn upsert_load_progress(connection: &mut PgConnection, row: &LoadProg
         .set(row)
         .execute(connection)?;
     Ok(())
+}
+
+pub(super) fn records_of_identities(connection: &mut PgConnection, ids: &[&str]) -> QueryResult<Vec<RecordRow>> {
+    record::table.filter(record::identity_id.eq_any(ids)).select(RecordRow::as_select()).load(connection)
+}
+
+pub(super) fn current_resources(connection: &mut PgConnection, kind: &str, ids: &[&str]) -> QueryResult<Vec<Resource>> {
+    current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq_any(ids)).load(connection)
 }

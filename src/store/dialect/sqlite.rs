@@ -1,4 +1,4 @@
-//! Writing on SQLite: one prepared statement, once per row.
+//! SQLite: one prepared statement, once per row.
 //!
 //! Not here: transactions; a batch is atomic only inside the caller's.
 
@@ -9,7 +9,7 @@ use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{ResourceRow, SearchValueRow};
+use crate::store::resource::{Resource, ResourceRow, SearchValueRow, current};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{audit, change, identity, load_progress, record, resource, review, search_value};
 
@@ -93,4 +93,26 @@ pub(super) fn upsert_load_progress(connection: &mut SqliteConnection, row: &Load
         .set(row)
         .execute(connection)?;
     Ok(())
+}
+
+pub(super) fn records_of_identities(connection: &mut SqliteConnection, ids: &[&str]) -> QueryResult<Vec<RecordRow>> {
+    let mut rows = Vec::with_capacity(ids.len());
+    for id in ids {
+        let of_identity = record::table.filter(record::identity_id.eq(*id)).select(RecordRow::as_select());
+        rows.append(&mut of_identity.load(connection)?);
+    }
+    Ok(rows)
+}
+
+pub(super) fn current_resources(
+    connection: &mut SqliteConnection,
+    kind: &str,
+    ids: &[&str],
+) -> QueryResult<Vec<Resource>> {
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        let one = current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq(*id));
+        found.append(&mut one.load(connection)?);
+    }
+    Ok(found)
 }

@@ -1,0 +1,103 @@
+# What the measurements share; sourced, never run. Figures are for a machine with 2 cores and 24 GiB unless they say
+# otherwise. Needs bash and python3; a PostgreSQL server under /usr/lib/postgresql, as Debian installs it.
+#
+# IDI_MATCH_BINARY=PATH measures another build than this checkout's release build.
+# IDI_MATCH_MEASURE_DIR=DIR puts databases and files elsewhere than the system's temporary directory.
+set -euo pipefail
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$(cd "$here/../.." && pwd)
+work=$(mktemp -d "${IDI_MATCH_MEASURE_DIR:-${TMPDIR:-/tmp}}/idi-match-measure-XXXXXX")
+binary=${IDI_MATCH_BINARY:-}
+server_pid=
+postgres_bin=
+export IDI_MATCH_LOG_FILTER=warn
+
+cleanup() {
+    stop_server
+    if [ -n "$postgres_bin" ] && [ -f "$work/postgres/data/postmaster.pid" ]; then
+        as_postgres "$postgres_bin/pg_ctl" stop --silent --mode=immediate --pgdata "$work/postgres/data" || true
+    fi
+    rm -rf "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+say() { printf '%s\n' "$*"; }
+
+# The binary to measure, and what it is measured on.
+prepare() {
+    if [ -z "$binary" ]; then
+        (cd "$root" && cargo build --release --locked --quiet)
+        binary="${CARGO_TARGET_DIR:-$root/target}/release/idi-match"
+    fi
+    say "$("$binary" --version), $(nproc) cores, $(awk '/MemTotal/ {printf "%.0f GiB", $2 / 1048576}' /proc/meminfo)"
+}
+
+# PostgreSQL refuses to run as root.
+as_postgres() {
+    if [ "$(id -u)" -eq 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
+}
+
+# A server of its own in the working directory, with durability as it comes.
+start_postgres() {
+    [ -z "$postgres_bin" ] || return 0
+    postgres_bin=$(find /usr/lib/postgresql -maxdepth 2 -name bin | sort -V | tail -n 1)
+    mkdir "$work/postgres"
+    chmod 711 "$work"
+    postgres_password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    (umask 077 && printf '%s' "$postgres_password" >"$work/postgres/password")
+    if [ "$(id -u)" -eq 0 ]; then chown -R postgres "$work/postgres"; fi
+    as_postgres "$postgres_bin/initdb" --username=postgres --auth=scram-sha-256 --encoding=UTF8 --locale=C \
+        --pwfile="$work/postgres/password" --pgdata "$work/postgres/data" >/dev/null
+    postgres_port=$(free_port)
+    as_postgres "$postgres_bin/pg_ctl" start --wait --silent --pgdata "$work/postgres/data" --log "$work/postgres/log" \
+        --options "-c listen_addresses=127.0.0.1 -c port=$postgres_port -c unix_socket_directories=$work/postgres -c shared_buffers=1GB"
+}
+
+free_port() {
+    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+
+# The URL of a new database: new_database sqlite|postgres NAME
+new_database() {
+    case $1 in
+        sqlite) echo "sqlite:$work/$2.sqlite" ;;
+        postgres)
+            PGPASSWORD=$postgres_password "$postgres_bin/psql" --quiet --host 127.0.0.1 --port "$postgres_port" \
+                --username postgres --command "CREATE DATABASE $2 TEMPLATE template0"
+            echo "postgres://postgres:$postgres_password@127.0.0.1:$postgres_port/$2"
+            ;;
+    esac
+}
+
+# The one number that a statement selects: select_number URL SQL
+select_number() {
+    case $1 in
+        sqlite:*) python3 -c 'import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute(sys.argv[2]).fetchone()[0])' "${1#sqlite:}" "$2" ;;
+        *) "$postgres_bin/psql" --quiet --no-align --tuples-only --dbname "$1" --command "$2" ;;
+    esac
+}
+
+# Durable figures mean nothing without it: the same disk's fdatasync/s of this minute.
+fdatasync_rate() { python3 "$here/fdatasync.py" "$work"; }
+
+# start_server URL [FLAGS]: serves on a free port; sets $address when it answers.
+start_server() {
+    local url=$1
+    shift
+    "$binary" serve --open --listen 127.0.0.1:0 --database-url "$url" --log-filter info --log-format json "$@" \
+        2>"$work/server.log" &
+    server_pid=$!
+    until address=$(sed -n 's/.*"message":"ready","address":"\([^"]*\)".*/\1/p' "$work/server.log") && [ -n "$address" ]; do
+        kill -0 "$server_pid" 2>/dev/null || { cat "$work/server.log" >&2; exit 1; }
+        sleep 0.1
+    done
+}
+
+stop_server() {
+    [ -n "$server_pid" ] || return 0
+    kill "$server_pid" 2>/dev/null || true
+    wait "$server_pid" 2>/dev/null || true
+    server_pid=
+}

@@ -1,0 +1,175 @@
+//! The CapabilityStatement says what is served, and what it says is served; the artifacts of `profiles/` too.
+
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, text, texts};
+use crate::people::{GUIDE, organization, stranger, with_id};
+use crate::support::TestApp;
+
+on_both_databases! {
+    the_statement_describes_this_server,
+    every_listed_interaction_operation_and_parameter_answers,
+    types_that_are_not_listed_are_not_served,
+    every_artifact_is_read_and_found_by_its_canonical_name,
+}
+
+fn statement(app: &TestApp) -> Value {
+    let answer = app.get("/metadata").send().expect(200);
+    assert_eq!(answer.header("content-type"), Some("application/fhir+json; charset=utf-8"));
+    answer.json()
+}
+
+fn resources(statement: &Value) -> Vec<Value> {
+    statement["rest"][0]["resource"].as_array().unwrap().clone()
+}
+
+fn of<'v>(list: &'v Value, member: &str) -> Vec<&'v str> {
+    list.as_array().map(Vec::as_slice).unwrap_or_default().iter().map(|item| text(item, member)).collect()
+}
+
+fn the_statement_describes_this_server(app: &TestApp) {
+    let statement = statement(app);
+    assert_eq!((text(&statement, "resourceType"), text(&statement, "fhirVersion")), ("CapabilityStatement", "4.0.1"));
+    assert_eq!((text(&statement, "kind"), text(&statement, "status")), ("instance", "active"));
+    assert_eq!(statement["implementation"]["url"], app.base);
+    assert!(texts(&statement["format"]).contains(&"application/fhir+json".to_owned()));
+    assert_eq!(statement["rest"].as_array().unwrap().len(), 1);
+    let listed = resources(&statement);
+    let types: Vec<&str> = listed.iter().map(|resource| text(resource, "type")).collect();
+    let expected = [
+        "Patient",
+        "Organization",
+        "CodeSystem",
+        "NamingSystem",
+        "OperationDefinition",
+        "StructureDefinition",
+        "ValueSet",
+    ];
+    assert_eq!(types, expected);
+    let operations: Vec<(&str, &str)> =
+        listed[0]["operation"].as_array().unwrap().iter().map(|o| (text(o, "name"), text(o, "definition"))).collect();
+    let idi_match = format!("{GUIDE}/OperationDefinition/IDI-match");
+    assert!(operations.contains(&("idi-match", idi_match.as_str())));
+    assert!(operations.contains(&("match", "http://hl7.org/fhir/OperationDefinition/Patient-match")));
+    for name in ["IDI-Patient", "IDI-Patient-L0", "IDI-Patient-L1", "IDI-Patient-L2"] {
+        let profile = format!("{GUIDE}/StructureDefinition/{name}");
+        assert!(texts(&listed[0]["supportedProfile"]).contains(&profile), "{name}");
+    }
+    assert_eq!((&listed[0]["versioning"], &listed[0]["updateCreate"]), (&json!("versioned-update"), &json!(true)));
+    let again = app.post("/CapabilityStatement/$validate", &statement).send();
+    assert!(again.status < 500);
+}
+
+/// A request of each kind for a type, on the resource `id`.
+fn interact(app: &TestApp, interaction: &str, kind: &str, body: &Value) -> Answer {
+    let id = text(body, "id");
+    match interaction {
+        "read" => app.get(&format!("/{kind}/{id}")).send(),
+        "vread" => app.get(&format!("/{kind}/{id}/_history/1")).send(),
+        "update" => app.put(&format!("/{kind}/{id}"), body).send(),
+        "delete" => app.delete(&format!("/{kind}/{id}")).send(),
+        "create" => app.post(&format!("/{kind}"), body).send(),
+        "search-type" => app.get(&format!("/{kind}")).send(),
+        other => panic!("{other} is listed and has no request here"),
+    }
+}
+
+fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
+    for resource in resources(&statement(app)) {
+        let kind = text(&resource, "type");
+        let body = match kind {
+            "Patient" => with_id(&stranger(1), "p1"),
+            "Organization" => organization("o1"),
+            _ => app.get(&format!("/{kind}")).send().match_bundle().0["entry"][0]["resource"].clone(),
+        };
+        let listed = of(&resource["interaction"], "code");
+        if listed.contains(&"update") {
+            app.put(&format!("/{kind}/{}", text(&body, "id")), &body).send().expect(201);
+        }
+        for operation in of(&resource["operation"], "name") {
+            app.post(&format!("/{kind}/${operation}"), &body).send().expect(200);
+        }
+        for operation in ["match", "idi-match", "validate", "everything"] {
+            let is_listed = of(&resource["operation"], "name").contains(&operation);
+            let status = app.post(&format!("/{kind}/${operation}"), &body).send().status;
+            assert_eq!(status == 200, is_listed, "{kind} ${operation}: {status}");
+        }
+        for parameter in of(&resource["searchParam"], "name") {
+            let value = if parameter == "birthdate" { "1980" } else { "x" };
+            let found = app.get(&format!("/{kind}?{parameter}={value}")).send().expect(200).match_bundle();
+            assert!(found.remark("not-supported").is_none(), "{kind} {parameter}");
+        }
+        let all = [
+            "_id",
+            "identifier",
+            "family",
+            "given",
+            "birthdate",
+            "name",
+            "gender",
+            "url",
+            "value",
+            "version",
+            "status",
+        ];
+        for parameter in all.iter().filter(|parameter| !of(&resource["searchParam"], "name").contains(parameter)) {
+            let found = app.get(&format!("/{kind}?{parameter}=x")).send().expect(200).match_bundle();
+            assert!(found.remark("not-supported").is_some(), "{kind} {parameter} is served and not listed");
+        }
+        for interaction in ["read", "search-type", "create", "update", "vread", "delete"] {
+            let status = interact(app, interaction, kind, &body).status;
+            let is_served = (200..300).contains(&status);
+            assert_eq!(is_served, listed.contains(&interaction), "{kind} {interaction}: {status}");
+        }
+        assert_eq!(listed.len(), if listed.contains(&"update") { 6 } else { 2 }, "{kind}");
+    }
+}
+
+fn types_that_are_not_listed_are_not_served(app: &TestApp) {
+    let id = "1";
+    for kind in ["Practitioner", "Observation", "Bundle", "AuditEvent", "Person", "Parameters", "patient", "Patients"] {
+        let body = json!({"resourceType": kind, "id": id});
+        for interaction in ["read", "vread", "update", "delete", "create", "search-type"] {
+            let answer = interact(app, interaction, kind, &body).expect(404);
+            assert_eq!(answer.errors()[0].0, "not-found", "{kind} {interaction}");
+        }
+    }
+}
+
+fn every_artifact_is_read_and_found_by_its_canonical_name(app: &TestApp) {
+    let expected = [
+        ("StructureDefinition", "IDI-Patient"),
+        ("StructureDefinition", "IDI-Patient-L0"),
+        ("StructureDefinition", "IDI-Patient-L1"),
+        ("StructureDefinition", "IDI-Patient-L2"),
+        ("StructureDefinition", "idi-match-bundle"),
+        ("StructureDefinition", "idi-match-input-parameters"),
+        ("StructureDefinition", "idi-match-output-parameters"),
+        ("OperationDefinition", "IDI-match"),
+        ("ValueSet", "Identity-Identifier-vs"),
+        ("CodeSystem", "Identity-Identifier-cs"),
+    ];
+    for (kind, id) in expected {
+        let url = format!("{GUIDE}/{kind}/{id}");
+        let read = app.get(&format!("/{kind}/{id}")).send().expect(200);
+        assert_eq!((text(&read.json(), "resourceType"), text(&read.json(), "url")), (kind, url.as_str()));
+        let found = app.get(&format!("/{kind}?url={url}")).send().expect(200).match_bundle();
+        assert_eq!(found.ids(), [id], "{url}");
+        assert_eq!(found.entry(id)["resource"], read.json(), "{url}");
+        assert_eq!(text(found.entry(id), "fullUrl"), format!("{}/{kind}/{id}", app.base));
+    }
+    let naming = app.get(&format!("/NamingSystem?value={GUIDE}/ns/HL7PersonIdentifier")).send().match_bundle();
+    assert_eq!(naming.ids(), ["HL7PersonIdentifier"]);
+    for kind in ["StructureDefinition", "OperationDefinition", "ValueSet", "CodeSystem", "NamingSystem"] {
+        let all = app.get(&format!("/{kind}")).send().expect(200).match_bundle();
+        assert_eq!((all.total(), all.link("next")), (all.ids().len() as u64, None), "{kind}");
+        for id in all.ids() {
+            let resource = &all.entry(id)["resource"];
+            assert_eq!(&app.get(&format!("/{kind}/{id}")).send().expect(200).json(), resource, "{kind}/{id}");
+            assert_eq!(app.get(&format!("/{kind}?_id={id}")).send().match_bundle().ids(), [id]);
+        }
+        assert_eq!(app.get(&format!("/{kind}?_id=nobody")).send().match_bundle().total(), 0, "{kind}");
+        app.get(&format!("/{kind}/nobody")).send().expect(404).issues();
+    }
+    assert_eq!(app.get("/StructureDefinition?url=urn:nobody").send().match_bundle().total(), 0);
+}

@@ -1,0 +1,370 @@
+//! What is refused: an OperationOutcome always, with the place of the problem and the id of the request, and without a
+//! word of what was received.
+
+use serde_json::{Value, json};
+
+use crate::people::{parameters, stranger, with};
+use crate::support::{Request, TestApp, read_to_end};
+
+on_both_databases! {
+    content_that_is_not_fhir_is_refused_with_its_place,
+    what_is_too_large_is_refused,
+    routes_and_methods_that_are_not_served_are_said_to_be_so,
+    only_another_format_is_refused,
+    a_request_id_is_echoed_when_it_can_name_nobody,
+    no_error_repeats_what_was_received,
+    connections_that_speak_no_http_are_answered_and_closed,
+}
+
+fn patient(members: &str) -> Vec<u8> {
+    format!(r#"{{"resourceType":"Patient",{members}}}"#).into_bytes()
+}
+
+fn nested(depth: usize) -> Vec<u8> {
+    let open = r#"{"url":"u","extension":["#.repeat(depth);
+    patient(&format!(r#""extension":[{open}{}]"#, "]}".repeat(depth)))
+}
+
+/// What is sent, and the code and place that come back.
+fn broken() -> Vec<(&'static str, Vec<u8>, &'static str, Option<&'static str>)> {
+    vec![
+        ("nothing", vec![], "structure", None),
+        ("no JSON", b"<Patient/>".to_vec(), "structure", None),
+        ("half a document", br#"{"resourceType":"Patient""#.to_vec(), "structure", None),
+        ("more than a document", patient(r#""active":true}{"#), "structure", None),
+        (
+            "not UTF-8",
+            patient(r#""language":"en""#).into_iter().map(|b| if b == b'n' { 0xff } else { b }).collect(),
+            "structure",
+            None,
+        ),
+        ("a byte order mark", [b"\xef\xbb\xbf".to_vec(), patient(r#""active":true"#)].concat(), "structure", None),
+        (
+            "half a surrogate pair",
+            patient(r#""name":[{"family":"\ud800"}]"#),
+            "structure",
+            Some("Patient.name[0].family"),
+        ),
+        (
+            "a control character",
+            patient("\"name\":[{\"family\":\"a\u{1}b\"}]"),
+            "structure",
+            Some("Patient.name[0].family"),
+        ),
+        ("a member twice", patient(r#""birthDate":"1980","birthDate":"1981""#), "structure", Some("Patient.birthDate")),
+        (
+            "a member twice by escape",
+            patient(r#""gender":"male","\u0067ender":"female""#),
+            "structure",
+            Some("Patient.gender"),
+        ),
+        ("deep nesting", nested(60), "structure", Some("Patient.extension[0]")),
+        ("an unknown element", patient(r#""name":[{"shoeSize":44}]"#), "structure", Some("Patient.name[0].shoeSize")),
+        ("an element of another type", patient(r#""active":"true""#), "structure", Some("Patient.active")),
+        ("a list where there is one", patient(r#""birthDate":["1980"]"#), "structure", Some("Patient.birthDate")),
+        ("one where there is a list", patient(r#""name":{"family":"x"}"#), "structure", Some("Patient.name")),
+        ("an empty list", patient(r#""name":[]"#), "structure", Some("Patient.name")),
+        ("an empty text", patient(r#""language":"""#), "value", Some("Patient.language")),
+        ("an empty object", patient(r#""name":[{}]"#), "structure", Some("Patient.name[0]")),
+        ("null", patient(r#""gender":null"#), "structure", Some("Patient.gender")),
+        ("a date that is none", patient(r#""birthDate":"1980-02-30""#), "value", Some("Patient.birthDate")),
+        ("a code that is none", patient(r#""gender":"unspecified""#), "code-invalid", Some("Patient.gender")),
+        ("two choices", patient(r#""deceasedBoolean":false,"deceasedDateTime":"1980""#), "structure", Some("Patient")),
+        (
+            "a meaning that is not understood",
+            patient(r#""modifierExtension":[{"url":"urn:not","valueBoolean":true}]"#),
+            "extension",
+            Some("Patient.modifierExtension[0]"),
+        ),
+    ]
+}
+
+fn content_that_is_not_fhir_is_refused_with_its_place(app: &TestApp) {
+    for (what, body, code, place) in broken() {
+        let requests: [Request<'_>; 4] = [
+            app.post("/Patient", body.clone()),
+            app.put("/Patient/p1", body.clone()),
+            app.post("/Patient/$idi-match", body.clone()),
+            app.post("/Patient/$match", body.clone()),
+        ];
+        for request in requests {
+            let answer = request.send().expect(400);
+            let errors = answer.errors();
+            assert_eq!(errors[0].0, code, "{what}: {}", answer.text());
+            match place {
+                Some(place) => assert!(errors[0].1[0].starts_with(place), "{what}: {}", answer.text()),
+                None => assert!(errors.len() == 1, "{what}: {}", answer.text()),
+            }
+            assert_eq!(answer.json()["id"].as_str(), answer.header("x-request-id"), "{what}");
+        }
+    }
+    let many = patient(r#""name":[{"shoeSize":44}],"active":1,"birthDate":"x""#);
+    assert_eq!(app.post("/Patient", many).send().expect(400).errors().len(), 3, "every problem is told at once");
+    let inside = parameters("IDIPatient", &with(&stranger(1), "birthDate", json!("1980-02-30")), &[]);
+    let answer = app.post("/Patient/$idi-match", inside).send().expect(400);
+    assert_eq!(answer.errors()[0].1, ["Parameters.parameter[0].resource.birthDate"]);
+    assert_eq!(app.get("/Patient").send().match_bundle().total(), 0);
+}
+
+fn what_is_too_large_is_refused(app: &TestApp) {
+    let small = app.beside(&[
+        ("limits.body_bytes_max", "2000"),
+        ("limits.values_max", "100"),
+        ("limits.string_bytes_max", "600"),
+    ]);
+    let name = |length: usize| patient(&format!(r#""name":[{{"family":"{}"}}]"#, "x".repeat(length)));
+    let names = |count: usize| patient(&format!(r#""name":[{}]"#, vec![r#"{"family":"x"}"#; count].join(",")));
+    let table = [
+        (app, "a small one", name(10), 201),
+        (app, "more than the body may have", name(1_100_000), 413),
+        (&small, "a small one", name(500), 201),
+        (&small, "more than the body may have", name(3_000), 413),
+        (&small, "more values than a document may have", names(60), 413),
+        (&small, "more than a text may have", name(700), 413),
+    ];
+    for (app, what, body, status) in table {
+        let answer = app.post("/Patient", body).send().expect(status);
+        if status == 413 {
+            assert_eq!(answer.errors()[0].0, "too-long", "{what}");
+            assert_eq!(answer.json()["id"].as_str(), answer.header("x-request-id"), "{what}");
+        }
+    }
+    let mut stream = small.connect();
+    std::io::Write::write_all(&mut stream, b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000000000\r\n\r\n{").unwrap();
+    assert!(read_to_end(&mut stream).starts_with("HTTP/1.1 413 "), "what says that it is too large is not waited for");
+}
+
+fn routes_and_methods_that_are_not_served_are_said_to_be_so(app: &TestApp) {
+    app.store_patient(&with(&stranger(1), "id", json!("p1")));
+    let missing = [
+        app.at_root("/"),
+        app.at_root("/fhirx/Patient"),
+        app.at_root("/livez/x"),
+        app.base.clone(),
+        format!("{}/", app.base),
+        "/Patient/p1/_history".to_owned(),
+        "/Patient/p1/$everything/x/y".to_owned(),
+        "/Patient/".to_owned(),
+        "/Practitioner?name=x".to_owned(),
+        "/Practitioner/1".to_owned(),
+    ];
+    for path in &missing {
+        let answer = app.get(path).send().expect(404);
+        assert_eq!(answer.errors()[0].0, "not-found", "{path}");
+        assert_eq!(answer.header("content-type"), Some("application/fhir+json; charset=utf-8"));
+    }
+    let wrong = [
+        ("DELETE", "/Patient", "GET, POST"),
+        ("PUT", "/Organization", "GET, POST"),
+        ("PATCH", "/Patient/p1", "GET, PUT, DELETE"),
+        ("POST", "/Patient/p1", "GET, PUT, DELETE"),
+        ("POST", "/Patient/_search", "GET, PUT, DELETE"),
+        ("GET", "/Patient/$idi-match", "POST"),
+        ("DELETE", "/Patient/$match", "POST"),
+        ("GET", "/Patient/$validate", "POST"),
+        ("POST", "/metadata", "GET"),
+        ("PUT", "/Patient/p1/_history/1", "GET"),
+        ("OPTIONS", "/Patient", "GET, POST"),
+        ("BREW", "/Patient/p1", "GET, PUT, DELETE"),
+    ];
+    for (method, path, allowed) in wrong {
+        let answer = app.request(method, path).send().expect(405);
+        assert_eq!(answer.errors(), [("not-supported".to_owned(), vec!["http.method".to_owned()])], "{method} {path}");
+        assert_eq!(answer.header("allow"), Some(allowed), "{method} {path}");
+    }
+    for (method, path) in [
+        ("PUT", "/StructureDefinition/IDI-Patient"),
+        ("DELETE", "/ValueSet/Identity-Identifier-vs"),
+        ("POST", "/NamingSystem"),
+    ] {
+        let answer = app.request(method, path).body(json!({"resourceType": "x"})).send().expect(405);
+        assert_eq!(answer.errors()[0].0, "not-supported", "{method} {path}: what is read here is not written");
+    }
+    app.get("/Patient/p1").send().expect(200);
+}
+
+fn only_another_format_is_refused(app: &TestApp) {
+    app.store_patient(&with(&stranger(1), "id", json!("p1")));
+    let accepts = [
+        ("*/*", 200),
+        ("application/json", 200),
+        ("text/json", 200),
+        ("application/fhir+json;fhirVersion=4.0;q=0.9", 200),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", 200),
+        ("not a media type", 200),
+        ("application/fhir+xml", 406),
+        ("text/turtle", 406),
+    ];
+    for (accept, status) in accepts {
+        for path in ["/Patient/p1", "/Patient", "/metadata", "/ValueSet"] {
+            let answer = app.get(path).header("Accept", accept).send().expect(status);
+            assert_eq!(answer.header("content-type"), Some("application/fhir+json; charset=utf-8"), "{accept} {path}");
+        }
+        let answer = app.post("/Patient/$idi-match", stranger(1)).header("Accept", accept).send().expect(status);
+        if status == 406 {
+            assert_eq!(answer.errors()[0], ("not-supported".to_owned(), vec!["http.accept".to_owned()]), "{accept}");
+        }
+    }
+    for (format, status) in [("json", 200), ("application/fhir%2Bjson", 200), ("xml", 406)] {
+        app.get(&format!("/Patient/p1?_format={format}"))
+            .header("Accept", "application/fhir+xml")
+            .send()
+            .expect(status);
+    }
+    let types = [
+        ("application/fhir+json", 200),
+        ("application/json; charset=UTF-8", 200),
+        ("text/json", 200),
+        ("application/fhir+xml", 415),
+        ("application/x-www-form-urlencoded", 415),
+        ("text/plain", 415),
+        ("application/json; charset=iso-8859-1", 415),
+        ("nonsense", 415),
+    ];
+    for (content_type, status) in types {
+        let post = |path: &str| app.post(path, stranger(1)).header("Content-Type", content_type).send();
+        for path in ["/Patient/$idi-match", "/Patient/$match", "/Patient/$validate"] {
+            let answer = post(path).expect(status);
+            if status == 415 {
+                assert_eq!(answer.errors()[0], ("not-supported".to_owned(), vec!["http.content-type".to_owned()]));
+            }
+        }
+    }
+    let zipped = app.post("/Patient", stranger(1)).header("Content-Encoding", "gzip").send().expect(415);
+    assert_eq!(zipped.errors()[0].0, "not-supported");
+}
+
+fn a_request_id_is_echoed_when_it_can_name_nobody(app: &TestApp) {
+    let table = [
+        ("6b8e2f7a-7a57-4c0e-9f5e-0d3c8a1b2c3d", true),
+        ("6B8E2F7A-7A57-4C0E-9F5E-0D3C8A1B2C3D", true),
+        ("4bf92f3577b34da6a3ce929d0e0e4736", true),
+        ("short", false),
+        ("1", false),
+        ("jane-doe-1980-02-03", false),
+        ("Jane Doe", false),
+        ("a'; drop table audit", false),
+    ];
+    for (sent, echoed) in table {
+        for path in ["/Patient", "/Patient/nobody", "/nothing/at/all/here"] {
+            let answer = app.get(path).header("X-Request-Id", sent).send();
+            let received = answer.header("x-request-id").unwrap();
+            assert_eq!(received == sent, echoed, "{sent}");
+            if !echoed {
+                assert_eq!((received.len(), received.matches('-').count()), (36, 4), "{sent}");
+            }
+            if answer.status == 404 {
+                assert_eq!(answer.json()["id"], received, "{sent}");
+            }
+        }
+    }
+    let ids = [0, 1].map(|_| app.get("/metadata").send().header("x-request-id").unwrap().to_owned());
+    assert_ne!(ids[0], ids[1]);
+    assert!(app.get(&app.at_root("/livez")).send().header("x-request-id").is_some());
+}
+
+/// Wherever a caller can put text, it says Canary.
+fn no_error_repeats_what_was_received(app: &TestApp) {
+    let canary = "Canary7391";
+    let poor = json!({
+        "resourceType": "Patient",
+        "id": canary,
+        "meta": {"profile": ["http://hl7.org/fhir/us/identity-matching/StructureDefinition/IDI-Patient-L1"]},
+        "name": [{"family": canary, "text": canary}, {"use": "old"}],
+        "identifier": [{"value": canary, "type": {"coding": [{"system": canary, "code": canary}]}}, {"value": canary}],
+        "telecom": [{"system": "phone", "value": canary}],
+        "address": [{"line": [canary], "city": canary}],
+    });
+    let members = [
+        "birthDate",
+        "gender",
+        "language",
+        "deceasedDateTime",
+        "id",
+        "implicitRules",
+        "active",
+        "multipleBirthInteger",
+        "name",
+        "photo",
+        "link",
+        "text",
+    ];
+    let broken = members.map(|member| with(&poor, member, json!(canary)).to_string());
+    let spelled = [
+        format!(r#"{{"resourceType":"{canary}"}}"#),
+        format!(r#"{{"resourceType":"Patient","language":"{canary}","language":"{canary}"}}"#),
+        format!(r#"{{"resourceType":"Patient","name":[{{"family":"{canary}\ud800"}}]}}"#),
+        format!(r#"{{"resourceType":"Patient","multipleBirthInteger":{canary}}}"#),
+        format!(r#"{{"resourceType":"Patient","{canary} of 12 Main Street":1}}"#),
+        canary.to_owned(),
+        format!("{{{canary}"),
+        parameters(canary, &poor, &[]).to_string(),
+        parameters("IDIPatient", &poor, &[json!({"name": canary, "valueString": canary})]).to_string(),
+        parameters("IDIPatient", &poor, &[json!({"name": "count", "valueString": canary})]).to_string(),
+        poor.to_string(),
+    ];
+    let mut requests: Vec<Request<'_>> = Vec::new();
+    for body in broken.iter().chain(&spelled) {
+        requests.push(app.post("/Patient/$idi-match", body));
+        requests.push(app.post("/Patient/$match", body));
+        requests.push(app.post("/Patient/$validate", body));
+        requests.push(app.put("/Patient/other", body));
+        requests.push(app.post("/Organization", body));
+    }
+    let paths = [
+        "/{}",
+        "/{}/1",
+        "/Patient/{}",
+        "/Patient/{}_",
+        "/Patient/{}%20x",
+        "/Patient/1/_history/{}",
+        "/Patient/{}/{}/{}",
+        "/Patient?birthdate={}",
+        "/Patient?_count={}",
+        "/Patient?family:{}=x",
+        "/{}?family={}",
+        "/Patient?_format={}",
+    ];
+    for path in paths {
+        requests.push(app.get(&path.replace("{}", canary)));
+        requests.push(app.delete(&path.replace("{}", canary)).header("If-Match", canary));
+    }
+    requests
+        .push(app.get("/Patient/1").header("Accept", &format!("application/{canary}")).header("X-Request-Id", canary));
+    requests.push(app.post("/Patient", canary).header("Content-Type", canary));
+    requests.push(app.request(canary, "/Patient"));
+    requests.push(app.get(&format!("/Patient?{canary}=1")).header("Prefer", "handling=strict"));
+    for request in requests {
+        let what = format!("{request:?}");
+        let answer = request.send();
+        let headers = format!("{:?}", answer.headers);
+        // Strict handling names the parameter that it refuses, and validation succeeds.
+        assert!(answer.status < 500, "{what}: {}", answer.text());
+        if what.contains("handling=strict") {
+            continue;
+        }
+        assert!(!answer.text().contains("7391") && !headers.contains("7391"), "{what}: {headers} {}", answer.text());
+    }
+}
+
+fn connections_that_speak_no_http_are_answered_and_closed(app: &TestApp) {
+    let long = format!("GET /fhir/{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(200_000));
+    let table: [(&str, Vec<u8>); 5] = [
+        ("no HTTP", b"hello\r\n\r\n".to_vec()),
+        ("another version", b"GET / HTTP/9.9\r\n\r\n".to_vec()),
+        ("a length that is none", b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n".to_vec()),
+        (
+            "two lengths",
+            b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}".to_vec(),
+        ),
+        ("a long address", long.into_bytes()),
+    ];
+    for (what, bytes) in table {
+        let answer = app.raw(&bytes);
+        assert!(answer.starts_with("HTTP/1.1 4") || answer.is_empty(), "{what}: {answer}");
+        assert!(!answer.contains("hello"), "{what}: {answer}");
+    }
+    app.get("/metadata").send().expect(200);
+    let value: Value = app.get(&app.at_root("/livez")).send().expect(200).json();
+    assert_eq!(value["status"], "ok");
+}

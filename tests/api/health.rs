@@ -1,0 +1,88 @@
+//! `/livez`, `/readyz`, `/metrics`, and a database that goes away.
+
+use crate::people::{parameters, stranger, with, with_id};
+use crate::postgres::Allow;
+use crate::support::{Database, TestApp};
+
+on_both_databases! {
+    probes_answer_and_count_the_records,
+    metrics_count_requests_and_name_nobody,
+}
+
+fn probes_answer_and_count_the_records(app: &TestApp) {
+    assert_eq!(app.get(&app.at_root("/livez")).send().expect(200).json()["status"], "ok");
+    assert_eq!(app.get(&app.at_root("/readyz")).send().expect(200).json()["records"], 0);
+    app.store_patient(&stranger(1));
+    app.store_patient(&stranger(2));
+    assert_eq!(app.get(&app.at_root("/readyz")).send().expect(200).json()["records"], 2);
+    app.delete("/Patient/stranger-0001").send().expect(204);
+    assert_eq!(app.get(&app.at_root("/readyz")).send().expect(200).json()["records"], 1);
+}
+
+fn metrics_count_requests_and_name_nobody(app: &TestApp) {
+    let canary = "Canary8262";
+    let mut patient = with_id(&stranger(1), canary);
+    patient["name"] = serde_json::json!([{"family": canary, "given": [canary]}]);
+    patient["address"][0]["city"] = canary.into();
+    app.store_patient(&patient);
+    app.post("/Patient/$idi-match", parameters("IDIPatient", &patient, &[])).send().expect(200);
+    app.post("/Patient/$idi-match", with(&patient, "birthDate", canary.into())).send().expect(400);
+    for path in [
+        "/Patient/Canary8262",
+        "/Patient?family=Canary8262",
+        "/Canary8262",
+        "/Canary8262/x/y/z",
+        "/Patient/Canary8262/_history/1",
+    ] {
+        app.get(path).header("X-Request-Id", canary).send();
+    }
+    app.request(canary, "/Patient").send().expect(405);
+    app.get(&app.at_root("/Canary8262")).send().expect(404);
+    let metrics = app.get(&app.at_root("/metrics")).send().expect(200);
+    assert!(metrics.header("content-type").unwrap().starts_with("text/plain"));
+    let text = metrics.text();
+    assert!(!text.contains("8262"), "{text}");
+    for line in [
+        "idi_match_http_requests_total{method=\"POST\",route=\"/fhir/Patient/$idi-match\",status=\"200\"}",
+        "idi_match_http_requests_total{method=\"GET\",route=\"/fhir/{type}/{id}\",status=\"200\"}",
+        "idi_match_http_requests_total{method=\"OTHER\",route=\"/fhir/{type}\",status=\"405\"}",
+        "idi_match_http_requests_total{method=\"GET\",route=\"unknown\",status=\"404\"}",
+        "idi_match_http_request_seconds_bucket",
+        "idi_match_commit_batch_jobs",
+    ] {
+        assert!(text.contains(line), "{line} is missing: {text}");
+    }
+}
+
+#[test]
+fn a_database_that_is_away_is_said_to_be_so_until_it_is_back() {
+    let app = TestApp::start(Database::postgres(), &[("limits.database_timeout_ms", "500")]);
+    let Database::Postgres(database) = app.database.as_ref() else { panic!("PostgreSQL") };
+    app.store_patient(&stranger(1));
+    database.allow_connections(Allow::No);
+    database.cut_connections();
+    let requests = || {
+        [
+            app.get("/Patient/stranger-0001"),
+            app.get("/Patient"),
+            app.put("/Patient/stranger-0002", stranger(2)),
+            app.post("/Patient/$idi-match", stranger(1)),
+            app.get("/metadata"),
+            app.get("/nothing/at/all/here"),
+        ]
+    };
+    for request in requests() {
+        let what = format!("{request:?}");
+        let answer = request.send().expect(503);
+        assert_eq!(answer.errors()[0].0, "transient", "{what}");
+        assert!(answer.header("retry-after").is_some(), "{what}");
+    }
+    app.get(&app.at_root("/readyz")).send().expect(503);
+    app.get(&app.at_root("/livez")).send().expect(200);
+    app.get(&app.at_root("/metrics")).send().expect(200);
+    database.allow_connections(Allow::Yes);
+    app.wait_until("the server's recovery", |app| app.get(&app.at_root("/readyz")).send().status == 200);
+    for (request, status) in requests().into_iter().zip([200, 200, 201, 200, 200, 404]) {
+        request.send().expect(status);
+    }
+}

@@ -1,0 +1,53 @@
+//! The HTTP interface, from outside: a real server on a free port, spoken to over a socket, on both databases.
+//!
+//! What: every interaction, operation and error as a caller sees it. Not here: what single functions decide (beside
+//! them), the store (`tests/store`), the command line (`tests/cli`).
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this binary is a test"
+)]
+
+#[path = "../support/postgres.rs"]
+mod postgres;
+
+/// Names the tests of a file; each gets a server of its own, once on SQLite and once on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($test:ident,)+) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::support::TestApp::start(crate::support::Database::sqlite(), &[]));
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::support::TestApp::start(crate::support::Database::postgres(), &[]));
+            })+
+        }
+    };
+}
+
+mod answer;
+mod audit;
+mod base_match;
+mod capability;
+mod concurrency;
+mod create;
+mod delete;
+mod errors;
+mod health;
+mod idi_match;
+mod instances;
+mod match_bundle;
+mod match_options;
+mod people;
+mod read;
+mod search;
+mod support;
+mod update;
+mod validate;

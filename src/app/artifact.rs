@@ -1,13 +1,14 @@
 //! Searching the artifacts of `profiles/` by `_id`, `url`, or (NamingSystem, which has no url in R4) `value`.
 
 use crate::audit::Action;
-use crate::fhir::issue::{Issue, IssueCode};
-use crate::fhir::path::printable;
+use crate::fhir::issue::Issue;
 use crate::profile::artifact::Artifact;
 
 use super::App;
+use super::capability::is_search_param;
 use super::context::Context;
 use super::error::AppError;
+use super::search::{self, Handling};
 
 /// What was found: all of it, there are few.
 #[derive(Debug, Clone)]
@@ -23,28 +24,27 @@ impl App {
     /// Artifacts of a type for which every known parameter holds.
     ///
     /// # Errors
-    /// When the audit row cannot be written.
+    /// `Invalid` for what is not known under strict handling; else when the audit row cannot be written.
     pub fn search_artifacts(
         &self,
         ctx: &Context,
         resource_type: &str,
         pairs: &[(String, String)],
+        handling: Handling,
     ) -> Result<ArtifactPage, AppError> {
         self.answer(ctx, Action::Search, |audit| {
             audit.resource_type = Some(resource_type.to_owned());
-            let known = |name: &str| matches!(name, "_id" | "url" | "value");
-            let unknown = pairs.iter().filter(|(name, _)| !known(name) && !name.starts_with('_'));
-            let issues = unknown.map(|(name, _)| {
-                let text = "This search parameter is not known; it was not applied.";
-                Issue::warning(IssueCode::NotSupported, text).at(format!("http.{}", printable(name)))
-            });
-            let issues = issues.collect();
-            let found = self.rules.profiles.list_artifacts(resource_type).filter(|artifact| holds(artifact, pairs));
+            let asked = pairs.iter().filter(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty" | "_total"));
+            let (known, unknown): (Vec<_>, Vec<_>) =
+                asked.cloned().partition(|(name, _)| is_search_param(resource_type, name));
+            let issues: Result<Vec<Issue>, AppError> =
+                unknown.iter().map(|(name, _)| search::unknown(resource_type, name, handling)).collect();
+            let found = self.rules.profiles.list_artifacts(resource_type).filter(|artifact| holds(artifact, &known));
             Ok(ArtifactPage {
                 resource_type: resource_type.to_owned(),
                 resources: found.map(|artifact| (artifact.id.clone(), artifact.json.clone())).collect(),
-                issues,
-                self_link: format!("{}/{resource_type}", self.config.server.base_url),
+                issues: issues?,
+                self_link: search::link(&format!("{}/{resource_type}", self.config.server.base_url), &known, None),
             })
         })
     }

@@ -47,6 +47,23 @@ const PATIENT_OPERATIONS: &[(&str, &str)] =
     &[("idi-match", IDI_MATCH_OPERATION), ("match", MATCH_OPERATION), ("validate", VALIDATE_OPERATION)];
 const VALIDATE: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION)];
 
+/// Name and type of the search parameters of a type.
+#[must_use]
+pub fn search_params(resource_type: &str) -> &'static [(&'static str, &'static str)] {
+    match resource_type {
+        "Patient" => PATIENT_PARAMS,
+        "Organization" => ORGANIZATION_PARAMS,
+        "NamingSystem" => NAMING_PARAMS,
+        _ => URL_PARAMS,
+    }
+}
+
+/// Whether `name` is a search parameter of a type.
+#[must_use]
+pub fn is_search_param(resource_type: &str, name: &str) -> bool {
+    search_params(resource_type).iter().any(|(known, _)| *known == name)
+}
+
 impl App {
     /// What is served.
     ///
@@ -61,9 +78,9 @@ impl App {
     }
 
     fn stored(&self, kind: ResourceKind) -> Served {
-        let (profile, search_params, operations) = match kind {
-            ResourceKind::Patient => (US_CORE_PATIENT, PATIENT_PARAMS, PATIENT_OPERATIONS),
-            ResourceKind::Organization => (US_CORE_ORGANIZATION, ORGANIZATION_PARAMS, VALIDATE),
+        let (profile, operations) = match kind {
+            ResourceKind::Patient => (US_CORE_PATIENT, PATIENT_OPERATIONS),
+            ResourceKind::Organization => (US_CORE_ORGANIZATION, VALIDATE),
         };
         let of_kind = self.rules.profiles.list_profiles_of(kind.name());
         Served {
@@ -73,7 +90,7 @@ impl App {
             interactions: STORED_INTERACTIONS,
             versioning: "versioned-update",
             update_create: true,
-            search_params,
+            search_params: search_params(kind.name()),
             operations,
         }
     }
@@ -87,7 +104,7 @@ fn artifact(resource_type: &'static str) -> Served {
         interactions: ARTIFACT_INTERACTIONS,
         versioning: "no-version",
         update_create: false,
-        search_params: if resource_type == "NamingSystem" { NAMING_PARAMS } else { URL_PARAMS },
+        search_params: search_params(resource_type),
         operations: &[],
     }
 }

@@ -6,7 +6,7 @@ use crate::config::Response;
 use crate::fhir::issue::Issue;
 use crate::fhir::match_parameters::PatientParameter;
 use crate::fhir::us_core::{LinkKind, PatientLink, Rendering, render_patient};
-use crate::identity::IdentityMatch;
+use crate::matching::pool::IdentityMatch;
 
 use super::answer::{AnswerShape, MatchAnswer, PatientEntry};
 use super::clock::instant;

@@ -1,10 +1,12 @@
 //! FHIR create: a new resource under an id of the server's own (FHIR R4 RESTful API, create).
 
 use crate::audit::Action;
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::profile::artifact::ARTIFACT_TYPES;
 
 use super::App;
 use super::context::Context;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, admit};
 use super::keep::{Expected, Kept};
 
@@ -16,7 +18,7 @@ impl App {
     pub fn create(&self, ctx: &Context, resource_type: &str, body: &[u8]) -> Result<Kept, AppError> {
         let id = (ctx.clock.uuid)();
         let admitted = stored_kind(resource_type)
-            .and_then(|kind| admit(&self.rules, &self.document_limits(), Some(kind), body))
+            .and_then(|kind| admit(&self.door(None), Some(kind), body))
             .map(|incoming| (id, incoming));
         self.keep_audited(ctx, Action::Create, resource_type, admitted, Expected::Anything)
     }
@@ -25,7 +27,14 @@ impl App {
 /// The stored type of that name.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound`, or `NotSupported` for a type that is only read.
 pub fn stored_kind(resource_type: &str) -> Result<ResourceKind, AppError> {
-    ResourceKind::of(resource_type).ok_or_else(|| AppError::not_found("This resource type is not served."))
+    ResourceKind::of(resource_type).ok_or_else(|| {
+        if !ARTIFACT_TYPES.contains(&resource_type) {
+            return AppError::not_found("This resource type is not served.");
+        }
+        let issue =
+            Issue::error(IssueCode::NotSupported, "Resources of this type are only read here.").at("http.method");
+        AppError::new(ErrorKind::NotSupported, vec![issue])
+    })
 }

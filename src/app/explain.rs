@@ -10,7 +10,7 @@ use crate::fhir::json::parse;
 use crate::fhir::match_parameters::MatchParameters;
 use crate::fhir::name_text;
 use crate::identity::{self, MemberRecord};
-use crate::matching::grade::Conflict;
+use crate::matching::grade::{Conflict, MatchRow};
 use crate::matching::record::Record;
 use crate::matching::score::Waterfall;
 use crate::store::record;
@@ -60,7 +60,7 @@ impl App {
                 model: self.rules.model.version().to_owned(),
                 grade: found.grade.code(),
                 score: found.score,
-                row: found.row.map(|row| row.code()),
+                row: found.row.map(MatchRow::code),
                 capped_by: found.capped_by,
                 probability: found.probability,
                 attributes: found

@@ -2,6 +2,7 @@
 //!
 //! Not here: storing it (see `keep`), profiles of requests to match (see `match_patient`).
 
+use crate::config::Source;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Limits, Value, parse};
 use crate::fhir::us_core::is_subsetted;
@@ -13,6 +14,7 @@ use crate::store::resource::SearchValues;
 use super::error::AppError;
 use super::rules::Rules;
 use super::search_values::search_values;
+use super::verification::{Verification, find_verification};
 
 /// The resource types that are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,18 +51,28 @@ pub struct Incoming {
     pub search: SearchValues,
     /// The features of a Patient.
     pub features: Option<Record>,
-    /// The `meta.source` of the document.
-    pub source: Option<String>,
+    /// How the person on a Patient was verified.
+    pub verification: Option<Verification>,
+}
+
+/// What a received document is judged by.
+#[derive(Clone, Copy)]
+pub struct Door<'a> {
+    pub rules: &'a Rules,
+    pub limits: Limits,
+    pub sources: &'a [Source],
+    /// Assumed for records that name no source in `meta.source`.
+    pub source: Option<&'a str>,
 }
 
 /// Reads a body that must be a resource of `kind` (any stored kind when `None`).
 ///
 /// # Errors
 /// `Invalid` or `TooLarge` with every problem found; `Unprocessable` for a redacted (`SUBSETTED`) resource.
-pub fn admit(rules: &Rules, limits: &Limits, kind: Option<ResourceKind>, body: &[u8]) -> Result<Incoming, AppError> {
-    let resource = parse(body, limits).map_err(|issue| AppError::invalid(vec![issue]))?;
+pub fn admit(door: &Door<'_>, kind: Option<ResourceKind>, body: &[u8]) -> Result<Incoming, AppError> {
+    let resource = parse(body, &door.limits).map_err(|issue| AppError::invalid(vec![issue]))?;
     let kind = check_kind(&resource, kind)?;
-    let issues = rules.profiles.validate_base(&resource);
+    let issues = door.rules.profiles.validate_base(&resource);
     if any_error(&issues) {
         return Err(AppError::invalid(issues));
     }
@@ -73,13 +85,14 @@ pub fn admit(rules: &Rules, limits: &Limits, kind: Option<ResourceKind>, body: &
     let document = String::from_utf8_lossy(body).into_owned();
     splice::members(&document).map_err(|_| AppError::internal())?;
     let id = resource.text("id").map(str::to_owned);
-    let source = resource.get("meta").and_then(|meta| meta.text("source")).map(str::to_owned);
     let search = search_values(&resource);
+    let source = resource.get("meta").and_then(|meta| meta.text("source")).or(door.source);
+    let verification = find_verification(&resource, source, door.sources);
     let features = (kind == ResourceKind::Patient).then(|| {
         let (patient, _) = name_text::complete(resource);
-        Record::from_patient(&patient, &rules.normaliser)
+        Record::from_patient(&patient, &door.rules.normaliser)
     });
-    Ok(Incoming { kind, id, document, search, features, source })
+    Ok(Incoming { kind, id, document, search, features, verification })
 }
 
 fn check_kind(resource: &Value<'_>, kind: Option<ResourceKind>) -> Result<ResourceKind, AppError> {

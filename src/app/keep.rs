@@ -20,6 +20,7 @@ use super::clock::{Clock, instant};
 use super::error::AppError;
 use super::incoming::{Incoming, ResourceKind};
 use super::rules::Rules;
+use super::verification::Verification;
 use super::writer::Unit;
 
 /// What the caller knows of the version that is stored.
@@ -65,7 +66,7 @@ pub fn keep(
     let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, &incoming)? };
     let mut kept = Vec::with_capacity(incoming.len());
     for (id, resource) in incoming {
-        kept.push(batch.keep_one(unit, id, resource, expected)?);
+        kept.push(batch.keep_one(unit, &id, &resource, expected)?);
     }
     batch.rows.write(unit)?;
     Ok(kept)
@@ -98,11 +99,11 @@ impl Batch<'_> {
     fn keep_one(
         &mut self,
         unit: &mut Unit<'_>,
-        id: String,
-        incoming: Incoming,
+        id: &str,
+        incoming: &Incoming,
         expected: Expected,
     ) -> Result<Kept, AppError> {
-        let key = (incoming.kind, id.clone());
+        let key = (incoming.kind, id.to_owned());
         let before = self.before.get(&key).cloned();
         check_expected(before.as_ref(), expected)?;
         if let Some(before) = before.as_ref().filter(|before| is_same(before, &incoming.document)) {
@@ -110,20 +111,20 @@ impl Batch<'_> {
         }
         let now_us = self.keeper.now_us;
         let version = before.as_ref().map_or(1, |before| before.version + 1);
-        let owned = Owned { id: &id, version, last_updated: &instant(now_us) };
+        let owned = Owned { id, version, last_updated: &instant(now_us) };
         let body = splice(&incoming.document, owned).map_err(|_| AppError::internal())?;
         let row = NewResource {
             resource_type: incoming.kind.name().to_owned(),
-            id: id.clone(),
+            id: id.to_owned(),
             version,
             updated_us: now_us,
             body,
-            search: incoming.search,
+            search: incoming.search.clone(),
         };
         let is_created = before.as_ref().is_none_or(|before| before.deleted);
         let now_stored = Resource {
             resource_type: row.resource_type.clone(),
-            id: id.clone(),
+            id: id.to_owned(),
             version,
             updated_us: now_us,
             deleted: false,
@@ -138,7 +139,7 @@ impl Batch<'_> {
             }
         }
         if let Some(features) = &incoming.features {
-            self.assign(unit, &id, version, features)?;
+            self.assign(unit, id, version, features, incoming.verification.as_ref())?;
         }
         let written = kept(incoming.kind, &now_stored, is_created);
         self.before.insert(key, now_stored);
@@ -146,7 +147,14 @@ impl Batch<'_> {
     }
 
     /// Gives the record its identity and its feature row.
-    fn assign(&mut self, unit: &mut Unit<'_>, id: &str, version: i64, features: &Record) -> Result<(), AppError> {
+    fn assign(
+        &mut self,
+        unit: &mut Unit<'_>,
+        id: &str,
+        version: i64,
+        features: &Record,
+        verification: Option<&Verification>,
+    ) -> Result<(), AppError> {
         let Keeper { rules, clock, now_us, ask } = self.keeper;
         let current = match version {
             1 => None,
@@ -190,6 +198,8 @@ impl Batch<'_> {
             model_version,
             probability,
             assigned_us: now_us,
+            verification_level: verification.map(|known| known.level.clone()),
+            verified_on: verification.and_then(|known| known.date.clone()),
         });
         self.rows.changes.push(id.to_owned());
         if let Some(left) = current.filter(|current| *current != identity_id) {

@@ -127,7 +127,7 @@ fn decode_all(conn: &mut Connection, rows: &[RecordRow], rules: &Rules) -> Resul
 /// Features from the stored document; a record without one has none (and so is never proposed).
 fn features_of_stored(conn: &mut Connection, id: &str, rules: &Rules) -> Result<Record, StoreError> {
     let stored = resource::find(conn, "Patient", id)?;
-    let body = stored.map(|stored| stored.body).unwrap_or_else(|| "{}".to_owned());
+    let body = stored.map_or_else(|| "{}".to_owned(), |stored| stored.body);
     let unlimited =
         Limits { body_bytes_max: usize::MAX, values_max: usize::MAX, string_bytes_max: usize::MAX, depth_max: 120 };
     let record = parse(body.as_bytes(), &unlimited).map(|patient| Record::from_patient(&patient, &rules.normaliser));

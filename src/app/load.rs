@@ -123,9 +123,7 @@ impl App {
 
     fn admit_line(&self, line: &Line, source: Option<&str>) -> Result<(String, Incoming), Reject> {
         let reject = |issues| Reject { line: line.number, issues };
-        let mut incoming =
-            admit(&self.rules, &self.document_limits(), None, &line.text).map_err(|error| reject(error.issues))?;
-        incoming.source = incoming.source.or_else(|| source.map(str::to_owned));
+        let incoming = admit(&self.door(source), None, &line.text).map_err(|error| reject(error.issues))?;
         let Some(id) = incoming.id.clone() else {
             let text = "A resource to load needs an id.";
             return Err(reject(vec![
@@ -141,7 +139,7 @@ impl App {
     /// # Errors
     /// What the store gives; then nothing of the batch is written.
     pub fn load_batch(&self, ctx: &Context, batch: Batch, position: Position) -> Result<(), AppError> {
-        let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.assign_ask());
+        let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.ask());
         let audit = ctx.audit(Action::Load);
         let progress = position.stored(now_us);
         self.writer.submit(Scope::Identities, move |unit| {
@@ -159,7 +157,7 @@ impl App {
     ///
     /// # Errors
     /// The last error.
-    pub fn load_batch_patiently(&self, batch: Batch, position: &Position, tries_max: u32) -> Result<(), AppError> {
+    pub fn load_batch_patiently(&self, batch: &Batch, position: &Position, tries_max: u32) -> Result<(), AppError> {
         let mut tries = 0;
         loop {
             let ctx = Context::new(Caller::Open, self.clock);

@@ -10,8 +10,8 @@ use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::name_text;
-use crate::identity::IdentityMatch;
 use crate::matching::index::Ask;
+use crate::matching::pool::IdentityMatch;
 use crate::matching::record::Record;
 
 use super::App;
@@ -103,7 +103,7 @@ impl App {
     fn candidates(&self, patient: &Value<'_>, probability_min: f64) -> Vec<Candidate> {
         let record = Record::from_patient(patient, &self.rules.normaliser);
         // The lines run in parallel; each is scored on its own thread.
-        let ask = Ask { parallel_from: usize::MAX, ..self.assign_ask() };
+        let ask = Ask { parallel_from: usize::MAX, ..self.ask() };
         let identities = self.live.read().propose(&record, &ask).identities;
         identities.iter().filter(|found| found.posterior >= probability_min).map(candidate).collect()
     }

@@ -9,20 +9,20 @@ use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::MatchParameters;
 use crate::fhir::name_text;
-use crate::identity::{self, IdentityMatch, MemberRecord};
+use crate::identity::{self, MemberRecord};
 use crate::matching::grade::MatchGrade;
-use crate::matching::index::Ask;
+use crate::matching::pool::{self, IdentityMatch};
 use crate::matching::record::Record;
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
 use crate::store::record::{self, Member};
 use crate::store::transaction;
 
-use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
 use super::select::{Selection, select};
+use super::{App, STORED_LIMITS};
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,16 +110,9 @@ impl App {
 
     /// The identities that a query may mean, decided on what one snapshot of the store holds.
     fn find_identities(&self, query: &Record) -> Result<Found, AppError> {
-        let matching = &self.config.matching;
-        let ask = Ask {
-            exclude_record: None,
-            candidates_max: matching.candidates_max,
-            identities_max: matching.identities_max,
-            parallel_from: matching.parallel_from,
-        };
         let (proposal, population) = {
             let index = self.live.read();
-            (index.propose(query, &ask), index.population())
+            (index.propose(query, &self.ask()), index.population())
         };
         let counts = |identity: &&IdentityMatch| {
             identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN
@@ -146,7 +139,8 @@ impl App {
             }
             found.identities.push(identity::evaluate(query, id, &records, &self.rules.model, population));
         }
-        identity::resolve(&mut found.identities, &self.rules.model);
+        pool::resolve(&mut found.identities, &self.rules.model);
+        leave_out_replaced(&mut found.identities, &members);
         found.bodies = members.into_iter().map(|member| (member.record.id, member.body)).collect();
         Ok(found)
     }
@@ -156,6 +150,27 @@ impl App {
         let record = self.features(row.normaliser, &row.features, &member.body)?;
         Some(MemberRecord { record_id: row.id.clone(), version: row.version, record })
     }
+}
+
+/// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).
+fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, members: &[Member]) {
+    let replaced: Vec<&str> =
+        members.iter().filter(|member| is_replaced(&member.body)).map(|member| member.record.id.as_str()).collect();
+    if replaced.is_empty() {
+        return;
+    }
+    for identity in identities.iter_mut() {
+        identity.records.retain(|record| !replaced.contains(&record.record_id.as_str()));
+    }
+    identities.retain(|identity| !identity.records.is_empty());
+}
+
+/// Whether the stored Patient `body` has a link of type `replaced-by`. Few do: most are told by the text alone.
+fn is_replaced(body: &str) -> bool {
+    const REPLACED_BY: &str = "replaced-by";
+    body.contains(REPLACED_BY)
+        && parse(body.as_bytes(), &STORED_LIMITS)
+            .is_ok_and(|patient| patient.list("link").iter().any(|link| link.text("type") == Some(REPLACED_BY)))
 }
 
 /// Identities less likely than this, and without a row of the guide's table, are neither returned (see

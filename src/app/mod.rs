@@ -26,10 +26,12 @@ pub mod search_values;
 pub mod select;
 pub mod update;
 pub mod validate;
+pub mod verification;
 pub mod writer;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audit::{Action, AuditRecord, Outcome};
@@ -42,7 +44,7 @@ use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOption
 use clock::Clock;
 use context::Context;
 use error::AppError;
-use incoming::{Incoming, ResourceKind};
+use incoming::{Door, Incoming, ResourceKind};
 use keep::{Expected, Keeper, Kept, keep};
 use live_index::LiveIndex;
 use rules::Rules;
@@ -57,6 +59,7 @@ pub struct App {
     live: Arc<LiveIndex>,
     writer: Writer,
     is_stopping: Arc<AtomicBool>,
+    follower: Mutex<Option<JoinHandle<()>>>,
     started_us: i64,
 }
 
@@ -91,6 +94,7 @@ impl App {
             statement_timeout_ms: timeout_ms,
         };
         let store = Store::open(&url, &options).map_err(cannot)?;
+        start_pool(config.matching.threads);
         let mut conn = store.connection().map_err(cannot)?;
         let live = Arc::new(LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?);
         drop(conn);
@@ -108,6 +112,7 @@ impl App {
             live,
             writer,
             is_stopping: Arc::default(),
+            follower: Mutex::default(),
             started_us: (clock.now_us)(),
         };
         app.follow_in_background()?;
@@ -118,22 +123,42 @@ impl App {
     fn follow_in_background(&self) -> std::io::Result<()> {
         let (store, live, stopping) = (self.store.clone(), Arc::clone(&self.live), Arc::clone(&self.is_stopping));
         let pause = Duration::from_millis(self.config.limits.index_poll_ms);
-        std::thread::Builder::new().name("index".into()).spawn(move || {
+        let thread = std::thread::Builder::new().name("index".into()).spawn(move || {
             while !stopping.load(Ordering::Relaxed) {
-                std::thread::sleep(pause);
+                std::thread::park_timeout(pause);
                 let followed = store.connection().and_then(|mut conn| live.catch_up(&mut conn));
                 metrics::gauge!("idi_match_index_is_following").set(if followed.is_ok() { 1.0 } else { 0.0 });
                 #[allow(clippy::cast_precision_loss, reason = "a gauge")]
                 metrics::gauge!("idi_match_index_records").set(live.records() as f64);
             }
         })?;
+        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
         Ok(())
     }
 
-    /// Finishes the writes that wait and ends the threads.
+    /// What received documents are judged by; `source` stands in for a missing `meta.source`.
+    fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
+        Door { rules: &self.rules, limits: self.document_limits(), sources: &self.config.sources, source }
+    }
+
+    /// Lets the database take stock of what it holds, after much was loaded.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database does not answer.
+    pub fn analyze(&self) -> Result<(), AppError> {
+        Ok(self.store.analyze()?)
+    }
+
+    /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
         self.writer.stop();
+        let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(follower) = follower else { return };
+        follower.thread().unpark();
+        if follower.join().is_err() {
+            tracing::error!("following the change log ended with a panic");
+        }
     }
 
     /// The limits of received documents.
@@ -208,7 +233,7 @@ impl App {
             Ok(admitted) => admitted,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.assign_ask());
+        let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.ask());
         self.writer.submit(Scope::Identities, move |unit| {
             let keeper = Keeper { rules: &rules, clock, now_us, ask: &ask };
             audit.detail.records.push(admitted.0.clone());
@@ -219,13 +244,14 @@ impl App {
         })
     }
 
-    /// How candidates for an arriving record are looked for.
-    fn assign_ask(&self) -> Ask {
+    /// How candidates for a query or an arriving record are looked for. More identities are asked for than are returned:
+    /// a second one that is close must be seen even where one is returned at most, and one left out must be announced.
+    fn ask(&self) -> Ask {
         let matching = &self.config.matching;
         Ask {
             exclude_record: None,
             candidates_max: matching.candidates_max,
-            identities_max: matching.identities_max,
+            identities_max: matching.identities_max.max(IDENTITIES_SEEN_MIN) + 1,
             parallel_from: matching.parallel_from,
         }
     }
@@ -240,6 +266,27 @@ impl App {
         })
     }
 }
+
+/// The one bounded pool that loads, batches and large queries are computed on. The first instance of a process sets its
+/// size; later ones (tests) share it.
+fn start_pool(threads: usize) {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|number| format!("match-{number}"));
+        if pool.build_global().is_err() {
+            tracing::debug!("the matching pool was started before");
+        }
+    });
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// Identities weighed against each other, whatever the configuration returns of them.
+const IDENTITIES_SEEN_MIN: usize = 10;
 
 /// Stored documents were within the limits of their day.
 const STORED_LIMITS: json::Limits =

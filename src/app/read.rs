@@ -1,6 +1,7 @@
 //! FHIR read and vread.
 
 use crate::audit::Action;
+use crate::profile::artifact::ARTIFACT_TYPES;
 use crate::store::resource;
 
 use super::App;
@@ -48,10 +49,10 @@ impl App {
         version: Version,
     ) -> Result<StoredVersion, AppError> {
         self.answer(ctx, Action::Read, |audit| {
-            if let Some(artifact) = self.rules.profiles.find_artifact(resource_type, id) {
-                return Ok(StoredVersion { version: 1, updated_us: self.started_us, body: artifact.json.clone() });
-            }
             check_id(id)?;
+            if ARTIFACT_TYPES.contains(&resource_type) {
+                return self.read_artifact(resource_type, id, version);
+            }
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             let mut conn = self.connection()?;
@@ -67,5 +68,12 @@ impl App {
             audit.detail.records.push(id.to_owned());
             Ok(StoredVersion { version: found.version, updated_us: found.updated_us, body: found.body })
         })
+    }
+
+    /// A file of `profiles/`, which has no versions but the one in force.
+    fn read_artifact(&self, resource_type: &str, id: &str, version: Version) -> Result<StoredVersion, AppError> {
+        let found = self.rules.profiles.find_artifact(resource_type, id).filter(|_| version == Version::Current);
+        let artifact = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
+        Ok(StoredVersion { version: 1, updated_us: self.started_us, body: artifact.json.clone() })
     }
 }

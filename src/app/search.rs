@@ -11,6 +11,7 @@ use crate::store::resource::{DayRange, SearchCondition, SearchQuery, Token, sear
 use crate::store::transaction;
 
 use super::App;
+use super::capability::is_search_param;
 use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
@@ -80,6 +81,7 @@ impl App {
     }
 }
 
+#[derive(Debug)]
 struct Asked {
     conditions: Vec<SearchCondition>,
     count: u32,
@@ -113,7 +115,7 @@ fn read_search(
             _ => match read_condition(kind, name, value)? {
                 Some(condition) => asked.conditions.push(condition),
                 None => {
-                    asked.issues.push(unknown(name, handling)?);
+                    asked.issues.push(unknown(kind.name(), name, handling)?);
                     continue;
                 }
             },
@@ -123,7 +125,16 @@ fn read_search(
     Ok(asked)
 }
 
-fn unknown(name: &str, handling: Handling) -> Result<Issue, AppError> {
+/// What is said of a parameter that is not known. A known one with a modifier would find too much without it, and is
+/// refused (FHIR R4 Search, Modifiers).
+///
+/// # Errors
+/// `Invalid` for a modifier, and for everything under strict handling.
+pub(super) fn unknown(resource_type: &str, name: &str, handling: Handling) -> Result<Issue, AppError> {
+    if let Some((base, _)) = name.split_once(':').filter(|(base, _)| is_search_param(resource_type, base)) {
+        let text = "Modifiers of this search parameter are not supported.";
+        return Err(refuse(IssueCode::NotSupported, text, &format!("http.{base}")));
+    }
     let text = "This search parameter is not known; it was not applied.";
     let place = format!("http.{}", crate::fhir::path::printable(name));
     match handling {
@@ -180,7 +191,8 @@ fn refuse(code: IssueCode, text: &str, place: &str) -> AppError {
     AppError::new(super::error::ErrorKind::Invalid, vec![Issue::error(code, text).at(place)])
 }
 
-fn link(base: &str, pairs: &[(String, String)], after: Option<&str>) -> String {
+/// The address of a search, for `link`.
+pub(super) fn link(base: &str, pairs: &[(String, String)], after: Option<&str>) -> String {
     let mut link = base.to_owned();
     let after = after.map(|after| ("_after", after));
     let all = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).chain(after);
@@ -227,14 +239,14 @@ mod tests {
             ("family", ""),
             ("identifier", ","),
         ] {
-            let error = read(&[(name, value)], Handling::Lenient).err().expect("refused");
+            let error = read(&[(name, value)], Handling::Lenient).expect_err("refused");
             assert_eq!(error.issues[0].expression, [format!("http.{name}")], "{value}");
         }
     }
 
     #[test]
     fn unknown_parameters_are_said_or_refused() {
-        let lenient = read(&[("shoe", "44"), ("family", "a")], Handling::Lenient).ok().expect("read");
+        let lenient = read(&[("shoe", "44"), ("family", "a")], Handling::Lenient).expect("read");
         assert_eq!(lenient.issues.len(), 1);
         assert_eq!(lenient.understood, pairs(&[("family", "a")]));
         assert!(read(&[("shoe", "44")], Handling::Strict).is_err());
@@ -242,7 +254,7 @@ mod tests {
 
     #[test]
     fn links_encode_what_they_repeat() {
-        let asked = read(&[("identifier", "urn:x|a b"), ("_count", "900")], Handling::Lenient).ok().expect("read");
+        let asked = read(&[("identifier", "urn:x|a b"), ("_count", "900")], Handling::Lenient).expect("read");
         assert_eq!(asked.count, 200);
         let link = link("http://h/fhir/Patient", &asked.understood, Some("p1"));
         assert_eq!(link, "http://h/fhir/Patient?identifier=urn%3Ax%7Ca%20b&_count=900&_after=p1");

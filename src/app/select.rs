@@ -5,7 +5,7 @@
 use crate::config::Match;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::match_parameters::MatchParameters;
-use crate::identity::{Decision, IdentityMatch, NameDistance};
+use crate::matching::pool::{Decision, IdentityMatch, NameDistance};
 
 use super::match_patient::{Found, MatchOperation, is_certain, remark};
 

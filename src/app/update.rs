@@ -28,7 +28,7 @@ impl App {
             Err(error) => return self.keep_audited(ctx, Action::Update, resource_type, Err(error), Expected::Anything),
         };
         let admitted = check_id(id).and_then(|()| stored_kind(resource_type)).and_then(|kind| {
-            let incoming = admit(&self.rules, &self.document_limits(), Some(kind), body)?;
+            let incoming = admit(&self.door(None), Some(kind), body)?;
             check_same_id(&incoming, id)?;
             Ok((id.to_owned(), incoming))
         });

@@ -8,15 +8,17 @@ use crate::profile::idi::{self, ProfileRequirement, validate_idi_patient};
 
 use super::App;
 use super::context::Context;
+use super::create::stored_kind;
 use super::error::AppError;
 use super::rules::Rules;
 
 impl App {
-    /// Judges a resource, or the `resource` parameter of a Parameters body, by its base definition, the profiles it
-    /// claims, and `profile`.
+    /// Judges a resource by its base definition and by `profile`, or else the profiles it claims. A Parameters body has
+    /// the two as parameters.
     ///
     /// # Errors
-    /// `Invalid` when the body is no JSON or a resource of another type than the address says.
+    /// `NotFound` for a type that is not stored, `Invalid` when the body is no JSON or a resource of another type than
+    /// the address says.
     pub fn validate(
         &self,
         ctx: &Context,
@@ -25,26 +27,33 @@ impl App {
         profile: Option<&str>,
     ) -> Result<Vec<Issue>, AppError> {
         self.answer(ctx, Action::Validate, |audit| {
+            let kind = stored_kind(resource_type)?;
+            audit.resource_type = Some(kind.name().to_owned());
             let document = parse(body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
-            let resource = inner(document, resource_type);
-            if resource.text("resourceType") != Some(resource_type) {
+            let mut profiles: Vec<String> = profile.map(str::to_owned).into_iter().collect();
+            let resource = inner(document, &mut profiles);
+            if resource.text("resourceType") != Some(kind.name()) {
                 let text = "The resource is not of the type that the address names.";
                 return Err(AppError::invalid(vec![Issue::error(IssueCode::Invalid, text).at("resourceType")]));
             }
             audit.detail.reasons.push("validated".to_owned());
-            let profiles: Vec<String> = profile.map(str::to_owned).into_iter().collect();
             Ok(judge(&self.rules, resource, &profiles))
         })
     }
 }
 
-/// The resource inside a Parameters body, unless Parameters themselves are to be judged.
-fn inner<'d>(document: Value<'d>, resource_type: &str) -> Value<'d> {
-    if document.text("resourceType") != Some("Parameters") || resource_type == "Parameters" {
+/// The resource inside a Parameters body (FHIR R4 Resource, operation validate); its `profile` joins `profiles`.
+fn inner<'d>(document: Value<'d>, profiles: &mut Vec<String>) -> Value<'d> {
+    if document.text("resourceType") != Some("Parameters") {
         return document;
     }
-    let parameter = document.list("parameter").iter().find(|parameter| parameter.text("name") == Some("resource"));
-    parameter.and_then(|parameter| parameter.get("resource")).cloned().unwrap_or(document)
+    let named = |name: &'static str| {
+        document.list("parameter").iter().filter(move |parameter| parameter.text("name") == Some(name))
+    };
+    let urls = named("profile").filter_map(|parameter| parameter.text("valueUri").or(parameter.text("valueCanonical")));
+    profiles.extend(urls.map(str::to_owned));
+    let resource = named("resource").find_map(|parameter| parameter.get("resource")).cloned();
+    resource.unwrap_or(document)
 }
 
 /// Everything there is to say about `resource`; profiles are judged only on what has the base shape.

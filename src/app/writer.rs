@@ -105,6 +105,7 @@ fn apply(overlay: &mut Overlay, change: &IndexChange) {
     }
 }
 
+type Run = Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>;
 type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 
 struct Executed {
@@ -115,7 +116,7 @@ struct Executed {
 
 struct Job {
     scope: Scope,
-    run: Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>,
+    run: Run,
     fail: Box<dyn FnOnce(AppError) + Send>,
 }
 
@@ -240,10 +241,7 @@ impl Worker {
         }
     }
 
-    fn transact(
-        &mut self,
-        runs: Vec<(Scope, Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>)>,
-    ) -> Result<Vec<Finish>, StoreError> {
+    fn transact(&mut self, runs: Vec<(Scope, Run)>) -> Result<Vec<Finish>, StoreError> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
             none => none.insert(self.store.writer_connection()?),
@@ -265,7 +263,7 @@ impl Worker {
         audit::append(unit.conn, &audits)?;
         let changed = !unit.kept.is_empty();
         drop(unit);
-        let conn = self.conn.as_mut().ok_or_else(|| StoreError::Unavailable(Unavailable::Lost))?;
+        let conn = self.conn.as_mut().ok_or(StoreError::Unavailable(Unavailable::Lost))?;
         transaction::commit(conn)?;
         if changed && let Err(error) = self.live.catch_up(conn) {
             tracing::warn!(%error, "the index will catch up later");
@@ -274,12 +272,7 @@ impl Worker {
     }
 }
 
-fn run_job(
-    unit: &mut Unit<'_>,
-    scope: Scope,
-    number: u32,
-    run: Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>,
-) -> Result<Executed, StoreError> {
+fn run_job(unit: &mut Unit<'_>, scope: Scope, number: u32, run: Run) -> Result<Executed, StoreError> {
     if scope == Scope::Audit {
         return Ok(run(unit));
     }

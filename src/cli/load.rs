@@ -42,6 +42,7 @@ pub fn run(args: &LoadArgs, environment: &Environment) -> Result<Ended, CommandE
     let started_us = (app.clock.now_us)();
     let mut load = Load::begin(&app, args, line_bytes_max)?;
     load.run(batch_lines)?;
+    app.analyze()?;
     app.stop();
     let seconds = seconds_since(&app, started_us);
     let summary = load.summary(seconds);
@@ -122,7 +123,12 @@ impl<'a> Load<'a> {
         self.position.loaded += batch.len() as u64;
         self.position.rejected += batch.rejects.len() as u64;
         self.rejects.write(&batch.rejects, &lines)?;
-        self.app.load_batch_patiently(batch, &self.position, TRIES_MAX)?;
+        let is_first = self.position.loaded == batch.len() as u64;
+        self.app.load_batch_patiently(&batch, &self.position, TRIES_MAX)?;
+        if is_first {
+            // Until then the database plans for empty tables.
+            self.app.analyze()?;
+        }
         self.bar.set_position(self.position.bytes);
         Ok(())
     }

@@ -28,7 +28,8 @@ pub fn check_open(config: &Config) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Binds, opens the application, prepares it and serves; `ready` is called when the first request can be answered.
+/// Binds, opens the application, prepares it and serves; `ready` is called when requests are answered and a stop signal
+/// is heard.
 pub fn serve(
     mut config: Config,
     prepare: impl FnOnce(&App) -> Result<(), CommandError>,
@@ -45,10 +46,16 @@ pub fn serve(
     config.server.listen = address;
     let app = Arc::new(open(config)?);
     prepare(&app)?;
-    tracing::info!(%address, records = app.indexed_records(), "ready");
-    ready(&app)?;
     let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
-    actix_web::rt::System::new().block_on(server::run(Arc::clone(&app), listener, metrics))?;
+    actix_web::rt::System::new().block_on(async {
+        let running = actix_web::rt::spawn(server::start(Arc::clone(&app), listener, metrics)?);
+        // The server's first step listens to signals; before it, a signal would end the process as it stands.
+        tokio::task::yield_now().await;
+        tracing::info!(%address, records = app.indexed_records(), "ready");
+        ready(&app)?;
+        running.await.map_err(|error| CommandError::Failed(error.to_string()))??;
+        Ok::<(), CommandError>(())
+    })?;
     app.stop();
     tracing::info!("stopped");
     Ok(Ended::Done)

@@ -188,8 +188,8 @@ impl Config {
                 figment = figment.merge(layer(setting, &format!("--{}", setting.flag), text)?);
             }
         }
+        let mut config: Self = figment.extract().map_err(|error| ConfigError::File(plain(&error, sources)))?;
         check_ranges(&figment)?;
-        let mut config: Self = figment.extract().map_err(|error| ConfigError::File(plain(&error)))?;
         config.complete();
         config.check()?;
         Ok(config)
@@ -292,11 +292,13 @@ fn parse(setting: &Setting, name: &str, text: &str) -> Result<Value, ConfigError
 }
 
 /// figment's words without the value it found, which may be a password.
-fn plain(error: &figment::Error) -> String {
-    let key = error.path.join(".");
+fn plain(error: &figment::Error, sources: &Sources) -> String {
+    let file = || sources.file.as_ref().map_or_else(String::new, |file| file.display().to_string());
+    let key = if error.path.is_empty() { file() } else { error.path.join(".") };
     match &error.kind {
         figment::error::Kind::UnknownField(field, _) => {
-            format!("unknown option {}", [key.as_str(), field].join(".").trim_start_matches('.'))
+            let path: Vec<&str> = error.path.iter().chain([field]).map(String::as_str).collect();
+            format!("unknown option {}", path.join("."))
         }
         figment::error::Kind::MissingField(field) => format!("missing option {field}"),
         figment::error::Kind::InvalidType(_, expected) | figment::error::Kind::InvalidValue(_, expected) => {
@@ -346,7 +348,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_meant_is_refused_by_name_and_without_its_value() {
-        let table: &[(Option<&str>, &[(&str, &str)], &[(&str, &str)], &str)] = &[
+        type Pairs = &'static [(&'static str, &'static str)];
+        let table: &[(Option<&str>, Pairs, Pairs, &str)] = &[
             (Some("[server]\nlisten_on = 'x'"), &[], &[], "server.listen_on"),
             (Some("[server]\nlisten = 'secret'"), &[], &[], "server.listen"),
             (Some("[limits]\ndepth_max = 9000"), &[], &[], "limits.depth_max"),

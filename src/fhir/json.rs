@@ -343,14 +343,14 @@ struct Names<'de> {
 }
 
 impl<'de> Names<'de> {
-    fn repeats(&mut self, name: &Cow<'de, str>, members: &[(Cow<'de, str>, Value<'de>)]) -> bool {
+    fn repeats(&mut self, name: &str, members: &[(Cow<'de, str>, Value<'de>)]) -> bool {
         if members.len() < 24 {
             return members.iter().any(|(key, _)| key == name);
         }
         if self.seen.is_empty() {
             self.seen.extend(members.iter().map(|(key, _)| key.clone()));
         }
-        !self.seen.insert(name.clone())
+        !self.seen.insert(Cow::Owned(name.to_owned()))
     }
 }
 

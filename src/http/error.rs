@@ -2,7 +2,7 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::RETRY_AFTER;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
 
 use crate::app::error::{AppError, ErrorKind};
 
@@ -19,6 +19,10 @@ pub fn respond(error: &AppError, request_id: &str) -> HttpResponse {
     let mut response = HttpResponse::build(status);
     if matches!(error.kind, ErrorKind::Overloaded | ErrorKind::Unavailable) {
         response.insert_header((RETRY_AFTER, RETRY_AFTER_S.to_string()));
+    }
+    if error.kind == ErrorKind::NotSupported {
+        // What is read only; routes say themselves which methods they have (see `fhir::unknown`).
+        response.insert_header((ALLOW, "GET"));
     }
     response.content_type(FHIR_JSON).body(outcome::render(&error.issues, request_id))
 }

@@ -83,6 +83,10 @@ pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Re
         return Err(AppError::new(ErrorKind::MediaType, vec![issue]));
     }
     let bytes_max = app.config.limits.body_bytes_max;
+    let announced = header_text(request, &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > bytes_max as u64) {
+        return Err(too_large(bytes_max));
+    }
     let deadline = Duration::from_millis(app.config.limits.body_timeout_ms);
     let read = tokio::time::timeout(deadline, read_all(payload, bytes_max)).await;
     read.unwrap_or_else(|_| {
@@ -98,12 +102,16 @@ async fn read_all(mut payload: web::Payload, bytes_max: usize) -> Result<Bytes, 
             AppError::invalid(vec![Issue::error(IssueCode::Structure, "The body ended too early.").at("http.body")])
         })?;
         if body.len() + chunk.len() > bytes_max {
-            let text = format!("The body has more than {bytes_max} bytes.");
-            return Err(AppError::invalid(vec![Issue::error(IssueCode::TooLong, text).at("http.body")]));
+            return Err(too_large(bytes_max));
         }
         body.extend_from_slice(&chunk);
     }
     Ok(body.freeze())
+}
+
+fn too_large(bytes_max: usize) -> AppError {
+    let text = format!("The body has more than {bytes_max} bytes.");
+    AppError::invalid(vec![Issue::error(IssueCode::TooLong, text).at("http.body")])
 }
 
 /// Runs a use case on a thread that may block.

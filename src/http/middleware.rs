@@ -69,17 +69,18 @@ pub async fn around<B: MessageBody + 'static>(
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
-    record(&ctx, method.as_str(), route, response.status().as_u16());
+    record(&ctx, method.as_str(), &route, response.status().as_u16());
     Ok(response)
 }
 
-fn record(ctx: &Context, method: &str, route: String, status: u16) {
+fn record(ctx: &Context, method: &str, route: &str, status: u16) {
     let duration_us = (ctx.clock.now_us)().saturating_sub(ctx.now_us).max(0);
     #[allow(clippy::cast_precision_loss, reason = "a duration below 2^52 µs")]
     let seconds = duration_us as f64 / 1e6;
     let method = known_method(method);
-    metrics::histogram!("idi_match_http_request_seconds", "method" => method, "route" => route.clone()).record(seconds);
-    metrics::counter!("idi_match_http_requests_total", "method" => method, "route" => route.clone(), "status" => status.to_string())
+    metrics::histogram!("idi_match_http_request_seconds", "method" => method, "route" => route.to_owned())
+        .record(seconds);
+    metrics::counter!("idi_match_http_requests_total", "method" => method, "route" => route.to_owned(), "status" => status.to_string())
         .increment(1);
     tracing::debug!(request.id = %ctx.request_id, http.method = method, http.route = %route, http.status = status, duration_us, "answered");
 }

@@ -1,17 +1,13 @@
 //! Identities: the records that belong to one person, as one candidate, and where an arriving record goes.
 //!
-//! What: [`evaluate`] gives for records read from the store the result that the index proposes; [`resolve`] weighs
-//! candidates against each other; [`assign`] decides for an arriving record. Not here: merges, links and constraints
+//! What: [`evaluate`] gives for records read from the store the result that the index proposes; [`assign`] decides for an arriving record. Not here: merges, links and constraints
 //! of stewards, anything that reads or writes.
 
 pub mod assign;
 
 use crate::matching::model::Model;
+use crate::matching::pool::IdentityMatch;
 use crate::matching::record::Record;
-
-pub use crate::matching::pool::{
-    Attribute, AttributeResult, Decision, IdentityMatch, NameDistance, RecordMatch, resolve,
-};
 
 /// A record of an identity, as read from the store.
 #[derive(Debug, Clone, PartialEq, Eq)]

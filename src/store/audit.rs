@@ -3,6 +3,8 @@
 //! One row per request, in the same transaction as what the request changed. Not here: what a record holds (see
 //! [`crate::audit`]).
 
+#![allow(clippy::ref_option_ref, reason = "what the derive makes of an optional text")]
+
 use diesel::prelude::*;
 
 use super::connection::Connection;

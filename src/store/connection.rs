@@ -109,6 +109,8 @@ fn switch_to_wal(connection: &mut SqliteConnection, patience: Duration) -> Resul
 }
 
 fn establish_postgres(url: &PostgresUrl, options: &StoreOptions, purpose: Purpose) -> Result<PgConnection, StoreError> {
+    // Else OpenSSL clears its state when the process exits, under a thread that may still be talking to the server.
+    openssl_sys::init();
     let peer_s = PEER_TIMEOUT_MS / 1000;
     let uri = url.with_defaults(&[
         ("application_name", "idi-match".to_owned()),

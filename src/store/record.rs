@@ -31,6 +31,10 @@ pub struct RecordRow {
     /// The probability of that assignment; `None` where nothing was compared.
     pub probability: Option<f64>,
     pub assigned_us: i64,
+    /// Identity assurance level of the person on the record, as given or as configured for its source.
+    pub verification_level: Option<String>,
+    /// Date of that verification.
+    pub verified_on: Option<String>,
 }
 
 /// A record of an identity with its Patient, both of one moment.

@@ -57,6 +57,8 @@ diesel::table! {
         model_version -> Text,
         probability -> Nullable<Double>,
         assigned_us -> BigInt,
+        verification_level -> Nullable<Text>,
+        verified_on -> Nullable<Text>,
     }
 }
 

@@ -117,6 +117,7 @@ fn what_is_too_large_is_refused(app: &TestApp) {
     let table = [
         (app, "a small one", name(10), 201),
         (app, "more than the body may have", name(1_100_000), 413),
+        (app, "much more", name(20_000_000), 413),
         (&small, "a small one", name(500), 201),
         (&small, "more than the body may have", name(3_000), 413),
         (&small, "more values than a document may have", names(60), 413),
@@ -179,6 +180,7 @@ fn routes_and_methods_that_are_not_served_are_said_to_be_so(app: &TestApp) {
     ] {
         let answer = app.request(method, path).body(json!({"resourceType": "x"})).send().expect(405);
         assert_eq!(answer.errors()[0].0, "not-supported", "{method} {path}: what is read here is not written");
+        assert_eq!(answer.header("allow"), Some("GET"), "{method} {path}");
     }
     app.get("/Patient/p1").send().expect(200);
 }

@@ -22,7 +22,7 @@ idi-match() {
     "$BINARY" "$@" >server.log 2>&1 &
     servers+=($!)
     for _ in $(seq 600); do
-        if curl -sf "http://127.0.0.1:$PORT/readyz" >/dev/null; then return; fi
+        if command curl -sf "http://127.0.0.1:$PORT/readyz" >/dev/null; then return; fi
         kill -0 "${servers[-1]}" || { cat server.log >&2; return 1; }
         sleep 0.1
     done

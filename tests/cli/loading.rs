@@ -35,7 +35,7 @@ fn resources_are_counted_and_keep_their_ids(database: &Database) {
     let text = format!("{}\n\n{organization}\n{}", ndjson("p", 0..30), patient("last-without-line-end", 30));
     let file = folder.write("people.ndjson", text);
     let summary = load(database, &file, &[]).json(0);
-    assert_eq!(counts(&summary), [33, 32, 0]);
+    assert_eq!(counts(&summary), [34, 32, 0]);
     assert_eq!(summary["rejects_file"], Value::Null);
     assert!(!folder.file("people.rejects.ndjson").exists());
     let mut expected: Vec<String> = (0..30).map(|number| format!("Patient/p{number}")).collect();

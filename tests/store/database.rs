@@ -84,6 +84,8 @@ pub fn record_of(id: &str, identity: &str) -> RecordRow {
         model_version: "m1".to_owned(),
         probability: Some(0.25),
         assigned_us: 7,
+        verification_level: None,
+        verified_on: None,
     }
 }
 

@@ -2,6 +2,14 @@
 //!
 //! Not here: what single functions decide without a database; that stands beside them.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "this binary is a test"
+)]
+
 #[path = "../support/postgres.rs"]
 mod postgres;
 

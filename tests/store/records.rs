@@ -31,6 +31,8 @@ fn a_record_is_written_replaced_and_deleted(database: &Database) {
         model_version: "m2".to_owned(),
         probability: None,
         assigned_us: 8,
+        verification_level: Some("IDIAL1.5".to_owned()),
+        verified_on: Some("2026-01-02".to_owned()),
         ..record_of("a", "i2")
     };
     write(&store, |connection| record::upsert_many(connection, std::slice::from_ref(&moved)));

@@ -60,7 +60,10 @@ CREATE TABLE record (
     identity_id   TEXT COLLATE "C" NOT NULL REFERENCES identity (id),
     model_version TEXT COLLATE "C" NOT NULL,
     probability   DOUBLE PRECISION,
-    assigned_us   BIGINT           NOT NULL
+    assigned_us   BIGINT           NOT NULL,
+    -- How the person was verified, as the record says or as is configured for its source.
+    verification_level TEXT,
+    verified_on   TEXT
 );
 CREATE INDEX record_identity ON record (identity_id);
 

@@ -58,7 +58,10 @@ CREATE TABLE record (
     identity_id   TEXT    NOT NULL REFERENCES identity (id),
     model_version TEXT    NOT NULL,
     probability   REAL,
-    assigned_us   INTEGER NOT NULL
+    assigned_us   INTEGER NOT NULL,
+    -- How the person was verified, as the record says or as is configured for its source.
+    verification_level TEXT,
+    verified_on   TEXT
 );
 CREATE INDEX record_identity ON record (identity_id);
 

@@ -6,6 +6,7 @@ use actix_web::HttpResponse;
 
 use crate::app::artifact::ArtifactPage;
 use crate::app::context::Context;
+use crate::app::search::Handling;
 use crate::profile::artifact::ARTIFACT_TYPES;
 
 use super::super::extract::{AppData, run};
@@ -19,10 +20,16 @@ pub fn is_artifact(resource_type: &str) -> bool {
 }
 
 /// `GET /{type}?url=…`
-pub async fn search(app: AppData, ctx: Context, resource_type: String, pairs: Vec<(String, String)>) -> HttpResponse {
+pub async fn search(
+    app: AppData,
+    ctx: Context,
+    resource_type: String,
+    pairs: Vec<(String, String)>,
+    handling: Handling,
+) -> HttpResponse {
     let asked = ctx.clone();
     let found = run(&app, move |app| {
-        let page: ArtifactPage = app.search_artifacts(&asked, &resource_type, &pairs)?;
+        let page: ArtifactPage = app.search_artifacts(&asked, &resource_type, &pairs, handling)?;
         super::render(search_bundle::render(&app.responder, &super::pages::of_artifacts(&asked, page)))
     });
     match found.await {

@@ -109,12 +109,12 @@ pub async fn search(app: AppData, request: HttpRequest, path: web::Path<String>)
         return refuse(&app, &ctx, Action::Search, error).await;
     }
     let resource_type = path.into_inner();
-    if artifact::is_artifact(&resource_type) {
-        return artifact::search(app, ctx, resource_type, query_pairs(&request)).await;
-    }
-    let (asked, pairs) = (ctx.clone(), query_pairs(&request));
     let prefer = header_text(&request, &PREFER).unwrap_or_default();
     let handling = if prefer.contains("handling=strict") { Handling::Strict } else { Handling::Lenient };
+    if artifact::is_artifact(&resource_type) {
+        return artifact::search(app, ctx, resource_type, query_pairs(&request), handling).await;
+    }
+    let (asked, pairs) = (ctx.clone(), query_pairs(&request));
     let found = run(&app, move |app| {
         let page = app.search(&asked, &resource_type, &pairs, handling)?;
         super::render(search_bundle::render(&app.responder, &pages::of_stored(&asked, page)))

@@ -48,6 +48,8 @@ pub(super) fn upsert_records(connection: &mut SqliteConnection, rows: &[RecordRo
                 record::model_version.eq(excluded(record::model_version)),
                 record::probability.eq(excluded(record::probability)),
                 record::assigned_us.eq(excluded(record::assigned_us)),
+                record::verification_level.eq(excluded(record::verification_level)),
+                record::verified_on.eq(excluded(record::verified_on)),
             ))
             .execute(connection)?;
     }

@@ -22,8 +22,8 @@ pub const ATTRIBUTE_RESULTS: &str = own!("StructureDefinition/attribute-results"
 pub const STEWARDSHIP: &str = own!("StructureDefinition/stewardship");
 /// On a stored Patient: how its identity was verified. Never leaves.
 pub const IDENTITY_VERIFICATION: &str = own!("StructureDefinition/identity-verification");
-/// The system of this server's own record ids.
-pub const RECORD_ID_SYSTEM: &str = own!("NamingSystem/record-id");
+/// Under the base URL of a server: the system of its own record ids, which is also where its NamingSystem is read.
+pub const RECORD_ID_PATH: &str = "NamingSystem/record-id";
 
 /// FHIR R4 extension on `Bundle.entry.search`.
 pub const MATCH_GRADE: &str = "http://hl7.org/fhir/StructureDefinition/match-grade";

@@ -12,9 +12,7 @@ use serde::de::IgnoredAny;
 use serde_json::Error;
 use serde_json::value::RawValue;
 
-use super::canonical::{
-    DATA_ABSENT_REASON, IDENTITY_VERIFICATION, OBSERVATION_VALUE, RECORD_ID_SYSTEM, US_CORE_PATIENT,
-};
+use super::canonical::{DATA_ABSENT_REASON, IDENTITY_VERIFICATION, OBSERVATION_VALUE, RECORD_ID_PATH, US_CORE_PATIENT};
 use super::disclosure::{Disclosure, Identifier};
 use super::json::Value;
 use super::splice::members;
@@ -65,7 +63,7 @@ impl LinkKind {
 pub fn render_patient(body: &str, options: &Rendering<'_>) -> Result<String, Error> {
     let stored = members(body)?;
     let mut draft = Draft::new(stored, options.disclosure);
-    draft.edit_identifiers()?;
+    draft.edit_identifiers(options.base_url)?;
     draft.edit_contained()?;
     draft.edit_extensions()?;
     draft.edit_names()?;
@@ -112,7 +110,7 @@ impl<'a> Draft<'a> {
     }
 
     /// US Core Patient: `identifier` 1..*, `identifier.system` 1..1. Without any, the server's own id identifies.
-    fn edit_identifiers(&mut self) -> Result<(), Error> {
+    fn edit_identifiers(&mut self, base_url: &str) -> Result<(), Error> {
         let stored = self.get("identifier").unwrap_or("[]");
         let heads: Vec<Identifier<'_>> = serde_json::from_str(stored)?;
         let leaves =
@@ -126,7 +124,9 @@ impl<'a> Draft<'a> {
             }
             return Ok(());
         }
-        let own = self.get("id").map(|id| format!("[{{\"system\":\"{RECORD_ID_SYSTEM}\",\"value\":{id}}}]"));
+        // Each server has a system of its own: equal ids of two servers are no agreement.
+        let system = format!("{base_url}/{RECORD_ID_PATH}");
+        let own = self.get("id").map(|id| format!("[{{\"system\":\"{system}\",\"value\":{id}}}]"));
         self.edits.push(("identifier", own));
         Ok(())
     }
@@ -423,7 +423,7 @@ mod tests {
     const PROFILE: &str = r#""profile":["http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient"]"#;
     const TAG: &str =
         r#""tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]"#;
-    const ID: &str = r#"[{"system":"https://idi-match.example/NamingSystem/record-id","value":"p1"}]"#;
+    const ID: &str = r#"[{"system":"https://match.example.org/fhir/NamingSystem/record-id","value":"p1"}]"#;
     const WHY: &str = r#"{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"unknown"}"#;
     const REST: &str = r#""name":[{"family":"Doe"}],"gender":"female""#;
 

@@ -57,7 +57,8 @@ pub async fn around<B: MessageBody + 'static>(
     let method = request.method().clone();
     let in_flight = request.app_data::<web::Data<InFlight>>().map(|data| Arc::clone(data));
     let is_probe = matches!(request.path(), "/livez" | "/readyz" | "/metrics");
-    let place = in_flight.and_then(|count| take_place(&count, app.config.limits.requests_in_flight_max));
+    let counted = in_flight.filter(|_| !is_probe);
+    let place = counted.and_then(|count| take_place(&count, app.config.limits.requests_in_flight_max));
     let mut response = if place.is_some() || is_probe {
         next.call(request).await?.map_into_left_body()
     } else {

@@ -20,7 +20,9 @@ fn last_row(app: &TestApp, before: i64) -> AuditRow {
 }
 
 /// Method, path, body, status, and the action and outcome that are noted.
-fn requests() -> Vec<(&'static str, &'static str, Option<Value>, u16, &'static str, &'static str)> {
+type Noted = (&'static str, &'static str, Option<Value>, u16, &'static str, &'static str);
+
+fn requests() -> Vec<Noted> {
     let patient = with_id(&stranger(1), "p1");
     let subsetted = with(&patient, "meta", json!({"tag": [{"code": "SUBSETTED"}]}));
     vec![

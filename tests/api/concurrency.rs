@@ -120,7 +120,7 @@ fn mixed_requests_of_many_threads_are_all_answered(app: &TestApp) {
                 1 => app.put(&path, with(&person, "language", json!(format!("x-{number}-{round}")))),
                 2 => app.post("/Patient/$idi-match", parameters("IDIPatient", &person, &[])),
                 3 => app.get("/Patient?_count=3&family=b"),
-                4 => app.post("/Patient", &stranger(100 + number)),
+                4 => app.post("/Patient", stranger(100 + number)),
                 5 => app.delete(&format!("/Patient/gone-{number}")),
                 6 => app.post("/Patient/$match", "no JSON"),
                 _ => app.get("/metadata"),

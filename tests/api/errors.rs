@@ -1,6 +1,11 @@
 //! What is refused: an OperationOutcome always, with the place of the problem and the id of the request, and without a
 //! word of what was received.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::people::{parameters, stranger, with};
@@ -8,7 +13,10 @@ use crate::support::{Request, TestApp, read_to_end};
 
 on_both_databases! {
     content_that_is_not_fhir_is_refused_with_its_place,
+    every_part_of_a_document_is_refused,
     what_is_too_large_is_refused,
+    what_does_not_arrive_in_time_is_answered,
+    more_requests_than_may_be_answered_at_once_are_told_to_come_again,
     routes_and_methods_that_are_not_served_are_said_to_be_so,
     only_another_format_is_refused,
     a_request_id_is_echoed_when_it_can_name_nobody,
@@ -106,6 +114,17 @@ fn content_that_is_not_fhir_is_refused_with_its_place(app: &TestApp) {
     assert_eq!(app.get("/Patient").send().match_bundle().total(), 0);
 }
 
+fn every_part_of_a_document_is_refused(app: &TestApp) {
+    let document = include_bytes!("../../fixtures/guide/request-l1.json");
+    for length in (0..document.len() - 1).step_by(29) {
+        let answer = app.post("/Patient/$idi-match", document[..length].to_vec()).send().expect(400);
+        assert_eq!(answer.errors()[0].0, "structure", "{length}");
+        let without_one = [&document[..length], &document[length + 1..]].concat();
+        let status = app.post("/Patient/$idi-match", without_one).send().status;
+        assert!(matches!(status, 200 | 400 | 422), "{length}: {status}");
+    }
+}
+
 fn what_is_too_large_is_refused(app: &TestApp) {
     let small = app.beside(&[
         ("limits.body_bytes_max", "2000"),
@@ -131,8 +150,60 @@ fn what_is_too_large_is_refused(app: &TestApp) {
         }
     }
     let mut stream = small.connect();
-    std::io::Write::write_all(&mut stream, b"POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000000000\r\n\r\n{").unwrap();
-    assert!(read_to_end(&mut stream).starts_with("HTTP/1.1 413 "), "what says that it is too large is not waited for");
+    let head = "POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Type: application/fhir+json\r\nContent-Length: 100000000000\r\n\r\n{";
+    stream.write_all(head.as_bytes()).unwrap();
+    assert_eq!(status_line(&mut stream), "HTTP/1.1 413", "what says that it is too large is not waited for");
+}
+
+fn what_does_not_arrive_in_time_is_answered(app: &TestApp) {
+    let (head, body) =
+        (app.beside(&[("limits.header_timeout_ms", "200")]), app.beside(&[("limits.body_timeout_ms", "200")]));
+    let table = [
+        (&head, "half a head", "GET /fhir/metadata HTTP/1.1\r\nHost: x", "HTTP/1.1 408"),
+        (&body, "half a body", "POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nContent-Length: 90\r\n\r\n{", "HTTP/1.1 400"),
+    ];
+    for (app, what, sent, status) in table {
+        let mut stream = app.connect();
+        stream.write_all(sent.as_bytes()).unwrap();
+        assert_eq!(status_line(&mut stream), status, "{what}");
+    }
+}
+
+fn more_requests_than_may_be_answered_at_once_are_told_to_come_again(app: &TestApp) {
+    let small = app.beside(&[("limits.requests_in_flight_max", "1")]);
+    let body = stranger(1).to_string();
+    let head = format!(
+        "POST /fhir/Patient HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    // Whichever of two requests comes first has the place.
+    let mut first = loop {
+        let mut first = small.connect();
+        first.write_all(head.as_bytes()).unwrap();
+        thread::sleep(Duration::from_millis(100));
+        if small.get("/metadata").send().status == 503 {
+            break first;
+        }
+    };
+    for path in ["/Patient", "/Patient/p1", "/nothing/at/all/here"] {
+        let refused = small.get(path).send().expect(503);
+        assert_eq!(refused.errors()[0].0, "throttled", "{path}");
+        assert!(refused.header("retry-after").is_some(), "{path}");
+        assert_eq!(refused.json()["id"].as_str(), refused.header("x-request-id"), "{path}");
+    }
+    for probe in ["/livez", "/readyz", "/metrics"] {
+        small.get(&small.at_root(probe)).send().expect(200);
+    }
+    first.write_all(body.as_bytes()).unwrap();
+    assert_eq!(status_line(&mut first), "HTTP/1.1 201");
+    read_to_end(&mut first);
+    small.wait_until("that the place is free", |small| small.get("/metadata").send().status == 200);
+}
+
+fn status_line(stream: &mut TcpStream) -> String {
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).unwrap();
+    String::from_utf8_lossy(&head).into_owned()
 }
 
 fn routes_and_methods_that_are_not_served_are_said_to_be_so(app: &TestApp) {
@@ -265,87 +336,69 @@ fn a_request_id_is_echoed_when_it_can_name_nobody(app: &TestApp) {
     assert!(app.get(&app.at_root("/livez")).send().header("x-request-id").is_some());
 }
 
-/// Wherever a caller can put text, it says Canary.
-fn no_error_repeats_what_was_received(app: &TestApp) {
-    let canary = "Canary7391";
+const CANARY: &str = "Canary7391";
+
+/// Bodies that say Canary wherever a caller can put text.
+fn telling_bodies() -> Vec<String> {
     let poor = json!({
         "resourceType": "Patient",
-        "id": canary,
+        "id": CANARY,
         "meta": {"profile": ["http://hl7.org/fhir/us/identity-matching/StructureDefinition/IDI-Patient-L1"]},
-        "name": [{"family": canary, "text": canary}, {"use": "old"}],
-        "identifier": [{"value": canary, "type": {"coding": [{"system": canary, "code": canary}]}}, {"value": canary}],
-        "telecom": [{"system": "phone", "value": canary}],
-        "address": [{"line": [canary], "city": canary}],
+        "name": [{"family": CANARY, "text": CANARY}, {"use": "old"}],
+        "identifier": [{"value": CANARY, "type": {"coding": [{"system": CANARY, "code": CANARY}]}}, {"value": CANARY}],
+        "telecom": [{"system": "phone", "value": CANARY}],
+        "address": [{"line": [CANARY], "city": CANARY}],
     });
-    let members = [
-        "birthDate",
-        "gender",
-        "language",
-        "deceasedDateTime",
-        "id",
-        "implicitRules",
-        "active",
-        "multipleBirthInteger",
-        "name",
-        "photo",
-        "link",
-        "text",
-    ];
-    let broken = members.map(|member| with(&poor, member, json!(canary)).to_string());
-    let spelled = [
-        format!(r#"{{"resourceType":"{canary}"}}"#),
-        format!(r#"{{"resourceType":"Patient","language":"{canary}","language":"{canary}"}}"#),
-        format!(r#"{{"resourceType":"Patient","name":[{{"family":"{canary}\ud800"}}]}}"#),
-        format!(r#"{{"resourceType":"Patient","multipleBirthInteger":{canary}}}"#),
-        format!(r#"{{"resourceType":"Patient","{canary} of 12 Main Street":1}}"#),
-        canary.to_owned(),
-        format!("{{{canary}"),
-        parameters(canary, &poor, &[]).to_string(),
-        parameters("IDIPatient", &poor, &[json!({"name": canary, "valueString": canary})]).to_string(),
-        parameters("IDIPatient", &poor, &[json!({"name": "count", "valueString": canary})]).to_string(),
+    let members =
+        "birthDate gender language deceasedDateTime id implicitRules active multipleBirthInteger name photo link text";
+    let mut bodies: Vec<String> =
+        members.split(' ').map(|member| with(&poor, member, json!(CANARY)).to_string()).collect();
+    bodies.extend([
+        format!(r#"{{"resourceType":"{CANARY}"}}"#),
+        format!(r#"{{"resourceType":"Patient","language":"{CANARY}","language":"{CANARY}"}}"#),
+        format!(r#"{{"resourceType":"Patient","name":[{{"family":"{CANARY}\ud800"}}]}}"#),
+        format!(r#"{{"resourceType":"Patient","multipleBirthInteger":{CANARY}}}"#),
+        format!(r#"{{"resourceType":"Patient","{CANARY} of 12 Main Street":1}}"#),
+        CANARY.to_owned(),
+        format!("{{{CANARY}"),
+        parameters(CANARY, &poor, &[]).to_string(),
+        parameters("IDIPatient", &poor, &[json!({"name": CANARY, "valueString": CANARY})]).to_string(),
+        parameters("IDIPatient", &poor, &[json!({"name": "count", "valueString": CANARY})]).to_string(),
         poor.to_string(),
+    ]);
+    bodies
+}
+
+fn telling_requests(app: &TestApp) -> Vec<Request<'_>> {
+    let mut requests = vec![
+        app.get("/Patient/1").header("Accept", &format!("application/{CANARY}")).header("X-Request-Id", CANARY),
+        app.post("/Patient", CANARY).header("Content-Type", CANARY),
+        app.request(CANARY, "/Patient"),
     ];
-    let mut requests: Vec<Request<'_>> = Vec::new();
-    for body in broken.iter().chain(&spelled) {
-        requests.push(app.post("/Patient/$idi-match", body));
-        requests.push(app.post("/Patient/$match", body));
-        requests.push(app.post("/Patient/$validate", body));
-        requests.push(app.put("/Patient/other", body));
-        requests.push(app.post("/Organization", body));
+    for body in telling_bodies() {
+        for operation in ["$idi-match", "$match", "$validate"] {
+            requests.push(app.post(&format!("/Patient/{operation}"), &body));
+        }
+        requests.push(app.put("/Patient/other", &body));
+        requests.push(app.post("/Organization", &body));
     }
-    let paths = [
-        "/{}",
-        "/{}/1",
-        "/Patient/{}",
-        "/Patient/{}_",
-        "/Patient/{}%20x",
-        "/Patient/1/_history/{}",
-        "/Patient/{}/{}/{}",
-        "/Patient?birthdate={}",
-        "/Patient?_count={}",
-        "/Patient?family:{}=x",
-        "/{}?family={}",
-        "/Patient?_format={}",
-    ];
-    for path in paths {
-        requests.push(app.get(&path.replace("{}", canary)));
-        requests.push(app.delete(&path.replace("{}", canary)).header("If-Match", canary));
+    let paths = "/{} /{}/1 /Patient/{} /Patient/{}_ /Patient/{}%20x /Patient/1/_history/{} /Patient/{}/{}/{} \
+                 /Patient?birthdate={} /Patient?_count={} /Patient?family:{}=x /{}?family={} /Patient?_format={}";
+    for path in paths.split_whitespace() {
+        requests.push(app.get(&path.replace("{}", CANARY)));
+        requests.push(app.delete(&path.replace("{}", CANARY)).header("If-Match", CANARY));
     }
     requests
-        .push(app.get("/Patient/1").header("Accept", &format!("application/{canary}")).header("X-Request-Id", canary));
-    requests.push(app.post("/Patient", canary).header("Content-Type", canary));
-    requests.push(app.request(canary, "/Patient"));
-    requests.push(app.get(&format!("/Patient?{canary}=1")).header("Prefer", "handling=strict"));
-    for request in requests {
+}
+
+fn no_error_repeats_what_was_received(app: &TestApp) {
+    for request in telling_requests(app) {
         let what = format!("{request:?}");
         let answer = request.send();
-        let headers = format!("{:?}", answer.headers);
-        // Strict handling names the parameter that it refuses, and validation succeeds.
-        assert!(answer.status < 500, "{what}: {}", answer.text());
-        if what.contains("handling=strict") {
-            continue;
-        }
-        assert!(!answer.text().contains("7391") && !headers.contains("7391"), "{what}: {headers} {}", answer.text());
+        let (headers, text) = (format!("{:?}", answer.headers), answer.text());
+        assert!(answer.status < 500, "{what}: {text}");
+        assert!(!text.contains("7391") && !headers.contains("7391"), "{what}: {headers} {text}");
+        answer.issues();
     }
 }
 

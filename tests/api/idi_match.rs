@@ -2,6 +2,7 @@
 //!
 //! Not here: the shape of the bundle (see `match_bundle`), the options (see `match_options`).
 
+use idi_match::store::identity;
 use serde_json::{Value, json};
 
 use crate::answer::{attribute, coded, text};
@@ -221,6 +222,14 @@ fn a_record_is_found_by_what_it_says_now(app: &TestApp) {
     let found = app.idi_match(&stranger(2));
     assert_eq!(found.ids(), ["p1"]);
     assert_eq!(found.entry("p1")["resource"]["birthDate"], second["birthDate"]);
+    app.store_patient(&with_id(&stranger(2), "p2"));
+    app.store_patient(&with_id(&stranger(3), "p1"));
+    let (left, moved) = (app.idi_match(&stranger(2)), app.idi_match(&stranger(3)));
+    assert_eq!((left.ids(), moved.ids()), (vec!["p2"], vec!["p1"]), "it has left the identity of the other");
+    assert!(!left.0.to_string().contains("seealso") && !moved.0.to_string().contains("seealso"));
+    app.store_patient(&with_id(&stranger(2), "p1"));
+    assert_eq!(app.idi_match(&stranger(2)).total(), 2, "and is back");
+    assert_eq!(identity::count(&mut app.connection()), Ok(1));
 }
 
 fn a_request_that_is_none_is_refused_with_its_place(app: &TestApp) {

@@ -13,6 +13,7 @@ on_both_databases! {
     what_one_instance_writes_the_other_finds,
     an_instance_that_starts_finds_what_was_stored,
     a_request_in_flight_is_answered_before_the_stop,
+    an_idle_connection_does_not_hold_up_the_stop,
     what_was_acknowledged_before_the_stop_is_stored,
 }
 
@@ -63,6 +64,20 @@ fn a_request_in_flight_is_answered_before_the_stop(app: &TestApp) {
     assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
     drop(stopping);
     app.get("/Patient/p1").send().expect(200);
+}
+
+/// The server would wait longer than the test does.
+fn an_idle_connection_does_not_hold_up_the_stop(app: &TestApp) {
+    let stopping = app.beside(&[("limits.shutdown_timeout_ms", "600000")]);
+    let mut idle: Vec<_> = (0..3).map(|_| stopping.connect()).collect();
+    for stream in &mut idle[1..] {
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut head = [0; 12];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200");
+    }
+    drop(stopping);
+    app.get("/metadata").send().expect(200);
 }
 
 fn wait_until_closed(app: &TestApp) {

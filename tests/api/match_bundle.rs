@@ -13,6 +13,7 @@ on_both_databases! {
     the_responder_stands_in_it_once_and_can_be_reached,
     every_entry_has_an_address_of_this_server,
     a_match_is_scored_graded_and_explained,
+    identities_come_by_score_and_their_records_together,
     records_of_one_person_are_joined_by_links,
     nobody_found_is_said_in_words,
     a_patient_leaves_in_the_shape_of_us_core_and_stays_as_received,
@@ -121,6 +122,21 @@ fn a_match_is_scored_graded_and_explained(app: &TestApp) {
     assert_eq!(coded(entry, "matched-row"), Some("birth-date-sex"));
 }
 
+fn identities_come_by_score_and_their_records_together(app: &TestApp) {
+    let namesake =
+        without(&without(&with(&stranger(1), "identifier", json!([licence("OTHER777")])), "telecom"), "address");
+    for (id, patient) in
+        [("z-best", &stranger(1)), ("m-other", &namesake), ("a-best", &stranger(1)), ("b-other", &namesake)]
+    {
+        app.store_patient(&with_id(patient, id));
+    }
+    let bundle = app.idi_match(&stranger(1));
+    assert_eq!(bundle.ids(), ["a-best", "z-best", "b-other", "m-other"]);
+    let scores: Vec<f64> =
+        bundle.entries("match").iter().map(|entry| entry["search"]["score"].as_f64().unwrap()).collect();
+    assert!(scores[0] == scores[1] && scores[1] > scores[2] && scores[2] == scores[3], "{scores:?}");
+}
+
 fn records_of_one_person_are_joined_by_links(app: &TestApp) {
     app.store_patient(&with_id(&stranger(5), "other"));
     app.store_patient(&with_id(&stranger(1), "p3"));
@@ -160,10 +176,9 @@ fn a_patient_leaves_in_the_shape_of_us_core_and_stays_as_received(app: &TestApp)
     let bundle = app.idi_match(&stranger(1));
     let resource = |id: &str| &bundle.entry(id)["resource"];
     assert_eq!(resource("sparse")["gender"], "unknown");
-    assert_eq!(
-        resource("sparse")["identifier"],
-        json!([{"system": "https://idi-match.example/NamingSystem/record-id", "value": "sparse"}])
-    );
+    let own = format!("{}/NamingSystem/record-id", app.base);
+    assert_eq!(resource("sparse")["identifier"], json!([{"system": own, "value": "sparse"}]));
+    app.get(&own).send().expect(200);
     assert!(resource("sparse")["name"][0]["extension"][0]["url"].as_str().unwrap().ends_with("/data-absent-reason"));
     assert_eq!(resource("mixed")["identifier"], whole["identifier"]);
     for (id, stored) in [("sparse", &sparse), ("mixed", &mixed), ("whole", &whole)] {

@@ -18,7 +18,7 @@ on_both_databases! {
     pages_stay_without_repetition_while_another_thread_writes,
 }
 
-fn person(id: &str, names: Value, birth_date: &str, identifiers: Value) -> Value {
+fn person(id: &str, names: &Value, birth_date: &str, identifiers: &Value) -> Value {
     json!({"resourceType": "Patient", "id": id, "name": names, "birthDate": birth_date, "identifier": identifiers})
 }
 
@@ -27,18 +27,23 @@ fn store_people(app: &TestApp) {
     let people = [
         person(
             "p1",
-            json!([{"family": "Smith", "given": ["Ann", "Mary"]}]),
+            &json!([{"family": "Smith", "given": ["Ann", "Mary"]}]),
             "1980-02-03",
-            json!([token("urn:mrn", "1"), {"value": "7"}]),
+            &json!([token("urn:mrn", "1"), {"value": "7"}]),
         ),
         person(
             "p2",
-            json!([{"family": "Smithers"}, {"family": "Jones", "given": ["Mary"]}]),
+            &json!([{"family": "Smithers"}, {"family": "Jones", "given": ["Mary"]}]),
             "1980",
-            json!([token("urn:mrn", "2")]),
+            &json!([token("urn:mrn", "2")]),
         ),
-        person("p3", json!([{"family": "JONES", "given": ["Anna"]}]), "1981-05", json!([token("urn:other", "1")])),
-        person("p4", json!([{"family": "Müller", "given": ["José"]}]), "1980-12-31", json!([token("urn:mrn", "7|8")])),
+        person("p3", &json!([{"family": "JONES", "given": ["Anna"]}]), "1981-05", &json!([token("urn:other", "1")])),
+        person(
+            "p4",
+            &json!([{"family": "Müller", "given": ["José"]}]),
+            "1980-12-31",
+            &json!([token("urn:mrn", "7|8")]),
+        ),
     ];
     people.iter().for_each(|person| app.store_patient(person));
     app.put("/Organization/o1", organization("o1")).send().expect(201);

@@ -24,7 +24,7 @@ use crate::people::parameters;
 use crate::postgres::TestDatabase;
 
 /// Longer than anything here takes; a test that waits this long has failed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 pub enum Database {
     Sqlite(tempfile::TempDir),

@@ -31,6 +31,8 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().unwrap());
 static SYNTH: LazyLock<String> = LazyLock::new(synthetic_request);
 
 fn main() {
+    LazyLock::force(&RULES);
+    LazyLock::force(&SYNTH);
     divan::main();
 }
 

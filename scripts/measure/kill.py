@@ -5,6 +5,7 @@ usage: kill.py load|serve BINARY DATABASE_URL CYCLES PATIENTS.ndjson
 Ends with 1 and the findings when there are any.
 """
 import http.client
+import itertools
 import json
 import os
 import random
@@ -101,28 +102,36 @@ def start_server(binary, url):
     sys.exit("the server does not start")
 
 
+def records(patients):
+    """The people again and again, each time as further records of theirs: id and body."""
+    for turn in itertools.count():
+        for patient in patients:
+            name = f"{patient['id']}-{turn}"
+            yield name, json.dumps({**patient, "id": name}).encode()
+
+
 def kill_servers(binary, url, cycles, file):
     with open(file, encoding="utf-8") as lines:
-        patients = [(json.loads(line)["id"], line.encode()) for line in lines]
-    waiting, acknowledged, refused = iter(patients), set(), []
+        patients = [json.loads(line) for line in lines]
+    waiting, acknowledged, refused = records(patients), set(), []
     lock = threading.Lock()
 
     def write(address):
         connection = http.client.HTTPConnection(address, timeout=30)
         while True:
             with lock:
-                patient = next(waiting, None)
-            if patient is None:
-                return
-            name, body = patient
+                name, body = next(waiting)
             try:
                 connection.request("PUT", f"/fhir/Patient/{name}", body, {"Content-Type": "application/fhir+json"})
-                status = connection.getresponse()
-                status.read()
+                answer = connection.getresponse()
+                answer.read()
             except (OSError, http.client.HTTPException):
                 return
             with lock:
-                (acknowledged.add(name) if status.status == 201 else refused.append(status.status))
+                if answer.status == 201:
+                    acknowledged.add(name)
+                else:
+                    refused.append(answer.status)
 
     for cycle in range(cycles):
         server, address = start_server(binary, url)

@@ -4,14 +4,17 @@
 
 use crate::config::Response;
 use crate::fhir::issue::Issue;
+use crate::fhir::json::parse;
 use crate::fhir::match_parameters::PatientParameter;
 use crate::fhir::us_core::{LinkKind, PatientLink, Rendering, render_patient};
 use crate::matching::pool::IdentityMatch;
 
+use super::STORED_LIMITS;
 use super::answer::{AnswerShape, MatchAnswer, PatientEntry};
 use super::clock::instant;
 use super::context::Context;
 use super::error::AppError;
+use super::links::read_links;
 use super::match_patient::MatchOperation;
 use super::select::Selection;
 
@@ -37,7 +40,7 @@ pub fn compose(
     ctx: &Context,
     self_link: String,
     selection: &Selection,
-    remarks: Vec<Issue>,
+    outcomes: Vec<Vec<Issue>>,
 ) -> Result<MatchAnswer, AppError> {
     let mut patients = Vec::new();
     for identity in &selection.identities {
@@ -53,7 +56,7 @@ pub fn compose(
         timestamp: instant(ctx.now_us),
         self_link,
         patients,
-        outcomes: if remarks.is_empty() { Vec::new() } else { vec![remarks] },
+        outcomes: outcomes.into_iter().filter(|issues| !issues.is_empty()).collect(),
     })
 }
 
@@ -66,8 +69,10 @@ fn entry(
     body: &str,
 ) -> Result<PatientEntry, AppError> {
     let others = ids.iter().filter(|other| **other != id);
-    let links: Vec<PatientLink<'_>> =
-        others.map(|record_id| PatientLink { kind: LinkKind::SeeAlso, record_id }).collect();
+    let seen = others.map(|record_id| PatientLink { kind: LinkKind::SeeAlso, record_id });
+    let replaced = replaced(body, base_url);
+    let merged = replaced.iter().map(|record_id| PatientLink { kind: LinkKind::Replaces, record_id });
+    let links: Vec<PatientLink<'_>> = seen.chain(merged).collect();
     let disclosure = ctx.caller.disclosure();
     let body = render_patient(body, &Rendering { base_url, disclosure: &disclosure, links: &links })
         .map_err(|_| AppError::internal())?;
@@ -82,4 +87,12 @@ fn entry(
         attributes: results.map(|(attribute, result)| (attribute.name().into(), result.code().into())).collect(),
         stewardship: AUTOMATIC.into(),
     })
+}
+
+/// Records that the stored Patient `body` replaces. Few have links: most are told by the text alone.
+fn replaced(body: &str, base_url: &str) -> Vec<String> {
+    if !body.contains("\"link\"") {
+        return Vec::new();
+    }
+    parse(body.as_bytes(), &STORED_LIMITS).map(|patient| read_links(&patient, base_url).replaces).unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use super::error::AppError;
 use super::incoming::{ResourceKind, check_id};
 use super::update::parse_etag;
 use super::writer::{Done, Scope, Unit};
-use super::{App, close};
+use super::{App, close, panicked};
 
 impl App {
     /// Deletes the current version. What is not there, or is deleted already, is no error.
@@ -21,13 +21,14 @@ impl App {
         audit.resource_type = ResourceKind::of(resource_type).map(|kind| kind.name().to_owned());
         let checked = check_id(id)
             .and_then(|()| stored_kind(resource_type))
+            .and_then(|kind| self.check_not_responder(kind, id).map(|()| kind))
             .and_then(|kind| Ok((kind, if_match.map(parse_etag).transpose()?)));
         let (kind, expected) = match checked {
             Ok(checked) => checked,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
         let (id, now_us, clock) = (id.to_owned(), ctx.now_us, self.clock);
-        self.writer.submit(Scope::Identities, move |unit| {
+        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let result = delete(unit, kind, &id, expected, now_us, &mut audit);
             close(&mut audit, result.as_ref().err(), (clock.now_us)());
             Done { result, audit }

@@ -9,7 +9,7 @@
 //! | TooLarge | 413 | too-long |
 //! | Unprocessable | 422 | invariant, business-rule |
 //! | Internal | 500 | exception |
-//! | Overloaded, Unavailable | 503 + Retry-After | throttled, transient |
+//! | Overloaded, Unavailable | 503 + Retry-After | transient, timeout |
 //! | Full | 507 | transient |
 //!
 //! Internals are logged where they arise and never sent.
@@ -110,7 +110,7 @@ impl AppError {
 
     #[must_use]
     pub fn overloaded() -> Self {
-        Self::one(ErrorKind::Overloaded, IssueCode::Throttled, "The server is busy; try again shortly.")
+        Self::one(ErrorKind::Overloaded, IssueCode::Transient, "The server is busy; try again shortly.")
     }
 
     #[must_use]

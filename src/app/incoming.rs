@@ -12,6 +12,7 @@ use crate::profile::primitive;
 use crate::store::resource::SearchValues;
 
 use super::error::AppError;
+use super::links::{Links, read_links};
 use super::rules::Rules;
 use super::search_values::search_values;
 use super::verification::{Verification, find_verification};
@@ -53,6 +54,8 @@ pub struct Incoming {
     pub features: Option<Record>,
     /// How the person on a Patient was verified.
     pub verification: Option<Verification>,
+    /// Merges that a Patient declares.
+    pub links: Links,
 }
 
 /// What a received document is judged by.
@@ -63,6 +66,8 @@ pub struct Door<'a> {
     pub sources: &'a [Source],
     /// Assumed for records that name no source in `meta.source`.
     pub source: Option<&'a str>,
+    /// Of this server, to tell its own absolute references.
+    pub base_url: &'a str,
 }
 
 /// Reads a body that must be a resource of `kind` (any stored kind when `None`).
@@ -87,12 +92,13 @@ pub fn admit(door: &Door<'_>, kind: Option<ResourceKind>, body: &[u8]) -> Result
     let id = resource.text("id").map(str::to_owned);
     let search = search_values(&resource);
     let source = resource.get("meta").and_then(|meta| meta.text("source")).or(door.source);
+    let links = read_links(&resource, door.base_url);
     let verification = find_verification(&resource, source, door.sources);
     let features = (kind == ResourceKind::Patient).then(|| {
         let (patient, _) = name_text::complete(resource);
         Record::from_patient(&patient, &door.rules.normaliser)
     });
-    Ok(Incoming { kind, id, document, search, features, verification })
+    Ok(Incoming { kind, id, document, search, features, verification, links })
 }
 
 fn check_kind(resource: &Value<'_>, kind: Option<ResourceKind>) -> Result<ResourceKind, AppError> {

@@ -19,8 +19,8 @@ use crate::store::{change, identity, record, resource, review};
 use super::clock::{Clock, instant};
 use super::error::AppError;
 use super::incoming::{Incoming, ResourceKind};
+use super::links::Links;
 use super::rules::Rules;
-use super::verification::Verification;
 use super::writer::Unit;
 
 /// What the caller knows of the version that is stored.
@@ -29,6 +29,8 @@ pub enum Expected {
     Anything,
     /// `If-Match`: this version and no other.
     Version(i64),
+    /// `If-None-Match: *`: nothing is there.
+    Nothing,
 }
 
 /// A resource after it was kept.
@@ -139,7 +141,7 @@ impl Batch<'_> {
             }
         }
         if let Some(features) = &incoming.features {
-            self.assign(unit, id, version, features, incoming.verification.as_ref())?;
+            self.assign(unit, &Arriving { id, version, features, incoming })?;
         }
         let written = kept(incoming.kind, &now_stored, is_created);
         self.before.insert(key, now_stored);
@@ -147,60 +149,34 @@ impl Batch<'_> {
     }
 
     /// Gives the record its identity and its feature row.
-    fn assign(
-        &mut self,
-        unit: &mut Unit<'_>,
-        id: &str,
-        version: i64,
-        features: &Record,
-        verification: Option<&Verification>,
-    ) -> Result<(), AppError> {
-        let Keeper { rules, clock, now_us, ask } = self.keeper;
+    fn assign(&mut self, unit: &mut Unit<'_>, arriving: &Arriving<'_>) -> Result<(), AppError> {
+        let Keeper { rules, now_us, .. } = self.keeper;
+        let Arriving { id, version, features, incoming } = *arriving;
         let current = match version {
             1 => None,
             _ => record::find_many(unit.conn, &[id])?.pop().map(|row| row.identity_id),
         };
-        let ask = Ask { exclude_record: (version > 1).then(|| id.to_owned()), ..ask.clone() };
-        let proposal = unit.propose(features, &ask);
-        let model_version = rules.model.version().to_owned();
-        let (joined, doubtful) = match assign(&proposal, current.as_deref(), &rules.model) {
+        let assignment = match self.find_linked(unit, id, &incoming.links)? {
+            Some(identity_id) => Assignment::Join { identity_id, probability: 1.0 },
+            None => self.propose(unit, arriving, current.as_deref()),
+        };
+        let (joined, doubtful) = match assignment {
             Assignment::Join { identity_id, probability } => (Some((identity_id, probability)), None),
             Assignment::New => (None, None),
             Assignment::Review { identity_id, probability } => (None, Some((identity_id, probability))),
         };
         let probability = joined.as_ref().map(|(_, probability)| *probability);
-        let identity_id = match (joined, &current) {
-            (Some((identity_id, _)), _) => identity_id,
-            (None, Some(current)) if is_alone(unit, current, id)? => current.clone(),
-            (None, _) => self.rows.new_identity((clock.uuid)(), now_us),
-        };
+        let identity_id = self.settle(unit, id, current.as_deref(), joined.map(|(identity_id, _)| identity_id))?;
         if version > 1 {
             review::delete_for_record(unit.conn, id)?;
         }
         if let Some((other, probability)) = doubtful.filter(|(other, _)| *other != identity_id) {
-            let record_id = id.to_owned();
-            let review = ReviewRow {
-                record_id,
-                identity_id: other,
-                probability,
-                created_us: now_us,
-                model_version: model_version.clone(),
-            };
+            let (record_id, model_version) = (id.to_owned(), rules.model.version().to_owned());
+            let review = ReviewRow { record_id, identity_id: other, probability, created_us: now_us, model_version };
             self.rows.reviews.push(review);
         }
         unit.index_upsert(Member { record_id: id, version, identity_id: &identity_id }, features);
-        self.rows.records.push(RecordRow {
-            id: id.to_owned(),
-            version,
-            normaliser: NORMALISER_VERSION,
-            features: features.encode(),
-            identity_id: identity_id.clone(),
-            model_version,
-            probability,
-            assigned_us: now_us,
-            verification_level: verification.map(|known| known.level.clone()),
-            verified_on: verification.and_then(|known| known.date.clone()),
-        });
+        self.rows.records.push(arriving.row(&identity_id, probability, rules.model.version(), now_us));
         self.rows.changes.push(id.to_owned());
         if let Some(left) = current.filter(|current| *current != identity_id) {
             self.rows.write(unit)?;
@@ -208,12 +184,82 @@ impl Batch<'_> {
         }
         Ok(())
     }
+
+    /// What the matcher says of the record among all others.
+    fn propose(&self, unit: &Unit<'_>, arriving: &Arriving<'_>, current: Option<&str>) -> Assignment {
+        let Keeper { rules, ask, .. } = self.keeper;
+        let exclude_record = (arriving.version > 1).then(|| arriving.id.to_owned());
+        let proposal = unit.propose(arriving.features, &Ask { exclude_record, ..ask.clone() });
+        assign(&proposal, current, &rules.model)
+    }
+
+    /// The identity that the record declares itself to be of: its survivor's, or that of a record that names it as its
+    /// survivor.
+    fn find_linked(&mut self, unit: &mut Unit<'_>, id: &str, links: &Links) -> Result<Option<String>, AppError> {
+        let named: Vec<&str> = links.replaced_by.iter().chain(&links.replaces).map(String::as_str).collect();
+        if named.is_empty() {
+            return Ok(None);
+        }
+        self.rows.write(unit)?;
+        let rows = record::find_many(unit.conn, &named)?;
+        let counts = |row: &&RecordRow| {
+            links.replaced_by.as_deref() == Some(row.id.as_str()) || row.replaced_by.as_deref() == Some(id)
+        };
+        Ok(rows.iter().find(counts).map(|row| row.identity_id.clone()))
+    }
+
+    /// The identity joined, or the present one if the record is alone in it, or a new one.
+    fn settle(
+        &mut self,
+        unit: &mut Unit<'_>,
+        id: &str,
+        current: Option<&str>,
+        joined: Option<String>,
+    ) -> Result<String, AppError> {
+        if let Some(joined) = joined {
+            return Ok(joined);
+        }
+        if let Some(current) = current
+            && is_alone(unit, current, id)?
+        {
+            return Ok(current.to_owned());
+        }
+        Ok(self.rows.new_identity((self.keeper.clock.uuid)(), self.keeper.now_us))
+    }
+}
+
+/// A record that is being kept.
+#[derive(Clone, Copy)]
+struct Arriving<'a> {
+    id: &'a str,
+    version: i64,
+    features: &'a Record,
+    incoming: &'a Incoming,
+}
+
+impl Arriving<'_> {
+    fn row(&self, identity_id: &str, probability: Option<f64>, model_version: &str, now_us: i64) -> RecordRow {
+        let verification = self.incoming.verification.as_ref();
+        RecordRow {
+            id: self.id.to_owned(),
+            version: self.version,
+            normaliser: NORMALISER_VERSION,
+            features: self.features.encode(),
+            identity_id: identity_id.to_owned(),
+            model_version: model_version.to_owned(),
+            probability,
+            assigned_us: now_us,
+            verification_level: verification.map(|known| known.level.clone()),
+            verified_on: verification.and_then(|known| known.date.clone()),
+            replaced_by: self.incoming.links.replaced_by.clone(),
+        }
+    }
 }
 
 /// Whether `record_id` is the only record of its identity; then that identity stays its own.
 fn is_alone(unit: &mut Unit<'_>, identity_id: &str, record_id: &str) -> Result<bool, AppError> {
-    let members = record::list_members(unit.conn, &[identity_id])?;
-    Ok(members.iter().all(|member| member.record.id == record_id))
+    let rows = record::list_of_identities(unit.conn, &[identity_id])?;
+    Ok(rows.iter().all(|row| row.id == record_id))
 }
 
 fn check_expected(before: Option<&Resource>, expected: Expected) -> Result<(), AppError> {
@@ -221,6 +267,9 @@ fn check_expected(before: Option<&Resource>, expected: Expected) -> Result<(), A
     match expected {
         Expected::Version(wanted) if version != Some(wanted) => {
             Err(AppError::precondition_failed("The stored version is not the one named in If-Match."))
+        }
+        Expected::Nothing if version.is_some() => {
+            Err(AppError::precondition_failed("The resource is there already (If-None-Match)."))
         }
         _ => Ok(()),
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::fhir::json::{Limits, parse};
+use crate::fhir::name_text;
 use crate::matching::index::{Index, Member};
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::store::record::RecordRow;
@@ -130,6 +131,9 @@ fn features_of_stored(conn: &mut Connection, id: &str, rules: &Rules) -> Result<
     let body = stored.map_or_else(|| "{}".to_owned(), |stored| stored.body);
     let unlimited =
         Limits { body_bytes_max: usize::MAX, values_max: usize::MAX, string_bytes_max: usize::MAX, depth_max: 120 };
-    let record = parse(body.as_bytes(), &unlimited).map(|patient| Record::from_patient(&patient, &rules.normaliser));
+    let record = parse(body.as_bytes(), &unlimited).map(|patient| {
+        let (patient, _) = name_text::complete(patient);
+        Record::from_patient(&patient, &rules.normaliser)
+    });
     Ok(record.unwrap_or_default())
 }

@@ -17,7 +17,7 @@ use super::error::{AppError, ErrorKind};
 use super::incoming::{Incoming, admit, check_id};
 use super::keep::{Expected, Keeper, keep};
 use super::writer::{Done, Scope};
-use super::{App, close};
+use super::{App, close, panicked};
 
 /// A line of the file.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ impl App {
         let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.ask());
         let audit = ctx.audit(Action::Load);
         let progress = position.stored(now_us);
-        self.writer.submit(Scope::Identities, move |unit| {
+        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let keeper = Keeper { rules: &rules, clock, now_us, ask: &ask };
             let mut audit: AuditRecord = audit;
             audit.detail.records = batch.admitted.iter().map(|(id, _)| id.clone()).collect();

@@ -12,17 +12,17 @@ use crate::fhir::name_text;
 use crate::identity::{self, MemberRecord};
 use crate::matching::grade::MatchGrade;
 use crate::matching::pool::{self, IdentityMatch};
-use crate::matching::record::Record;
+use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
-use crate::store::record::{self, Member};
-use crate::store::transaction;
+use crate::store::record::{self, RecordRow};
+use crate::store::{Connection, resource, transaction};
 
 use super::answer::{AnswerShape, MatchAnswer};
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
 use super::select::{Selection, select};
-use super::{App, STORED_LIMITS};
+use super::App;
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,13 +82,11 @@ impl App {
         remarks.extend(judged.issues);
         remarks.extend(judged.weight.issues());
         let query = Record::from_patient(&patient, &self.rules.normaliser);
-        let found = self.find_identities(&query)?;
-        let selection = select(found, &parameters, request.operation, &self.config.matching);
-        remarks.extend(selection.remarks());
+        let selection = self.find_selection(&query, &parameters, request.operation)?;
         note(audit, &selection, self.rules.model.version());
         let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
         let base_url = &self.config.server.base_url;
-        let answer = compose(base_url, ctx, request.self_link.clone(), &selection, remarks)?;
+        let answer = compose(base_url, ctx, request.self_link.clone(), &selection, vec![selection.remarks(), remarks])?;
         Ok((answer, shape))
     }
 
@@ -108,8 +106,13 @@ impl App {
         Ok(judged)
     }
 
-    /// The identities that a query may mean, decided on what one snapshot of the store holds.
-    fn find_identities(&self, query: &Record) -> Result<Found, AppError> {
+    /// What is returned for a query, decided on what one snapshot of the store holds.
+    fn find_selection(
+        &self,
+        query: &Record,
+        asked: &MatchParameters<'_>,
+        operation: MatchOperation,
+    ) -> Result<Selection, AppError> {
         let (proposal, population) = {
             let index = self.live.read();
             (index.propose(query, &self.ask()), index.population())
@@ -119,43 +122,67 @@ impl App {
         };
         let proposed = proposal.identities.iter().filter(counts);
         let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
-        let mut found = Found {
-            identities: Vec::new(),
-            bodies: Vec::new(),
-            candidates: proposal.candidates,
-            is_truncated: proposal.truncated,
-        };
+        let found = |identities| Found { identities, candidates: proposal.candidates, is_truncated: proposal.truncated };
         if ids.is_empty() {
-            return Ok(found);
+            return Ok(select(found(Vec::new()), asked, operation, &self.config.matching));
         }
-        let mut conn = self.connection()?;
-        let members = transaction::read_snapshot(&mut conn, |conn| record::list_members(conn, &ids))?;
-        for id in &ids {
-            let of_identity: Vec<_> = members.iter().filter(|member| member.record.identity_id == *id).collect();
-            let records: Vec<MemberRecord> =
-                of_identity.iter().filter_map(|member| self.member_record(member)).collect();
-            if records.is_empty() {
-                continue;
-            }
-            found.identities.push(identity::evaluate(query, id, &records, &self.rules.model, population));
-        }
-        pool::resolve(&mut found.identities, &self.rules.model);
-        leave_out_replaced(&mut found.identities, &members);
-        found.bodies = members.into_iter().map(|member| (member.record.id, member.body)).collect();
-        Ok(found)
+        transaction::read_snapshot(&mut *self.connection()?, |conn| {
+            let rows = record::list_of_identities(conn, &ids)?;
+            let identities = self.evaluate(conn, query, &ids, &rows, population)?;
+            let mut selection = select(found(identities), asked, operation, &self.config.matching);
+            selection.bodies = list_bodies(conn, &selection)?;
+            Ok(selection)
+        })
     }
 
-    fn member_record(&self, member: &Member) -> Option<MemberRecord> {
-        let row = &member.record;
-        let record = self.features(row.normaliser, &row.features, &member.body)?;
-        Some(MemberRecord { record_id: row.id.clone(), version: row.version, record })
+    /// Grades the proposed identities by the records that are stored now.
+    fn evaluate(
+        &self,
+        conn: &mut Connection,
+        query: &Record,
+        ids: &[&str],
+        rows: &[RecordRow],
+        population: usize,
+    ) -> Result<Vec<IdentityMatch>, AppError> {
+        let mut identities = Vec::with_capacity(ids.len());
+        for id in ids {
+            let mut members = Vec::new();
+            for row in rows.iter().filter(|row| row.identity_id == *id) {
+                members.push(self.member(conn, row)?);
+            }
+            if !members.is_empty() {
+                identities.push(identity::evaluate(query, id, &members, &self.rules.model, population));
+            }
+        }
+        pool::resolve(&mut identities, &self.rules.model);
+        pool::sort(&mut identities);
+        leave_out_replaced(&mut identities, rows);
+        Ok(identities)
+    }
+
+    fn member(&self, conn: &mut Connection, row: &RecordRow) -> Result<MemberRecord, AppError> {
+        let body = match row.normaliser {
+            NORMALISER_VERSION => None,
+            _ => resource::find(conn, "Patient", &row.id)?.map(|patient| patient.body),
+        };
+        let record = self.features(row.normaliser, &row.features, body.as_deref().unwrap_or_default());
+        let record = record.ok_or_else(AppError::internal)?;
+        Ok(MemberRecord { record_id: row.id.clone(), version: row.version, record })
     }
 }
 
+/// Id and stored body of every record that is returned.
+fn list_bodies(conn: &mut Connection, selection: &Selection) -> Result<Vec<(String, String)>, AppError> {
+    let records = selection.identities.iter().flat_map(|identity| &identity.records);
+    let ids: Vec<&str> = records.map(|record| record.record_id.as_str()).collect();
+    let patients = resource::find_current(conn, "Patient", &ids)?;
+    Ok(patients.into_iter().filter(|patient| !patient.deleted).map(|patient| (patient.id, patient.body)).collect())
+}
+
 /// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).
-fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, members: &[Member]) {
+fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, rows: &[RecordRow]) {
     let replaced: Vec<&str> =
-        members.iter().filter(|member| is_replaced(&member.body)).map(|member| member.record.id.as_str()).collect();
+        rows.iter().filter(|row| row.replaced_by.is_some()).map(|row| row.id.as_str()).collect();
     if replaced.is_empty() {
         return;
     }
@@ -163,14 +190,6 @@ fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, members: &[Member]) {
         identity.records.retain(|record| !replaced.contains(&record.record_id.as_str()));
     }
     identities.retain(|identity| !identity.records.is_empty());
-}
-
-/// Whether the stored Patient `body` has a link of type `replaced-by`. Few do: most are told by the text alone.
-fn is_replaced(body: &str) -> bool {
-    const REPLACED_BY: &str = "replaced-by";
-    body.contains(REPLACED_BY)
-        && parse(body.as_bytes(), &STORED_LIMITS)
-            .is_ok_and(|patient| patient.list("link").iter().any(|link| link.text("type") == Some(REPLACED_BY)))
 }
 
 /// Identities less likely than this, and without a row of the guide's table, are neither returned (see
@@ -181,8 +200,6 @@ const READ_PROBABILITY_MIN: f64 = 0.005;
 pub struct Found {
     /// Best first.
     pub identities: Vec<IdentityMatch>,
-    /// Record id and stored body.
-    pub bodies: Vec<(String, String)>,
     pub candidates: usize,
     pub is_truncated: bool,
 }

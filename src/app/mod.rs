@@ -15,11 +15,13 @@ pub mod error;
 pub mod explain;
 pub mod incoming;
 pub mod keep;
+pub mod links;
 pub mod live_index;
 pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod read;
+pub mod responder;
 pub mod rules;
 pub mod search;
 pub mod search_values;
@@ -29,6 +31,7 @@ pub mod validate;
 pub mod verification;
 pub mod writer;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::JoinHandle;
@@ -59,6 +62,7 @@ pub struct App {
     live: Arc<LiveIndex>,
     writer: Writer,
     is_stopping: Arc<AtomicBool>,
+    is_following: Arc<AtomicBool>,
     follower: Mutex<Option<JoinHandle<()>>>,
     started_us: i64,
 }
@@ -112,6 +116,7 @@ impl App {
             live,
             writer,
             is_stopping: Arc::default(),
+            is_following: Arc::new(AtomicBool::new(true)),
             follower: Mutex::default(),
             started_us: (clock.now_us)(),
         };
@@ -122,12 +127,17 @@ impl App {
     /// Looks at the change log for writes of other processes, several times a second.
     fn follow_in_background(&self) -> std::io::Result<()> {
         let (store, live, stopping) = (self.store.clone(), Arc::clone(&self.live), Arc::clone(&self.is_stopping));
+        let is_following = Arc::clone(&self.is_following);
         let pause = Duration::from_millis(self.config.limits.index_poll_ms);
         let thread = std::thread::Builder::new().name("index".into()).spawn(move || {
             while !stopping.load(Ordering::Relaxed) {
                 std::thread::park_timeout(pause);
-                let followed = store.connection().and_then(|mut conn| live.catch_up(&mut conn));
-                metrics::gauge!("idi_match_index_is_following").set(if followed.is_ok() { 1.0 } else { 0.0 });
+                let followed = catch_unwind(AssertUnwindSafe(|| {
+                    store.connection().and_then(|mut conn| live.catch_up(&mut conn))
+                }));
+                let followed = followed.is_ok_and(|caught_up| caught_up.is_ok());
+                is_following.store(followed, Ordering::Relaxed);
+                metrics::gauge!("idi_match_index_is_following").set(if followed { 1.0 } else { 0.0 });
                 #[allow(clippy::cast_precision_loss, reason = "a gauge")]
                 metrics::gauge!("idi_match_index_records").set(live.records() as f64);
             }
@@ -138,7 +148,13 @@ impl App {
 
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
-        Door { rules: &self.rules, limits: self.document_limits(), sources: &self.config.sources, source }
+        Door {
+            rules: &self.rules,
+            limits: self.document_limits(),
+            sources: &self.config.sources,
+            source,
+            base_url: &self.config.server.base_url,
+        }
     }
 
     /// Lets the database take stock of what it holds, after much was loaded.
@@ -173,14 +189,14 @@ impl App {
         }
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers and the index follows it.
     ///
     /// # Errors
     /// `Unavailable` when it does not.
     pub fn check_ready(&self) -> Result<usize, AppError> {
         let mut conn = self.connection()?;
         crate::store::change::last_seq(&mut conn)?;
-        Ok(self.live.records())
+        if self.is_following.load(Ordering::Relaxed) { Ok(self.live.records()) } else { Err(AppError::unavailable()) }
     }
 
     /// Records in the live index.
@@ -234,7 +250,7 @@ impl App {
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
         let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.ask());
-        self.writer.submit(Scope::Identities, move |unit| {
+        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let keeper = Keeper { rules: &rules, clock, now_us, ask: &ask };
             audit.detail.records.push(admitted.0.clone());
             let result = keep(keeper, unit, vec![admitted], expected)
@@ -291,6 +307,13 @@ const IDENTITIES_SEEN_MIN: usize = 10;
 /// Stored documents were within the limits of their day.
 const STORED_LIMITS: json::Limits =
     json::Limits { body_bytes_max: usize::MAX, depth_max: 120, values_max: usize::MAX, string_bytes_max: usize::MAX };
+
+/// The audit row of a write, should it panic.
+fn panicked(audit: &AuditRecord) -> AuditRecord {
+    let mut record = audit.clone();
+    close(&mut record, Some(&AppError::internal()), audit.at_us);
+    record
+}
 
 /// Fills in how a request ended.
 fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {

@@ -17,10 +17,10 @@ use super::create::stored_kind;
 use super::error::AppError;
 use super::incoming::ResourceKind;
 
-/// Values of one parameter (comma separated) at most.
-const VALUES_MAX: usize = 100;
+/// Values of all parameters together (comma separated) at most: each is a look-up of its own.
+const VALUES_MAX: usize = 50;
 /// Parameters of one search at most.
-const PARAMETERS_MAX: usize = 50;
+const PARAMETERS_MAX: usize = 20;
 
 /// What to do with parameters that are not known (`Prefer: handling=…`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,14 @@ fn read_search(
     if pairs.len() > PARAMETERS_MAX {
         return Err(refuse(IssueCode::TooCostly, "The search has too many parameters.", "http"));
     }
+    if pairs.iter().map(|(_, value)| value.split(',').count()).sum::<usize>() > VALUES_MAX + PARAMETERS_MAX {
+        return Err(refuse(IssueCode::TooCostly, "The search has too many values.", "http"));
+    }
     for (name, value) in pairs {
+        if value.chars().any(char::is_control) {
+            let place = format!("http.{}", crate::fhir::path::printable(name));
+            return Err(refuse(IssueCode::Value, "The value has control characters.", &place));
+        }
         match name.as_str() {
             "_format" | "_pretty" => continue,
             "_count" => asked.count = read_count(value, page_size_max)?,
@@ -166,15 +173,28 @@ fn read_condition(kind: ResourceKind, name: &str, value: &str) -> Result<Option<
         (ResourceKind::Patient, "family") => SearchCondition::Family(folded()),
         (ResourceKind::Patient, "given") => SearchCondition::Given(folded()),
         (ResourceKind::Patient, "birthdate") => {
-            let dates = values.iter().map(|value| Date::parse(value.strip_prefix("eq").unwrap_or(value)));
-            let dates: Option<Vec<Date>> = dates.collect();
-            let dates = dates.ok_or_else(|| {
-                refuse(IssueCode::Value, "The value must be a date: YYYY, YYYY-MM or YYYY-MM-DD.", &place)
-            })?;
-            SearchCondition::BirthDate(dates.into_iter().map(DayRange::of).collect())
+            let ranges: Option<Vec<DayRange>> = values.iter().map(|value| day_range(value)).collect();
+            let text = "The value must be a date, YYYY, YYYY-MM or YYYY-MM-DD, with or without eq, ge, gt, le or lt.";
+            SearchCondition::BirthDate(ranges.ok_or_else(|| refuse(IssueCode::Value, text, &place))?)
         }
         _ => return Ok(None),
     }))
+}
+
+/// The days that a date with a prefix stands for (FHIR R4 Search, Prefixes).
+fn day_range(text: &str) -> Option<DayRange> {
+    let (prefix, date) = match text.split_at_checked(2) {
+        Some((prefix @ ("eq" | "ge" | "gt" | "le" | "lt"), date)) => (prefix, date),
+        _ => ("eq", text),
+    };
+    let DayRange { lo, hi } = DayRange::of(Date::parse(date)?);
+    Some(match prefix {
+        "ge" => DayRange { lo, hi: i32::MAX },
+        "gt" => DayRange { lo: hi + 1, hi: i32::MAX },
+        "le" => DayRange { lo: 0, hi },
+        "lt" => DayRange { lo: 0, hi: lo - 1 },
+        _ => DayRange { lo, hi },
+    })
 }
 
 /// `system|value`, `|value`, `system|` or `value` (FHIR R4 Search, token).
@@ -236,11 +256,29 @@ mod tests {
             ("_count", "-1"),
             ("birthdate", "1980-13"),
             ("birthdate", "gt"),
+            ("family", "a\0b"),
+            ("_id", "\0"),
             ("family", ""),
             ("identifier", ","),
         ] {
             let error = read(&[(name, value)], Handling::Lenient).expect_err("refused");
             assert_eq!(error.issues[0].expression, [format!("http.{name}")], "{value}");
+        }
+    }
+
+    #[test]
+    fn a_birth_date_is_searched_with_and_without_prefix() {
+        for (text, expected) in [
+            ("1980", Some((19_800_101, 19_801_231))),
+            ("eq1980-02", Some((19_800_201, 19_800_229))),
+            ("ge1980-02-03", Some((19_800_203, i32::MAX))),
+            ("gt1980", Some((19_801_232, i32::MAX))),
+            ("le1980", Some((0, 19_801_231))),
+            ("lt1980", Some((0, 19_800_100))),
+            ("ne1980", None),
+            ("sa", None),
+        ] {
+            assert_eq!(day_range(text).map(|range| (range.lo, range.hi)), expected, "{text}");
         }
     }
 

@@ -12,52 +12,75 @@ use super::match_patient::{Found, MatchOperation, is_certain, remark};
 /// Why nothing, or not everything, is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// `onlySingleMatch`: no identity stands out with high confidence.
+    /// `onlySingleMatch`: several identities are close.
     Ambiguous,
-    /// More identities, records or candidates than the limits allow.
-    Truncated,
+    /// `onlySingleMatch`: the only likely identity is not certain enough.
+    NotCertain,
+    /// More candidate records than are compared.
+    CandidatesCut,
+    /// More identities than are returned.
+    IdentitiesCut,
+    /// More records of one identity than are returned.
+    RecordsCut,
+}
+
+impl Reason {
+    fn remark(self) -> Issue {
+        match self {
+            Self::Ambiguous => remark(
+                IssueCode::MultipleMatches,
+                "Several identities are close; none is returned (onlySingleMatch).",
+            ),
+            Self::NotCertain => remark(
+                IssueCode::Informational,
+                "No identity matches with high confidence; none is returned (onlySingleMatch).",
+            ),
+            Self::CandidatesCut => Issue::warning(
+                IssueCode::Incomplete,
+                "More stored records share features with the request than are compared; a match may be missing.",
+            ),
+            Self::IdentitiesCut => {
+                Issue::warning(IssueCode::Incomplete, "More identities match than are returned; the best ones are.")
+            }
+            Self::RecordsCut => {
+                Issue::warning(IssueCode::Incomplete, "An identity has more records than are returned; the best ones are.")
+            }
+        }
+    }
+
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "multiple-matches",
+            Self::NotCertain => "not-certain",
+            Self::CandidatesCut => "candidates-cut",
+            Self::IdentitiesCut => "identities-cut",
+            Self::RecordsCut => "records-cut",
+        }
+    }
 }
 
 /// What is returned.
 pub struct Selection {
     /// Best first; records beyond the limits are cut.
     pub identities: Vec<IdentityMatch>,
+    /// Id and stored body of each record; filled once it is known which are returned.
     pub bodies: Vec<(String, String)>,
     pub candidates: usize,
     pub reasons: Vec<Reason>,
 }
 
 impl Selection {
-    /// What the answer must say beside the entries.
+    /// What the answer must say about the search; "No Match Found" first.
     #[must_use]
     pub fn remarks(&self) -> Vec<Issue> {
-        let mut remarks: Vec<Issue> = self
-            .reasons
-            .iter()
-            .map(|reason| match reason {
-                Reason::Ambiguous => remark(
-                    IssueCode::MultipleMatches,
-                    "No single identity matches with high confidence; none is returned (onlySingleMatch).",
-                ),
-                Reason::Truncated => Issue::warning(
-                    IssueCode::Incomplete,
-                    "The search was cut short by a limit; more records may match.",
-                ),
-            })
-            .collect();
-        if self.identities.is_empty() {
-            remarks.push(remark(IssueCode::NotFound, "No Match Found"));
-        }
-        remarks
+        let none = self.identities.is_empty().then(|| remark(IssueCode::NotFound, "No Match Found"));
+        none.into_iter().chain(self.reasons.iter().map(|reason| reason.remark())).collect()
     }
 
     /// The reason for the audit.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {
-        self.reasons.first().map(|reason| match reason {
-            Reason::Ambiguous => "multiple-matches",
-            Reason::Truncated => "incomplete",
-        })
+        self.reasons.first().map(|reason| reason.code())
     }
 }
 
@@ -66,16 +89,13 @@ impl Selection {
 pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperation, limits: &Match) -> Selection {
     let mut reasons = Vec::new();
     if found.is_truncated {
-        reasons.push(Reason::Truncated);
+        reasons.push(Reason::CandidatesCut);
     }
     let mut identities = found.identities;
     if asked.only_single_match {
-        let is_single = identities.first().is_some_and(|first| first.decision == Decision::HighConfidence);
-        let any = identities.iter().any(|identity| is_returned(identity, limits));
+        reasons.extend(why_not_single(&identities, found.is_truncated, limits));
+        let is_single = identities.first().is_some_and(is_high_confidence) && !hides_a_second(&identities, found.is_truncated);
         identities.truncate(usize::from(is_single));
-        if !is_single && any {
-            reasons.push(Reason::Ambiguous);
-        }
     }
     identities.retain(|identity| is_returned(identity, limits));
     if asked.only_certain_matches {
@@ -88,12 +108,12 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
     }
     if identities.len() > limits.identities_max {
         identities.truncate(limits.identities_max);
-        reasons.push(Reason::Truncated);
+        reasons.push(Reason::IdentitiesCut);
     }
     for identity in &mut identities {
         if identity.records.len() > limits.records_per_identity_max {
             identity.records.truncate(limits.records_per_identity_max);
-            reasons.push(Reason::Truncated);
+            reasons.push(Reason::RecordsCut);
         }
     }
     if operation == MatchOperation::Match
@@ -102,7 +122,31 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
         cap_entries(&mut identities, count);
     }
     reasons.dedup();
-    Selection { identities, bodies: found.bodies, candidates: found.candidates, reasons }
+    Selection { identities, bodies: Vec::new(), candidates: found.candidates, reasons }
+}
+
+fn is_high_confidence(identity: &IdentityMatch) -> bool {
+    identity.decision == Decision::HighConfidence
+}
+
+/// A search that was cut may hide a second identity as close, unless an identifier settles it.
+fn hides_a_second(identities: &[IdentityMatch], is_truncated: bool) -> bool {
+    is_truncated && identities.first().is_none_or(|first| first.score < SETTLED_SCORE)
+}
+
+/// The score of the rows that rest on an identifier (IG Patient Matching, scoring table).
+const SETTLED_SCORE: f64 = 0.99;
+
+/// Why `onlySingleMatch` returns nothing although something is likely.
+fn why_not_single(identities: &[IdentityMatch], is_truncated: bool, limits: &Match) -> Option<Reason> {
+    let likely = identities.iter().filter(|identity| is_returned(identity, limits)).count();
+    match likely {
+        0 => None,
+        _ if hides_a_second(identities, is_truncated) => Some(Reason::Ambiguous),
+        _ if identities.first().is_some_and(is_high_confidence) => None,
+        1 => Some(Reason::NotCertain),
+        _ => Some(Reason::Ambiguous),
+    }
 }
 
 /// A row of the table holds, or the probability reaches the configured one (IG: below .60 "possible or not returned").

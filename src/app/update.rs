@@ -20,19 +20,41 @@ impl App {
         ctx: &Context,
         resource_type: &str,
         id: &str,
-        if_match: Option<&str>,
+        condition: Condition<'_>,
         body: &[u8],
     ) -> Result<Kept, AppError> {
-        let expected = match if_match.map(parse_etag).transpose() {
-            Ok(version) => version.map_or(Expected::Anything, Expected::Version),
+        let expected = match condition.expected() {
+            Ok(expected) => expected,
             Err(error) => return self.keep_audited(ctx, Action::Update, resource_type, Err(error), Expected::Anything),
         };
         let admitted = check_id(id).and_then(|()| stored_kind(resource_type)).and_then(|kind| {
+            self.check_not_responder(kind, id)?;
             let incoming = admit(&self.door(None), Some(kind), body)?;
             check_same_id(&incoming, id)?;
             Ok((id.to_owned(), incoming))
         });
         self.keep_audited(ctx, Action::Update, resource_type, admitted, expected)
+    }
+}
+
+/// The headers that make an update conditional.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Condition<'h> {
+    pub if_match: Option<&'h str>,
+    pub if_none_match: Option<&'h str>,
+}
+
+impl Condition<'_> {
+    fn expected(self) -> Result<Expected, AppError> {
+        match (self.if_match, self.if_none_match) {
+            (None, None) => Ok(Expected::Anything),
+            (Some(etag), None) => parse_etag(etag).map(Expected::Version),
+            (None, Some("*")) => Ok(Expected::Nothing),
+            _ => {
+                let text = "An update takes If-Match with one version, or If-None-Match: *.";
+                Err(AppError::invalid(vec![Issue::error(IssueCode::NotSupported, text).at("http.if-none-match")]))
+            }
+        }
     }
 }
 

@@ -76,13 +76,23 @@ pub fn judge(rules: &Rules, resource: Value<'_>, profiles: &[String]) -> Vec<Iss
         issues.extend(breakdown);
         return issues;
     }
-    for profile in if profiles.is_empty() { &claimed } else { profiles } {
-        if rules.profiles.is_known(profile) {
-            issues.extend(rules.profiles.validate(&resource, profile));
-        } else {
+    for profile in &claimed {
+        if profiles.is_empty() && !rules.profiles.is_known(profile) {
             let text = "A claimed profile is not known here and was not checked.";
             issues.push(Issue::warning(IssueCode::NotSupported, text).at("Resource.meta.profile"));
+        } else if profiles.is_empty() {
+            issues.extend(rules.profiles.validate(&resource, profile));
         }
     }
+    // A profile that is asked for and unknown is an error: nothing was checked.
+    for profile in profiles {
+        issues.extend(rules.profiles.validate(&resource, canonical(rules, profile)));
+    }
     issues
+}
+
+/// The canonical URL of a profile that is named by its URL or its id.
+fn canonical<'a>(rules: &'a Rules, profile: &'a str) -> &'a str {
+    let by_id = rules.profiles.find_artifact("StructureDefinition", profile);
+    by_id.and_then(|artifact| artifact.url.as_deref()).unwrap_or(profile)
 }

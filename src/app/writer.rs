@@ -138,13 +138,14 @@ impl Writer {
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Runs `work` in the next transaction and waits until it is committed.
+    /// Runs `work` in the next transaction and waits until it is committed. `panicked` is the audit row should it panic.
     ///
     /// # Errors
     /// What `work` gives, `Overloaded` when the queue is full, `Unavailable` or `Full` when the commit fails.
     pub fn submit<T: Send + 'static>(
         &self,
         scope: Scope,
+        panicked: AuditRecord,
         work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, AppError> {
         let (reply, answer) = sync_channel::<Result<T, AppError>>(1);
@@ -152,7 +153,10 @@ impl Writer {
         let job = Job {
             scope,
             run: Box::new(move |unit| {
-                let Done { result, audit } = work(unit);
+                let Done { result, audit } = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
+                    tracing::error!("a write panicked; it was rolled back");
+                    Done { result: Err(AppError::internal()), audit: panicked }
+                });
                 let failed = result.as_ref().err().map(|error| error.kind);
                 let finish: Finish = Box::new(move |committed| drop(reply.send(committed.and(result))));
                 Executed { audit, failed, finish }
@@ -168,7 +172,8 @@ impl Writer {
     /// # Errors
     /// As [`Self::submit`].
     pub fn audit(&self, record: AuditRecord) -> Result<(), AppError> {
-        self.submit(Scope::Audit, move |_| Done { result: Ok(()), audit: record })
+        let panicked = record.clone();
+        self.submit(Scope::Audit, panicked, move |_| Done { result: Ok(()), audit: record })
     }
 
     fn enqueue(&self, job: Job) -> Result<(), AppError> {
@@ -226,22 +231,32 @@ impl Worker {
             fails.push(job.fail);
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(runs)));
-        match outcome {
-            Ok(Ok(finishes)) => finishes.into_iter().for_each(|finish| finish(Ok(()))),
-            Ok(Err(error)) => {
+        match outcome.unwrap_or_else(|_| Err(StoreError::Other("a panic in the writer".to_owned()))) {
+            Ok(Committed { finishes, has_changes }) => {
+                if has_changes {
+                    self.follow();
+                }
+                finishes.into_iter().for_each(|finish| finish(Ok(())));
+            }
+            Err(error) => {
                 self.conn = None;
                 let error = AppError::from(error);
                 fails.into_iter().for_each(|fail| fail(error.clone()));
             }
-            Err(_) => {
-                tracing::error!("a write panicked; its transaction was rolled back");
-                self.conn = None;
-                fails.into_iter().for_each(|fail| fail(AppError::internal()));
-            }
         }
     }
 
-    fn transact(&mut self, runs: Vec<(Scope, Run)>) -> Result<Vec<Finish>, StoreError> {
+    /// What was committed is durable, whatever becomes of the index: it will catch up later.
+    fn follow(&mut self) {
+        let Some(conn) = self.conn.as_mut() else { return };
+        match catch_unwind(AssertUnwindSafe(|| self.live.catch_up(conn))) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the index will catch up later"),
+            Err(_) => tracing::error!("the index could not follow"),
+        }
+    }
+
+    fn transact(&mut self, runs: Vec<(Scope, Run)>) -> Result<Committed, StoreError> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
             none => none.insert(self.store.writer_connection()?),
@@ -261,17 +276,21 @@ impl Worker {
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;
-        let changed = !unit.kept.is_empty();
+        let has_changes = !unit.kept.is_empty();
         drop(unit);
         let conn = self.conn.as_mut().ok_or(StoreError::Unavailable(Unavailable::Lost))?;
         transaction::commit(conn)?;
-        if changed && let Err(error) = self.live.catch_up(conn) {
-            tracing::warn!(%error, "the index will catch up later");
-        }
-        Ok(finishes)
+        Ok(Committed { finishes, has_changes })
     }
 }
 
+/// A durable batch whose answers wait to be sent.
+struct Committed {
+    finishes: Vec<Finish>,
+    has_changes: bool,
+}
+
+/// Runs one job behind its savepoint. A job that panics is rolled back like one that fails.
 fn run_job(unit: &mut Unit<'_>, scope: Scope, number: u32, run: Run) -> Result<Executed, StoreError> {
     if scope == Scope::Audit {
         return Ok(run(unit));
@@ -283,8 +302,9 @@ fn run_job(unit: &mut Unit<'_>, scope: Scope, number: u32, run: Run) -> Result<E
             transaction::release(unit.conn, number)?;
             unit.keep_job();
         }
-        // A lost connection or a full disk leaves nothing to go on with: the whole transaction fails.
+        // Nothing can go on without a connection, and a full disk may have undone everything by itself.
         Some(ErrorKind::Unavailable) => return Err(StoreError::Unavailable(Unavailable::Lost)),
+        Some(ErrorKind::Full) => return Err(StoreError::Full),
         Some(_) => {
             transaction::rollback_to(unit.conn, number)?;
             unit.undo_job();

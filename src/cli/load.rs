@@ -252,7 +252,7 @@ impl Rejects {
     fn append(&mut self, rejects: &[Reject], lines: &[Line]) -> std::io::Result<()> {
         let file = match &mut self.file {
             Some(file) => file,
-            none => none.insert(OpenOptions::new().create(true).append(true).open(&self.path)?),
+            none => none.insert(create_private(&self.path)?),
         };
         for reject in rejects {
             let line = lines.iter().find(|line| line.number == reject.line);
@@ -265,6 +265,15 @@ impl Rejects {
         }
         file.sync_data()
     }
+}
+
+/// Opens a file to append to, readable by its owner alone: refused lines are people.
+fn create_private(path: &Path) -> std::io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
 }
 
 #[cfg(test)]

@@ -220,6 +220,9 @@ impl Config {
         if !self.server.base_url.starts_with("http://") && !self.server.base_url.starts_with("https://") {
             return refuse("server.base_url", "must be an absolute http or https URL");
         }
+        if !self.server.base_url.ends_with("/fhir") {
+            return refuse("server.base_url", "must end in /fhir");
+        }
         if self.limits.page_size > self.limits.page_size_max {
             return refuse("limits.page_size", "must not be above limits.page_size_max");
         }
@@ -297,7 +300,10 @@ fn plain(error: &figment::Error, sources: &Sources) -> String {
     let key = if error.path.is_empty() { file() } else { error.path.join(".") };
     match &error.kind {
         figment::error::Kind::UnknownField(field, _) => {
-            let path: Vec<&str> = error.path.iter().chain([field]).map(String::as_str).collect();
+            let mut path: Vec<&str> = error.path.iter().map(String::as_str).collect();
+            if path.last() != Some(&field.as_str()) {
+                path.push(field);
+            }
             format!("unknown option {}", path.join("."))
         }
         figment::error::Kind::MissingField(field) => format!("missing option {field}"),

@@ -165,7 +165,7 @@ pub const SETTINGS: &[Setting] = &[
         "match.parallel_from",
         "match-parallel-from",
         integer(1, 1_000_000),
-        "4000",
+        "8000",
         "Candidate records from which on one query is scored on several threads.",
     ),
     setting("match.threads", "match-threads", integer(0, 1024), "0", "Threads of the matching pool. 0: one a core."),

@@ -50,6 +50,8 @@ impl Disclosure {
 pub(super) struct Identifier<'a> {
     #[serde(borrow)]
     pub system: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    pub value: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "type")]
     kind: Option<Concept<'a>>,
 }
@@ -72,7 +74,8 @@ struct Coding<'a> {
 
 impl Identifier<'_> {
     /// A social security number or part of one: by its system (`us-ssn` or the same as an OID), by a type `SS` (v2-0203) or
-    /// `SSN4` (Identity-Identifier-cs), or by what the type is called. In doubt it stays here.
+    /// `SSN4` (Identity-Identifier-cs), or by what the type is called. In doubt it stays here. `SB` (v2-0203, social
+    /// beneficiary) is one only by its system: other countries and payers number beneficiaries too.
     pub fn is_ssn(&self) -> bool {
         let by_system = self.system.as_deref().is_some_and(is_ssn_system);
         by_system || self.kind.as_ref().is_some_and(Concept::is_ssn)
@@ -114,6 +117,12 @@ mod tests {
             (r#"{"system":"urn:oid:2.16.840.1.113883.4.11","value":"1"}"#, false),
             (r#"{"system":"http://x","type":{"coding":[{"code":"MR"},{"code":"SS"}]}}"#, true),
             (r#"{"system":"http://x","type":{"coding":[{"code":"SSN4"}]}}"#, true),
+            (r#"{"system":"http://hl7.org/fhir/sid/us-ssn","type":{"coding":[{"code":"SB"}]}}"#, true),
+            (r#"{"system":"urn:oid:2.16.840.1.113883.4.1","type":{"coding":[{"code":"SB"}]}}"#, true),
+            (
+                r#"{"system":"http://x","type":{"coding":[{"code":"SB","display":"Social Beneficiary Identifier"}]}}"#,
+                false,
+            ),
             (r#"{"system":"http://x","type":{"coding":[{"code":"X","display":"Social Security Number"}]}}"#, true),
             (r#"{"system":"http://x","type":{"text":"last four of SSN"}}"#, true),
             (r#"{"system":"http://x","type":{"coding":[{"code":"SN"}],"text":"Subscriber Number"}}"#, false),

@@ -17,6 +17,9 @@ const TEXT_BYTES_MAX: usize = 256;
 /// More words are no name.
 const WORDS_MAX: usize = 12;
 
+/// Names of one person that are completed; more are nobody's.
+const NAMES_MAX: usize = 100;
+
 /// Written before a name, compared in lower case without dots.
 const PREFIXES: &[&str] = &[
     "capt",
@@ -94,7 +97,8 @@ pub fn parse(text: &str) -> Option<ParsedName> {
     (name.family.is_some()).then_some(name)
 }
 
-/// `patient` with family and given names where a name had only a text, and a warning for each such name.
+/// `patient` with family and given names where a name had only a text, and a warning for each such name; those beyond
+/// the first hundred are left as they are.
 #[must_use]
 pub fn complete(mut patient: Value<'_>) -> (Value<'_>, Vec<Issue>) {
     let mut issues = Vec::new();
@@ -102,6 +106,9 @@ pub fn complete(mut patient: Value<'_>) -> (Value<'_>, Vec<Issue>) {
         && let Some(Value::Array(names)) = members.get_mut("name")
     {
         for (at, name) in names.iter_mut().enumerate() {
+            if issues.len() == NAMES_MAX {
+                break;
+            }
             if let Value::Object(name) = name
                 && let Some(parsed) = parse_only_text(name)
             {
@@ -339,6 +346,16 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn at_most_a_hundred_names_are_completed() {
+        let names = vec![r#"{"text":"John Smith"}"#; 5_000].join(",");
+        let json = format!(r#"{{"resourceType":"Patient","name":[{names}]}}"#);
+        let (after, issues) = complete(parse_json(json.as_bytes(), &Limits::DEFAULT).expect("JSON"));
+        let completed = after.list("name").iter().filter(|name| name.text("family").is_some()).count();
+        assert_eq!((completed, issues.len()), (NAMES_MAX, NAMES_MAX));
+        assert_eq!(after.list("name").len(), 5_000, "no name is lost");
     }
 
     #[test]

@@ -4,6 +4,13 @@
 //! everything else stays byte for byte. A Patient that lost or gained something is tagged `SUBSETTED`, and whoever sends
 //! such a one back is refused ([`is_subsetted`]), so that an answer never overwrites what is stored. Not here: what is
 //! stored (that stays as received), which links there are.
+//!
+//! | US Core Patient 6.1 | what becomes of the stored Patient |
+//! |---|---|
+//! | `identifier` 1..*, with system and value | others are dropped; none left: the server's own id |
+//! | `name` 1..*, us-core-6 | a text is read into family and given; otherwise the reason is unknown |
+//! | `telecom` with system and value | others are dropped |
+//! | `gender` 1..1 | `unknown` |
 
 use std::borrow::Cow;
 
@@ -15,9 +22,13 @@ use serde_json::value::RawValue;
 use super::canonical::{DATA_ABSENT_REASON, IDENTITY_VERIFICATION, OBSERVATION_VALUE, RECORD_ID_PATH, US_CORE_PATIENT};
 use super::disclosure::{Disclosure, Identifier};
 use super::json::Value;
+use super::name_text;
 use super::splice::members;
 
 const SUBSETTED: &str = "SUBSETTED";
+
+/// What the URLs of the guide's profiles begin with: they promise elements that a redacted Patient may have lost.
+const GUIDE_PROFILES: &str = "http://hl7.org/fhir/us/identity-matching/";
 
 /// How a Patient is rendered.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +78,7 @@ pub fn render_patient(body: &str, options: &Rendering<'_>) -> Result<String, Err
     draft.edit_contained()?;
     draft.edit_extensions()?;
     draft.edit_names()?;
+    draft.edit_telecoms()?;
     draft.edit_gender();
     draft.edit_links(options);
     draft.edit_narrative();
@@ -109,12 +121,13 @@ impl<'a> Draft<'a> {
         self.members.iter().find(|(key, _)| key == name).map(|(_, raw)| raw.get())
     }
 
-    /// US Core Patient: `identifier` 1..*, `identifier.system` 1..1. Without any, the server's own id identifies.
+    /// US Core Patient: `identifier` 1..*, `identifier.system` and `identifier.value` 1..1. Without any, the server's own
+    /// id identifies.
     fn edit_identifiers(&mut self, base_url: &str) -> Result<(), Error> {
         let stored = self.get("identifier").unwrap_or("[]");
         let heads: Vec<Identifier<'_>> = serde_json::from_str(stored)?;
         let leaves =
-            |head: &Identifier<'_>| head.system.as_deref().is_some_and(|system| !system.is_empty()) && !head.is_ssn();
+            |head: &Identifier<'_>| is_given(head.system.as_ref()) && is_given(head.value.as_ref()) && !head.is_ssn();
         if heads.iter().any(Identifier::is_ssn) {
             self.withheld = Withheld::Something;
         }
@@ -158,22 +171,33 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    /// US Core Patient: `name` 1..*, and us-core-6: a name without family and given says why.
+    /// US Core Patient: `telecom.system` and `telecom.value` 1..1.
+    fn edit_telecoms(&mut self) -> Result<(), Error> {
+        let Some(stored) = self.get("telecom") else { return Ok(()) };
+        let heads: Vec<ContactPoint<'_>> = serde_json::from_str(stored)?;
+        let leaves = |head: &ContactPoint<'_>| is_given(head.system.as_ref()) && is_given(head.value.as_ref());
+        if !heads.iter().all(leaves) {
+            let left = retain(stored, |i| heads.get(i).is_some_and(leaves))?;
+            self.edits.push(("telecom", Some(left).filter(|left| left != "[]")));
+        }
+        Ok(())
+    }
+
+    /// US Core Patient: `name` 1..*, and us-core-6: a name has family or given, or says why not.
     fn edit_names(&mut self) -> Result<(), Error> {
         let stored = self.get("name").unwrap_or("[]");
-        let heads: Vec<Name> = serde_json::from_str(stored)?;
+        let heads: Vec<Name<'_>> = serde_json::from_str(stored)?;
         if heads.is_empty() {
             self.edits.push(("name", Some(format!("[{{\"extension\":[{}]}}]", absent_reason()))));
         } else if heads.iter().any(Name::lacks_reason) {
             let raws: Vec<&RawValue> = serde_json::from_str(stored)?;
-            let names: Result<Vec<Cow<'_, str>>, Error> =
-                heads
-                    .iter()
-                    .zip(&raws)
-                    .map(|(head, raw)| {
-                        if head.lacks_reason() { with_reason(raw.get()).map(Cow::Owned) } else { Ok(raw.get().into()) }
-                    })
-                    .collect();
+            let names: Result<Vec<Cow<'_, str>>, Error> = heads
+                .iter()
+                .zip(&raws)
+                .map(|(head, raw)| {
+                    if head.lacks_reason() { completed(head, raw.get()).map(Cow::Owned) } else { Ok(raw.get().into()) }
+                })
+                .collect();
             self.edits.push(("name", Some(format!("[{}]", names?.join(",")))));
         }
         Ok(())
@@ -230,9 +254,24 @@ impl<'a> Draft<'a> {
     }
 }
 
+fn is_given(text: Option<&Cow<'_, str>>) -> bool {
+    text.is_some_and(|text| !text.is_empty())
+}
+
+/// As much of a `ContactPoint` as US Core demands.
+#[derive(Deserialize)]
+struct ContactPoint<'a> {
+    #[serde(borrow)]
+    system: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    value: Option<Cow<'a, str>>,
+}
+
 /// As much of a `HumanName` as us-core-6 asks about.
 #[derive(Deserialize)]
-struct Name {
+struct Name<'a> {
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
     family: Option<IgnoredAny>,
     given: Option<IgnoredAny>,
     #[serde(rename = "_family")]
@@ -243,7 +282,7 @@ struct Name {
     extension: Vec<ExtensionUrl>,
 }
 
-impl Name {
+impl Name<'_> {
     fn lacks_reason(&self) -> bool {
         let parts = [&self.family, &self.given, &self.family_extension, &self.given_extension];
         parts.iter().all(|part| part.is_none())
@@ -259,6 +298,25 @@ struct ExtensionUrl {
 
 fn absent_reason() -> String {
     format!("{{\"url\":\"{DATA_ABSENT_REASON}\",\"valueCode\":\"unknown\"}}")
+}
+
+/// The name `raw` with the parts that its text gives, or else with the reason why they are missing.
+fn completed(head: &Name<'_>, raw: &str) -> Result<String, Error> {
+    let Some(parsed) = head.text.as_deref().and_then(name_text::parse) else { return with_reason(raw) };
+    let mut out = ObjectWriter::with_capacity(raw.len() + 128);
+    let parts = members(raw)?;
+    for (name, value) in &parts {
+        out.member(name, value.get());
+    }
+    if let Some(family) = &parsed.family {
+        out.member("family", &quoted(family));
+    }
+    for (name, words) in [("given", &parsed.given), ("prefix", &parsed.prefix), ("suffix", &parsed.suffix)] {
+        if !words.is_empty() && parts.iter().all(|(member, _)| member != name) {
+            out.member(name, &serde_json::Value::from(words.clone()).to_string());
+        }
+    }
+    Ok(out.finish())
 }
 
 /// The name `raw` with the reason for its missing parts.
@@ -325,33 +383,43 @@ struct Tag<'a> {
     code: Option<Cow<'a, str>>,
 }
 
-/// `stored` meta with the US Core profile, and tagged when the Patient is `subsetted`. The profile alone is no reason for
-/// the tag: sent back, it would harm nothing.
+/// `stored` meta with the US Core profile, and tagged, without claims of the guide's profiles, when the Patient is
+/// `subsetted`. The profile alone is no reason for the tag: sent back, it would harm nothing.
 fn render_meta(stored: &str, subsetted: bool) -> Result<String, Error> {
     let head: Meta<'_> = serde_json::from_str(stored)?;
     let verified = head.extension.iter().any(|extension| extension.url == IDENTITY_VERIFICATION);
     let tagged =
         |tag: &Tag<'_>| tag.code.as_deref() == Some(SUBSETTED) && tag.system.as_deref() == Some(OBSERVATION_VALUE);
-    let tag = (subsetted || verified) && !head.tag.iter().any(tagged);
+    let subsetted = subsetted || verified;
+    let tag = subsetted && !head.tag.iter().any(tagged);
+    let is_void = |profile: &str| subsetted && profile.starts_with(GUIDE_PROFILES);
+    let keeps = |at: usize| head.profile.get(at).is_some_and(|profile| !is_void(profile));
+    let voids = head.profile.iter().any(|profile| is_void(profile));
     let profile = !head.profile.iter().any(|profile| profile.split('|').next() == Some(US_CORE_PATIENT));
     let mut profiles = profile.then(|| quoted(US_CORE_PATIENT));
     let mut tags = tag.then(|| format!("{{\"system\":\"{OBSERVATION_VALUE}\",\"code\":\"{SUBSETTED}\"}}"));
     let mut out = ObjectWriter::with_capacity(stored.len() + 256);
     for (name, raw) in members(stored)? {
+        let mut text = Cow::Borrowed(raw.get());
+        if voids && name == "profile" {
+            text = Cow::Owned(retain(raw.get(), keeps)?);
+        }
         let added = match name.as_ref() {
+            // Extensions of profiles go by position, and that is no longer theirs.
+            "_profile" if voids => continue,
             "profile" => profiles.take(),
             "tag" => tags.take(),
             _ => None,
         };
         match added {
-            Some(item) => out.member(&name, &with_item(raw.get(), &item)),
+            Some(item) => out.member(&name, &with_item(&text, &item)),
             None if verified && name == "extension" => {
                 let left = without_verification(raw.get())?.filter(|left| left != "[]");
                 if let Some(left) = left {
                     out.member("extension", &left);
                 }
             }
-            None => out.member(&name, raw.get()),
+            None => out.member(&name, &text),
         }
     }
     for (name, item) in [("profile", profiles), ("tag", tags)] {
@@ -456,6 +524,8 @@ mod tests {
         let table = [
             (format!(r#"[{mrn},{{"value":"9"}},{other}]"#), format!("[{mrn},{other}]")),
             (format!(r#"[{mrn},{{"system":"","value":"9"}}]"#), format!("[{mrn}]")),
+            (format!(r#"[{{"system":"http://y"}},{mrn},{{"system":"http://y","value":""}}]"#), format!("[{mrn}]")),
+            (r#"[{"system":"http://y"}]"#.to_owned(), ID.to_owned()),
             (format!(r#"[{{"system":"http://hl7.org/fhir/sid/us-ssn","value":"9"}},{mrn}]"#), format!("[{mrn}]")),
             (
                 format!(r#"[{mrn},{{"system":"http://z","type":{{"coding":[{{"code":"SS"}}]}},"value":"9"}}]"#),
@@ -483,10 +553,10 @@ mod tests {
             (r#""name":[{"family":"Doe"}]"#.to_owned(), r#""name":[{"family":"Doe"}],"gender":"unknown""#.to_owned()),
             (r#""gender":"male""#.to_owned(), format!(r#""gender":"male","name":[{{"extension":[{WHY}]}}]"#)),
             (
-                r#""gender":"male","name":[{"given":["A"]},{"use":"old"},{"text":"A B","extension":[{"url":"u"}]}]"#
+                r#""gender":"male","name":[{"given":["A"]},{"use":"old"},{"text":"A1 & B","extension":[{"url":"u"}]}]"#
                     .to_owned(),
                 format!(
-                    r#""gender":"male","name":[{{"given":["A"]}},{{"extension":[{WHY}],"use":"old"}},{{"extension":[{{"url":"u"}},{WHY}],"text":"A B"}}]"#
+                    r#""gender":"male","name":[{{"given":["A"]}},{{"extension":[{WHY}],"use":"old"}},{{"extension":[{{"url":"u"}},{WHY}],"text":"A1 & B"}}]"#
                 ),
             ),
         ];
@@ -498,6 +568,65 @@ mod tests {
             r#"{identifier},"gender":"male","name":[{{"_family":{{"extension":[{WHY}]}}}},{{"extension":[{WHY}]}}]"#
         );
         assert!(!render(&stored(&extended), &Disclosure::full(), &[]).contains("SUBSETTED"), "already said why");
+    }
+
+    #[test]
+    fn a_name_that_is_only_a_text_gains_the_parts_that_the_text_gives() {
+        let named = |name: &str| {
+            stored(&format!(r#""identifier":[{{"system":"http://x","value":"1"}}],"gender":"male","name":[{name}]"#))
+        };
+        let table = [
+            (r#"{"text":"Ada Mary Ng"}"#, r#"{"text":"Ada Mary Ng","family":"Ng","given":["Ada","Mary"]}"#),
+            (
+                r#"{"use":"old","text":"Dr. Ng, Ada","prefix":["Prof"]}"#,
+                r#"{"use":"old","text":"Dr. Ng, Ada","prefix":["Prof"],"family":"Ng","given":["Ada"]}"#,
+            ),
+            (r#"{"text":"\u004eg"}"#, r#"{"text":"\u004eg","family":"Ng"}"#),
+        ];
+        for (given, expected) in table {
+            let text = render(&named(given), &Disclosure::full(), &[]);
+            assert!(text.ends_with(&format!(r#""name":[{expected}]}}"#)), "{text}");
+            assert!(text.contains("SUBSETTED"), "{text}");
+        }
+    }
+
+    #[test]
+    fn contact_points_without_system_or_value_do_not_leave() {
+        let (phone, rest) = (
+            r#"{"system":"phone","value":"1", "rank":1}"#,
+            format!(r#""identifier":[{{"system":"http://x","value":"1"}}],{REST}"#),
+        );
+        for (given, expected) in [
+            (
+                format!(r#"{{"value":"2"}},{phone},{{"system":"email"}},{{"system":"fax","value":""}}"#),
+                format!(r#","telecom":[{phone}]"#),
+            ),
+            (r#"{"value":"2"}"#.to_owned(), String::new()),
+        ] {
+            let text = render(&stored(&format!(r#"{rest},"telecom":[{given}]"#)), &Disclosure::full(), &[]);
+            assert_eq!(text, tagged(&format!("{rest}{expected}")), "{given}");
+        }
+        let whole = render(&stored(&format!(r#"{rest},"telecom":[{phone}]"#)), &Disclosure::full(), &[]);
+        assert!(whole.contains(phone) && !whole.contains("SUBSETTED"), "{whole}");
+    }
+
+    #[test]
+    fn a_redacted_patient_claims_no_profile_of_the_guide() {
+        let guide = "http://hl7.org/fhir/us/identity-matching/StructureDefinition/IDI-Patient-L1";
+        let claiming = |rest: &str| {
+            format!(
+                r#"{{"resourceType":"Patient","id":"p1","meta":{{"profile":["{guide}|2.0.0","http://p","{guide}"],"_profile":[null,{{"id":"a"}},null]}},{rest}}}"#
+            )
+        };
+        let whole = format!(r#""identifier":[{{"system":"http://x","value":"1"}}],{REST}"#);
+        let kept = render(&claiming(&whole), &Disclosure::full(), &[]);
+        assert!(kept.contains(guide) && kept.contains("_profile"), "nothing was lost: {kept}");
+        let redacted = render(&claiming(&whole), &Disclosure::only(["name"]), &[]);
+        let core = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-patient";
+        assert!(redacted.contains(&format!(r#""meta":{{"profile":["http://p","{core}"],{TAG}}}"#)), "{redacted}");
+        let only = claiming(&whole).replace(r#""http://p","#, "").replace(r#"{"id":"a"},"#, "");
+        let redacted = render(&only, &Disclosure::only(["name"]), &[]);
+        assert!(redacted.contains(&format!(r#""meta":{{"profile":["{core}"],{TAG}}}"#)), "{redacted}");
     }
 
     #[test]

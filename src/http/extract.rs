@@ -3,7 +3,8 @@
 //! The body is read here, with a limit and a deadline; request decompression is off, so a body is as large as it says.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use actix_web::http::header;
 use actix_web::web::{self, Bytes, BytesMut};
@@ -23,6 +24,30 @@ use super::{error, negotiate};
 pub struct State {
     pub app: Arc<App>,
     pub responder: Responder,
+    in_flight: Arc<AtomicUsize>,
+}
+
+impl State {
+    #[must_use]
+    pub fn new(app: Arc<App>, responder: Responder) -> Self {
+        Self { app, responder, in_flight: Arc::default() }
+    }
+
+    /// A place among the requests that are worked on; `None` when all are taken.
+    fn take_place(&self) -> Option<Place> {
+        let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
+        let place = Place(Arc::clone(&self.in_flight));
+        (before < self.config.limits.requests_in_flight_max).then_some(place)
+    }
+}
+
+/// Held by the work itself, not by its request: work goes on when a caller hangs up.
+struct Place(Arc<AtomicUsize>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl std::ops::Deref for State {
@@ -90,8 +115,8 @@ pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Re
     let deadline = Duration::from_millis(app.config.limits.body_timeout_ms);
     let read = tokio::time::timeout(deadline, read_all(payload, bytes_max)).await;
     read.unwrap_or_else(|_| {
-        let text = "The body did not arrive in time.";
-        Err(AppError::invalid(vec![Issue::error(IssueCode::Timeout, text).at("http.body")]))
+        let issue = Issue::error(IssueCode::Timeout, "The body did not arrive in time.").at("http.body");
+        Err(AppError::new(ErrorKind::Unavailable, vec![issue]))
     })
 }
 
@@ -114,19 +139,45 @@ fn too_large(bytes_max: usize) -> AppError {
     AppError::invalid(vec![Issue::error(IssueCode::TooLong, text).at("http.body")])
 }
 
-/// Runs a use case on a thread that may block.
+/// Runs a use case on a thread that may block, if there is a place for it.
 ///
 /// # Errors
-/// What the use case gives; `Internal` when it panicked.
+/// What the use case gives; `Overloaded` when all places are taken or it waited too long; `Internal` when it panicked.
 pub async fn run<T: Send + 'static>(
     app: &AppData,
     work: impl FnOnce(&State) -> Result<T, AppError> + Send + 'static,
 ) -> Result<T, AppError> {
     let state = AppData::clone(app);
-    match web::block(move || work(&state)).await {
-        Ok(result) => result,
-        Err(_) => Err(AppError::internal()),
-    }
+    let Some(place) = state.take_place() else { return Err(AppError::overloaded()) };
+    run_in(Some(place), state, work).await
+}
+
+/// The same for a probe, which must be answered when all places are taken too.
+///
+/// # Errors
+/// What the probe gives.
+pub async fn run_probe<T: Send + 'static>(
+    app: &AppData,
+    work: impl FnOnce(&State) -> Result<T, AppError> + Send + 'static,
+) -> Result<T, AppError> {
+    run_in(None, AppData::clone(app), work).await
+}
+
+async fn run_in<T: Send + 'static>(
+    place: Option<Place>,
+    state: AppData,
+    work: impl FnOnce(&State) -> Result<T, AppError> + Send + 'static,
+) -> Result<T, AppError> {
+    let wait_max = Duration::from_millis(state.config.limits.database_timeout_ms);
+    let asked = Instant::now();
+    let done = web::block(move || {
+        let _place = place;
+        if asked.elapsed() > wait_max { Err(AppError::overloaded()) } else { work(&state) }
+    });
+    done.await.unwrap_or_else(|_| {
+        tracing::error!("a request panicked");
+        Err(AppError::internal())
+    })
 }
 
 /// The answer to a request that never reached its use case; audited like any other.

@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, ServiceConfig};
 use metrics_exporter_prometheus::PrometheusHandle;
 
-use super::extract::{AppData, run};
+use super::extract::{AppData, run_probe};
 
 pub fn routes(config: &mut ServiceConfig) {
     config
@@ -20,7 +20,7 @@ async fn livez() -> HttpResponse {
 
 /// The database answers too.
 async fn readyz(app: AppData) -> HttpResponse {
-    match run(&app, |app| app.check_ready()).await {
+    match run_probe(&app, |app| app.check_ready()).await {
         Ok(records) => HttpResponse::Ok().json(serde_json::json!({ "status": "ok", "records": records })),
         Err(_) => HttpResponse::ServiceUnavailable().json(serde_json::json!({ "status": "database unavailable" })),
     }

@@ -1,43 +1,22 @@
-//! Around every request: request id, a bound on requests in flight, one log line, metrics.
+//! Around every request: request id, one log line, metrics.
 //!
 //! Log lines and metric labels carry method, route pattern, status and duration; never a path, a query or a body.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use actix_web::body::{EitherBody, MessageBody};
+use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpMessage, web};
+use actix_web::{Error, HttpMessage};
 
 use crate::app::App;
 use crate::app::context::{Caller, Context};
-use crate::app::error::AppError;
 
-use super::error;
 use super::extract::AppData;
 
 /// The header that carries the request id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// Requests being answered, over all workers.
-#[derive(Debug, Default)]
-pub struct InFlight(AtomicUsize);
-
-struct Place(Arc<InFlight>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-fn take_place(in_flight: &Arc<InFlight>, max: usize) -> Option<Place> {
-    let before = in_flight.0.fetch_add(1, Ordering::AcqRel);
-    let place = Place(Arc::clone(in_flight));
-    (before < max).then_some(place)
-}
 
 /// Wraps every route.
 ///
@@ -46,26 +25,16 @@ fn take_place(in_flight: &Arc<InFlight>, max: usize) -> Option<Place> {
 pub async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
+) -> Result<ServiceResponse<B>, Error> {
     let Some(app) = request.app_data::<AppData>().map(|data| Arc::clone(&data.app)) else {
-        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+        return next.call(request).await;
     };
     let started_us = (app.clock.now_us)();
     let request_id = request_id(&request, &app);
     let ctx = Context { caller: Caller::Open, request_id, now_us: started_us, clock: app.clock };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
-    let in_flight = request.app_data::<web::Data<InFlight>>().map(|data| Arc::clone(data));
-    let is_probe = matches!(request.path(), "/livez" | "/readyz" | "/metrics");
-    let counted = in_flight.filter(|_| !is_probe);
-    let place = counted.and_then(|count| take_place(&count, app.config.limits.requests_in_flight_max));
-    let mut response = if place.is_some() || is_probe {
-        next.call(request).await?.map_into_left_body()
-    } else {
-        let refused = error::respond(&AppError::overloaded(), &ctx.request_id);
-        request.into_response(refused).map_into_right_body()
-    };
-    drop(place);
+    let mut response = next.call(request).await?;
     if let Ok(value) = HeaderValue::from_str(&ctx.request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
@@ -94,11 +63,14 @@ fn known_method(method: &str) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-/// The caller's id when it looks like a UUID or trace id (it is logged, so it must not be able to name anybody), else
-/// a fresh one.
+/// The caller's id when it is a UUID or a trace id (32 hexadecimal digits), else a fresh one: it is logged and audited,
+/// so it must not be able to name anybody.
 fn request_id(request: &ServiceRequest, app: &App) -> String {
     let sent = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
-    let usable =
-        sent.filter(|id| (8..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-'));
+    let usable = sent.filter(|id| {
+        let digits = id.bytes().filter(u8::is_ascii_hexdigit).count();
+        let hyphens = id.bytes().filter(|b| *b == b'-').count();
+        digits == 32 && digits + hyphens == id.len() && matches!(hyphens, 0 | 4)
+    });
     usable.map_or_else(|| (app.clock.uuid)(), str::to_owned)
 }

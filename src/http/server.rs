@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::config::Organization;
 
 use super::extract::State;
-use super::middleware::{InFlight, around};
+use super::middleware::around;
 use super::render::responder::{Contact, OrganizationSummary, Responder};
 use super::{fhir, health};
 
@@ -36,14 +36,13 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     let limits = app.config.limits.clone();
     let workers = app.config.server.workers;
     let responder = responder(&app)?;
-    let data = web::Data::new(State { app, responder });
-    let in_flight = web::Data::new(InFlight::default());
+    app.keep_responder(responder.body()).map_err(std::io::Error::other)?;
+    let data = web::Data::new(State::new(app, responder));
     let metrics = web::Data::new(metrics);
     let workers = worker_count(workers);
     let server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(data.clone())
-            .app_data(in_flight.clone())
             .app_data(metrics.clone())
             .wrap(from_fn(around))
             .configure(health::routes)

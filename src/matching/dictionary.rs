@@ -22,7 +22,17 @@ pub const fn mix(seed: u64, value: u64) -> u64 {
 /// A 64-bit hash of `bytes`; stable across builds.
 #[must_use]
 pub fn hash(bytes: &[u8]) -> u64 {
-    let mut hash = mix(0x1d8e_4e27_c47d_124f, bytes.len() as u64);
+    hash_from(0x1d8e_4e27_c47d_124f, bytes)
+}
+
+/// A 128-bit hash of `bytes`, two 64-bit ones of different seeds; stable across builds.
+#[must_use]
+pub fn wide_hash(bytes: &[u8]) -> u128 {
+    u128::from(hash(bytes)) << 64 | u128::from(hash_from(0x8a5c_d789_635d_2dff, bytes))
+}
+
+fn hash_from(seed: u64, bytes: &[u8]) -> u64 {
+    let mut hash = mix(seed, bytes.len() as u64);
     for chunk in bytes.chunks(8) {
         let mut word = [0_u8; 8];
         word[..chunk.len()].copy_from_slice(chunk);
@@ -160,14 +170,36 @@ const fn short(hash: u64) -> u32 {
     (hash ^ (hash >> 32)) as u32
 }
 
-/// The values of an index, numbered.
-#[derive(Debug, Clone, Default)]
+/// Bits of an id: entries keep the rest of a word for what the value is (see `entry`).
+pub const ID_BITS: u32 = 27;
+
+/// The values of an index, numbered. A full dictionary takes no new value: [`UNKNOWN`] is its id then, which equals
+/// nothing, and [`Dictionary::refused`] counts it.
+#[derive(Debug, Clone)]
 pub struct Dictionary {
     names: Vec<NameForm>,
     names_by_hash: IdTable,
     text: Vec<u8>,
     ends: Vec<u32>,
     texts_by_hash: IdTable,
+    /// Values of a kind at most.
+    values_max: usize,
+    refused: u64,
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            names_by_hash: IdTable::default(),
+            text: Vec::new(),
+            ends: Vec::new(),
+            texts_by_hash: IdTable::default(),
+            // The last id is not given out: a word of it under every tag stays distinct from `UNKNOWN`.
+            values_max: (1 << ID_BITS) - 1,
+            refused: 0,
+        }
+    }
 }
 
 impl Dictionary {
@@ -181,13 +213,27 @@ impl Dictionary {
         &self.names[id as usize]
     }
 
-    /// The id of the name `text`, added when it is new.
+    /// How often a value was not taken because the dictionary is full; such a value is not compared.
+    #[must_use]
+    pub const fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// The id for the next of a kind that has `count` values.
+    fn next_id(&mut self, count: usize) -> Option<u32> {
+        let id = u32::try_from(count).ok().filter(|_| count < self.values_max);
+        self.refused += u64::from(id.is_none());
+        id
+    }
+
+    /// The id of the name `text`, added when it is new; [`UNKNOWN`] when the dictionary is full.
     pub fn intern_name(&mut self, text: &str, model: &Model) -> u32 {
         if let Some(id) = self.find_name(text) {
             return id;
         }
+        let Some(id) = self.next_id(self.names.len()) else { return UNKNOWN };
         let form = NameForm::new(text, model);
-        let (hash, id) = (form.hash, next_id(self.names.len()));
+        let hash = form.hash;
         self.names.push(form);
         self.names_by_hash.insert(hash, id, |id| self.names[id as usize].hash);
         id
@@ -196,8 +242,10 @@ impl Dictionary {
     /// The same for a given name, of which `formal` are the formal names.
     pub fn intern_given(&mut self, text: &str, formal: &[String], model: &Model) -> u32 {
         let id = self.intern_name(text, model);
-        let form = &mut self.names[id as usize];
-        if form.formal.is_empty() && !formal.is_empty() {
+        if let Some(form) = self.names.get_mut(id as usize)
+            && form.formal.is_empty()
+            && !formal.is_empty()
+        {
             form.formal = hashes(formal);
         }
         id
@@ -208,18 +256,22 @@ impl Dictionary {
         self.texts_by_hash.find(hash(text), |id| self.bytes_of(id) == text)
     }
 
-    /// The id of `text`, added when it is new.
+    /// The id of `text`, added when it is new; [`UNKNOWN`] when the dictionary is full.
     pub fn intern_text(&mut self, text: &[u8]) -> u32 {
         if let Some(id) = self.find_text(text) {
             return id;
         }
-        let id = next_id(self.ends.len());
+        // Ends have 32 bits: 4 GiB of distinct text fill the dictionary too.
+        let Ok(end) = u32::try_from(self.text.len() + text.len()) else {
+            self.refused += 1;
+            return UNKNOWN;
+        };
+        let Some(id) = self.next_id(self.ends.len()) else { return UNKNOWN };
         if self.text.len() + text.len() > self.text.capacity() {
             self.text.reserve_exact(self.text.len() / 4 + 4096);
         }
         self.text.extend_from_slice(text);
-        // 4 GiB of distinct text is beyond what one index is built for; longer text would only compare as different.
-        self.ends.push(u32::try_from(self.text.len()).unwrap_or(u32::MAX));
+        self.ends.push(end);
         let (all, ends) = (&self.text, &self.ends);
         self.texts_by_hash.insert(hash(text), id, |id| hash(slice_of(all, ends, id)));
         id
@@ -253,11 +305,6 @@ pub fn hashes(names: &[String]) -> Box<[u64]> {
     names.iter().map(|name| hash(name.as_bytes())).collect()
 }
 
-fn next_id(count: usize) -> u32 {
-    // Ids have 27 bits in an entry; see `entry`. One index of 134 million distinct values is beyond any machine's memory.
-    u32::try_from(count).unwrap_or(UNKNOWN)
-}
-
 fn slice_of<'a>(text: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
     let at = id as usize;
     let start = if at == 0 { 0 } else { ends.get(at - 1).map_or(0, |end| *end as usize) };
@@ -266,10 +313,15 @@ fn slice_of<'a>(text: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::matching::model::tests::model;
     use std::collections::HashSet;
+
+    /// A dictionary that is full.
+    pub fn full() -> Dictionary {
+        Dictionary { values_max: 0, ..Dictionary::default() }
+    }
 
     #[test]
     fn a_value_is_numbered_once_and_found_again() {
@@ -283,6 +335,16 @@ mod tests {
         let ray = dictionary.intern_name("ray", model);
         assert_eq!(dictionary.intern_given("ray", &["raymond".to_owned()], model), ray);
         assert_eq!(dictionary.name(ray).formal.len(), 1);
+    }
+
+    #[test]
+    fn a_full_dictionary_takes_no_value_and_counts_it() {
+        let (model, mut dictionary) = (model(), Dictionary { values_max: 2, ..Dictionary::default() });
+        let texts = ["a", "b", "c", "d", "a"].map(|text| dictionary.intern_text(text.as_bytes()));
+        assert_eq!(texts, [0, 1, UNKNOWN, UNKNOWN, 0]);
+        let names = ["ann", "bob", "cid"].map(|text| dictionary.intern_given(text, &["x".to_owned()], model));
+        assert_eq!(names, [0, 1, UNKNOWN]);
+        assert_eq!((dictionary.refused(), dictionary.find_text(b"c"), dictionary.find_name("cid")), (3, None, None));
     }
 
     #[test]

@@ -6,13 +6,12 @@
 use std::borrow::Cow;
 
 pub use super::dictionary::UNKNOWN as UNKNOWN_ID;
-use super::dictionary::{Dictionary, NameForm, UNKNOWN, hash, hashes};
+use super::dictionary::{Dictionary, ID_BITS, NameForm, UNKNOWN, hash, hashes};
 use super::model::Model;
 use super::normalise::identifier::{Identifier, Kind};
-use super::normalise::name::Suffix;
+use super::normalise::name::{Name, Suffix};
 use super::record::{BirthDate, Record, Sex};
 
-const ID_BITS: u32 = 27;
 const ID_MASK: u32 = (1 << ID_BITS) - 1;
 
 /// What a word of an entry holds. The order is that of storage.
@@ -62,7 +61,12 @@ pub struct Facts {
     pub suffix: Option<Suffix>,
     /// A name had letters that imitate others.
     pub is_imitated: bool,
+    /// A part of a name is not known, so that a part alone is no single legal name.
+    pub is_name_incomplete: bool,
 }
+
+/// Names of a kind, beside the first and last ones, that are compared; more would be tried in every combination.
+const PARTS_MAX: usize = 8;
 
 /// Ids of the parts of a stored address; [`UNKNOWN`] where absent.
 #[derive(Debug, Clone, Copy)]
@@ -83,15 +87,17 @@ impl Entry {
                 addresses.push(part.as_ref().map_or(UNKNOWN, |text| dictionary.intern_text(text.as_bytes())));
             }
         }
-        words[1] = facts_word(Facts::of(record), record.addresses.len());
         let tagged = words.len();
-        push_names(&mut words, record, dictionary, model);
+        let are_names_known = push_names(&mut words, record, dictionary, model);
+        let facts = Facts::of(record);
+        let facts = Facts { is_name_incomplete: facts.is_name_incomplete || !are_names_known, ..facts };
+        words[1] = facts_word(facts, record.addresses.len());
         for (tag, list) in [(Tag::Phone, &record.phones), (Tag::Email, &record.emails)] {
-            words.extend(list.iter().map(|text| word(tag as u8, dictionary.intern_text(text.as_bytes()))));
+            words.extend(list.iter().filter_map(|text| word(tag as u8, dictionary.intern_text(text.as_bytes()))));
         }
         for identifier in &record.identifiers {
             let text = identifier_text(identifier);
-            words.push(word(identifier_tag(identifier.kind), dictionary.intern_text(&text)));
+            words.extend(word(identifier_tag(identifier.kind), dictionary.intern_text(&text)));
         }
         words[tagged..].sort_by_key(|word| word >> ID_BITS);
         let mut written = tagged;
@@ -163,35 +169,58 @@ impl Facts {
             birth_sex: record.birth_sex,
             suffix: record.names.iter().find_map(|name| name.suffix),
             is_imitated: record.names.iter().any(|name| name.is_imitated),
+            is_name_incomplete: record.names.iter().any(|name| name.is_incomplete),
         }
     }
 }
 
-const fn word(tag: u8, id: u32) -> u32 {
-    (tag as u32) << ID_BITS | (id & ID_MASK)
+/// A tagged id; `None` for a value that the dictionary did not take, which is as absent.
+const fn word(tag: u8, id: u32) -> Option<u32> {
+    if id < ID_MASK { Some((tag as u32) << ID_BITS | id) } else { None }
 }
 
-fn push_names(words: &mut Vec<u32>, record: &Record, dictionary: &mut Dictionary, model: &Model) {
+/// Whether the dictionary took every first and last name.
+fn push_names(words: &mut Vec<u32>, record: &Record, dictionary: &mut Dictionary, model: &Model) -> bool {
+    let mut all_known = true;
     for name in &record.names {
-        if let Some(given) = &name.given {
-            words.push(word(Tag::Given as u8, dictionary.intern_given(given, &name.formal, model)));
-        }
-        if let Some(family) = &name.family {
-            words.push(word(Tag::Family as u8, dictionary.intern_name(family, model)));
-        }
-        for (tag, parts) in
-            [(Tag::GivenPart, &name.given_parts), (Tag::Middle, &name.middle), (Tag::FamilyPart, &name.family_parts)]
-        {
-            words.extend(parts.iter().map(|part| word(tag as u8, dictionary.intern_name(part, model))));
+        let given = name.given.as_ref().map(|given| (Tag::Given, dictionary.intern_given(given, &name.formal, model)));
+        let family = name.family.as_ref().map(|family| (Tag::Family, dictionary.intern_name(family, model)));
+        for (tag, id) in given.into_iter().chain(family) {
+            let word = word(tag as u8, id);
+            all_known &= word.is_some();
+            words.extend(word);
         }
     }
+    for (tag, parts) in name_parts(record) {
+        words.extend(parts.into_iter().filter_map(|part| word(tag as u8, dictionary.intern_name(part, model))));
+    }
+    all_known
+}
+
+/// The parts of names that are compared, each once.
+fn name_parts(record: &Record) -> [(Tag, Vec<&str>); 3] {
+    let parts = |of: fn(&Name) -> &[String]| {
+        let mut parts: Vec<&str> = Vec::new();
+        for part in record.names.iter().flat_map(of) {
+            if parts.len() < PARTS_MAX && !parts.contains(&part.as_str()) {
+                parts.push(part);
+            }
+        }
+        parts
+    };
+    [
+        (Tag::GivenPart, parts(|name| &name.given_parts)),
+        (Tag::Middle, parts(|name| &name.middle)),
+        (Tag::FamilyPart, parts(|name| &name.family_parts)),
+    ]
 }
 
 fn facts_word(facts: Facts, addresses: usize) -> u32 {
     let sex = |sex: Option<Sex>| sex.map_or(0, |sex| sex as u32 + 1);
     let suffix = facts.suffix.map_or(0, |suffix| suffix as u32 + 1);
     let addresses = u32::try_from(addresses).unwrap_or(0);
-    sex(facts.gender) | sex(facts.birth_sex) << 2 | suffix << 4 | u32::from(facts.is_imitated) << 8 | addresses << 16
+    let flags = u32::from(facts.is_imitated) << 8 | u32::from(facts.is_name_incomplete) << 9;
+    sex(facts.gender) | sex(facts.birth_sex) << 2 | suffix << 4 | flags | addresses << 16
 }
 
 const fn read_facts(word: u32) -> (Facts, usize) {
@@ -207,6 +236,7 @@ const fn read_facts(word: u32) -> (Facts, usize) {
             _ => None,
         },
         is_imitated: (word >> 8) & 1 == 1,
+        is_name_incomplete: (word >> 9) & 1 == 1,
     };
     (facts, (word >> 16) as usize)
 }
@@ -291,7 +321,9 @@ pub struct Query<'d> {
 impl<'d> Query<'d> {
     #[must_use]
     pub fn new(record: &Record, dictionary: &'d Dictionary, model: &Model) -> Self {
-        let name = |text: &String| query_name(text, &[], dictionary, model);
+        let name = |text: &str| query_name(text, &[], dictionary, model);
+        let [given_parts, middle, family_parts] =
+            name_parts(record).map(|(_, parts)| parts.into_iter().map(name).collect::<Vec<_>>());
         let text = |text: &String| query_text(text.as_bytes(), dictionary);
         let part = |part: &Option<String>| part.as_ref().map(text);
         let names = &record.names;
@@ -307,10 +339,10 @@ impl<'d> Query<'d> {
             birth_date: birth_word(record.birth_date),
             facts: Facts::of(record),
             given: distinct(given.collect()),
-            given_parts: distinct(names.iter().flat_map(|n| n.given_parts.iter().map(name)).collect()),
-            middle: distinct(names.iter().flat_map(|n| n.middle.iter().map(name)).collect()),
-            family: distinct(names.iter().filter_map(|n| n.family.as_ref().map(name)).collect()),
-            family_parts: distinct(names.iter().flat_map(|n| n.family_parts.iter().map(name)).collect()),
+            given_parts,
+            middle,
+            family: distinct(names.iter().filter_map(|n| n.family.as_deref().map(name)).collect()),
+            family_parts,
             addresses: record.addresses.iter().map(address).collect(),
             phones: record.phones.iter().map(text).collect(),
             emails: record.emails.iter().map(text).collect(),
@@ -345,4 +377,43 @@ fn query_name<'d>(text: &str, formal: &[String], dictionary: &'d Dictionary, mod
 
 fn query_text(text: &[u8], dictionary: &Dictionary) -> QueryText {
     QueryText { id: dictionary.find_text(text).unwrap_or(UNKNOWN), text: text.to_vec(), hash: hash(text) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::matching::comparison::{Comparison, Evidence, Level, compare};
+    use crate::matching::dictionary::tests::full;
+    use crate::matching::model::tests::model;
+    use crate::matching::record::tests::record;
+
+    #[test]
+    fn a_value_that_a_full_dictionary_did_not_take_equals_nothing() {
+        let json = r#"{"name":[{"family":"Ray","given":["Ann","Eva"]}],"birthDate":"1980-02-03",
+            "address":[{"line":["1 Oak St"],"postalCode":"12180"}],"telecom":[{"system":"phone","value":"2125550142"}],
+            "identifier":[{"type":{"coding":[{"code":"MR"}]},"system":"urn:a","value":"7"}]}"#;
+        let (record, mut dictionary) = (record(json), full());
+        let entry = Entry::new(&record, &mut dictionary, model());
+        assert_eq!(dictionary.refused(), 7);
+        assert!(entry.view().facts.is_name_incomplete, "what is left is no single legal name");
+        let pair = compare(&Query::new(&record, &dictionary, model()), &entry.view(), &dictionary);
+        for comparison in Comparison::ALL.into_iter().filter(|comparison| *comparison != Comparison::BirthDate) {
+            assert_eq!(pair.level(comparison), Level::Absent, "{comparison:?}");
+        }
+        assert!(pair.evidence.has(Evidence::BIRTH_DATE) && !pair.evidence.has(Evidence::FIRST));
+    }
+
+    #[test]
+    fn facts_survive_their_word() {
+        for is_name_incomplete in [false, true] {
+            let facts = Facts {
+                gender: Some(Sex::Male),
+                birth_sex: Some(Sex::Female),
+                suffix: Some(Suffix::Fourth),
+                is_imitated: !is_name_incomplete,
+                is_name_incomplete,
+            };
+            assert_eq!(read_facts(facts_word(facts, 8)), (facts, 8));
+        }
+    }
 }

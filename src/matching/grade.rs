@@ -3,6 +3,22 @@
 //! Source: IG Patient Matching, "Match Quality" table, with the project's decisions on union of evidence and caps
 //! (IG Patient Matching, match grades). The evidence is the union over the records of one identity. Not here: the match
 //! probability (see `score`), how evidence is found (see `comparison`).
+//!
+//! A row of .80 is certain only from a probability on, and where nothing is contradicted ([`Contradiction`]); the same
+//! is asked of a record that joins an identity by itself. What contradicts, and what does not:
+//!
+//! | attribute | contradicts when |
+//! |---|---|
+//! | whatever caps a grade | always ([`Conflict`]) |
+//! | social security number | the last four digits differ, be it of a number or the digits alone |
+//! | birth sex (us-core-birthsex) | both have it and they differ |
+//! | middle name | two names that are neither equal, near nor short forms; an initial that is not the other's |
+//! | passport, state id, Digital Identifier | another number of the same issuer, more than one edit away |
+//! | gender | never: it is recorded wrongly, and it changes |
+//! | phone, address, email | never: people move |
+//! | medical record number | never: a facility gives a second one by mistake; the probability weighs it |
+//! | member and subscriber number | never: plans are changed; family members differ in the row by their names |
+//! | identifiers of different issuers, and of no known kind | never |
 
 use serde::{Deserialize, Serialize};
 
@@ -135,12 +151,24 @@ pub enum Conflict {
     GivenName,
     /// Names in use that are easily confused, on one birth date and surname, without a personal identifier.
     TwinNames,
+    /// A short form and its formal name that are both names in use, under the same circumstances.
+    ShortForm,
     Suffix,
     SocialSecurity,
     Medicare,
     Licence,
     /// A name with letters that imitate others: found, never certain.
     ImitatedLetters,
+    /// The identity's records disagree on the birth date or the given name: one agrees with the request, another
+    /// conflicts with it. Who of them is meant cannot be certain.
+    MixedIdentity,
+}
+
+/// Whether an attribute that people keep compares as different; the list is in the module's documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contradiction {
+    Absent,
+    Present,
 }
 
 impl Conflict {
@@ -150,11 +178,13 @@ impl Conflict {
             Self::BirthDate => "birth-date",
             Self::GivenName => "given-name",
             Self::TwinNames => "twin-names",
+            Self::ShortForm => "short-form",
             Self::Suffix => "suffix",
             Self::SocialSecurity => "social-security",
             Self::Medicare => "medicare",
             Self::Licence => "licence",
             Self::ImitatedLetters => "imitated-letters",
+            Self::MixedIdentity => "mixed-identity",
         }
     }
 
@@ -163,7 +193,7 @@ impl Conflict {
     pub const fn cap(self) -> f64 {
         match self {
             Self::BirthDate | Self::GivenName | Self::TwinNames | Self::Suffix | Self::SocialSecurity => 0.60,
-            Self::Medicare | Self::Licence | Self::ImitatedLetters => 0.70,
+            Self::ShortForm | Self::Medicare | Self::Licence | Self::ImitatedLetters | Self::MixedIdentity => 0.70,
         }
     }
 }
@@ -175,28 +205,30 @@ pub struct Graded {
     pub grade: MatchGrade,
     pub row: Option<MatchRow>,
     pub capped_by: Vec<Conflict>,
+    pub contradiction: Contradiction,
 }
 
 /// Grades the pooled evidence of an identity.
 #[must_use]
 pub fn grade(pair: &Pair, probability: f64, model: &Model) -> Graded {
     let capped_by = conflicts(pair);
+    let contradiction = contradiction(pair, &capped_by);
     let row = MatchRow::ALL.into_iter().find(|row| holds(*row, pair));
     let Some(row) = row else {
         let is_possible = probability >= model.thresholds().possible;
         let grade = if is_possible { MatchGrade::Possible } else { MatchGrade::CertainlyNot };
-        return Graded { score: 0.59 * probability, grade, row: None, capped_by };
+        return Graded { score: 0.59 * probability, grade, row: None, capped_by, contradiction };
     };
     let score = capped_by.iter().fold(row.score(), |score, conflict| score.min(conflict.cap()));
     let grade = match () {
         () if score >= 0.99 => MatchGrade::Certain,
-        () if score >= 0.80 && probability >= model.thresholds().certain && !conflicts_at_all(pair) => {
+        () if score >= 0.80 && probability >= model.thresholds().certain && contradiction == Contradiction::Absent => {
             MatchGrade::Certain
         }
         () if score >= 0.70 => MatchGrade::Probable,
         () => MatchGrade::Possible,
     };
-    Graded { score, grade, row: Some(row), capped_by }
+    Graded { score, grade, row: Some(row), capped_by, contradiction }
 }
 
 fn holds(row: MatchRow, pair: &Pair) -> bool {
@@ -207,7 +239,7 @@ fn holds(row: MatchRow, pair: &Pair) -> bool {
     let all = names && birth_date;
     let all_and_sex = all && has(Evidence::SEX);
     // Families share member and subscriber numbers: the given name must be equal or a short form.
-    let member = names && has(Evidence::FIRST_OR_NICKNAME) && !has_birth_date_conflict(pair);
+    let member = names && has(Evidence::FIRST_OR_NICKNAME) && !pair.has_birth_date_conflict();
     match row {
         MatchRow::MedicalRecordNumber => has(Evidence::MEDICAL_RECORD) && is_known_person(pair, names),
         MatchRow::DigitalIdentifier => has(Evidence::DIGITAL) && is_known_person(pair, names),
@@ -234,16 +266,17 @@ fn holds(row: MatchRow, pair: &Pair) -> bool {
 /// The responder's own number, or a Digital Identifier, with both names or the birth date; with the birth date alone
 /// the given name must not conflict.
 fn is_known_person(pair: &Pair, names: bool) -> bool {
-    names || (pair.evidence.has(Evidence::BIRTH_DATE) && !has_given_conflict(pair) && !has_twin_names(pair))
+    names || (pair.evidence.has(Evidence::BIRTH_DATE) && !pair.has_given_conflict() && !has_twin_names(pair))
 }
 
 /// Every conflict that the identity's records leave unresolved.
 fn conflicts(pair: &Pair) -> Vec<Conflict> {
     let has = |evidence| pair.evidence.has(evidence);
-    let held: [(bool, Conflict); 8] = [
-        (has_birth_date_conflict(pair), Conflict::BirthDate),
-        (has_given_conflict(pair), Conflict::GivenName),
+    let held: [(bool, Conflict); 10] = [
+        (pair.has_birth_date_conflict(), Conflict::BirthDate),
+        (pair.has_given_conflict(), Conflict::GivenName),
         (has_twin_names(pair), Conflict::TwinNames),
+        (is_short_form_in_use(pair), Conflict::ShortForm),
         (pair.level(Comparison::Suffix) == Level::Conflict, Conflict::Suffix),
         (
             pair.level(Comparison::SocialSecurity) == Level::Conflict && has(Evidence::SSN_CONFLICT),
@@ -252,41 +285,53 @@ fn conflicts(pair: &Pair) -> Vec<Conflict> {
         (has(Evidence::MEDICARE_CONFLICT) && !has(Evidence::MEDICARE), Conflict::Medicare),
         (has(Evidence::LICENCE_CONFLICT) && !has(Evidence::LICENCE), Conflict::Licence),
         (has(Evidence::IMITATED), Conflict::ImitatedLetters),
+        (is_mixed(pair), Conflict::MixedIdentity),
     ];
     held.into_iter().filter(|(held, _)| *held).map(|(_, conflict)| conflict).collect()
 }
 
-/// A conflict that caps, or one of an attribute that people do not change.
-fn conflicts_at_all(pair: &Pair) -> bool {
-    let lasting = [Comparison::Middle, Comparison::Sex, Comparison::SocialSecurity, Comparison::Identifier];
-    !conflicts(pair).is_empty() || lasting.into_iter().any(|c| pair.level(c) == Level::Conflict)
+/// A conflict that caps, or one of an attribute that people keep.
+fn contradiction(pair: &Pair, capped_by: &[Conflict]) -> Contradiction {
+    let has = |evidence| pair.evidence.has(evidence);
+    let lasting = [Comparison::Middle, Comparison::SocialSecurity, Comparison::Identifier];
+    let is_present = !capped_by.is_empty()
+        || lasting.into_iter().any(|comparison| pair.level(comparison) == Level::Conflict)
+        || pair.level(Comparison::SocialSecurity) == Level::LastFourClose
+        || has(Evidence::BIRTH_SEX_CONFLICT)
+        || has(Evidence::IDENTIFIER_CONFLICT);
+    if is_present { Contradiction::Present } else { Contradiction::Absent }
 }
 
-/// Not equal, partial, month and day exchanged, one digit off, or a placeholder.
-fn has_birth_date_conflict(pair: &Pair) -> bool {
-    matches!(pair.level(Comparison::BirthDate), Level::MonthDay | Level::TwoDigits | Level::SameYear | Level::Conflict)
+/// A record of the identity agrees on the birth date, or on the given name, and another one conflicts.
+fn is_mixed(pair: &Pair) -> bool {
+    let has = |evidence| pair.evidence.has(evidence);
+    has(Evidence::BIRTH_DATE.with(Evidence::BIRTH_DATE_CONFLICT))
+        || has(Evidence::FIRST_OR_NICKNAME.with(Evidence::GIVEN_CONFLICT))
 }
 
-/// Two different names, neither close nor short forms of one.
-fn has_given_conflict(pair: &Pair) -> bool {
-    match pair.level(Comparison::Given) {
-        Level::Conflict => true,
-        Level::Similar => pair.evidence.has(Evidence::BOTH_GIVEN_KNOWN),
-        _ => false,
-    }
-}
-
-/// Names in use that are near each other are two children's, not a typing error, when birth date and surname agree and
-/// no personal identifier does; so is an initial where another record of the identity has a sibling's name.
+/// Names in use that are near each other, and two short forms of one name, are two children's, not one person's, when
+/// birth date and surname agree and no personal identifier does; so is an initial where another record of the identity
+/// has a sibling's name.
 fn has_twin_names(pair: &Pair) -> bool {
     let has = |evidence| pair.evidence.has(evidence);
     let given = pair.level(Comparison::Given);
     if has(Evidence::SIBLING) && !matches!(given, Level::Exact | Level::Nickname | Level::Conflict) {
         return true;
     }
-    let near = matches!(given, Level::Close | Level::Phonetic | Level::Confusable | Level::Similar);
-    near && has(Evidence::BOTH_GIVEN_KNOWN.with(Evidence::BIRTH_DATE).with(Evidence::LAST))
-        && !pair.evidence.is_personal()
+    let confusable = match given {
+        Level::ShortForms => true,
+        Level::Close => has(Evidence::BOTH_GIVEN_KNOWN) || has(Evidence::NEAR_IN_DOUBT),
+        Level::Phonetic | Level::Confusable | Level::Similar => has(Evidence::BOTH_GIVEN_KNOWN),
+        _ => false,
+    };
+    confusable && pair.may_be_siblings()
+}
+
+/// Julia and Julie: one name is the other's formal name, but both are given to children.
+fn is_short_form_in_use(pair: &Pair) -> bool {
+    pair.level(Comparison::Given) == Level::Nickname
+        && pair.evidence.has(Evidence::SHORT_FORM_IN_USE)
+        && pair.may_be_siblings()
 }
 
 #[cfg(test)]
@@ -319,6 +364,10 @@ mod tests {
                 "line" => address.push(format!(r#""line":["{value}"]"#)),
                 "zip" => address.push(format!(r#""postalCode":"{value}""#)),
                 "city" => address.push(format!(r#""city":"{value}","state":"NY""#)),
+                "town" => address.push(format!(r#""city":"{value}""#)),
+                "birthsex" => members.push(format!(
+                    r#""extension":[{{"url":"http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex","valueCode":"{value}"}}]"#
+                )),
                 "SSN" => identifiers.push(format!(r#"{{"system":"http://hl7.org/fhir/sid/us-ssn","value":"{value}"}}"#)),
                 "MBI" => identifiers.push(format!(r#"{{"system":"http://hl7.org/fhir/sid/us-mbi","value":"{value}"}}"#)),
                 "HL7" => identifiers.push(format!(
@@ -513,6 +562,97 @@ mod tests {
     }
 
     #[test]
+    fn two_short_forms_of_one_name_are_twins_names_unless_a_personal_identifier_agrees() {
+        let home = "line=1_Oak_St zip=12180 MB=p:5 phone=2125550142 email=a@b.org";
+        let at = |given: &str, rest: &str| format!("{given} Ray 2015-02-03 female {home} {rest}");
+        for (one, other) in [("Nora", "Ella"), ("Sandra", "Alexa"), ("Maggie", "Rita"), ("Rita", "Daisy")] {
+            for (query, stored) in [(one, other), (other, one)] {
+                let twins = graded(&at(query, ""), &at(stored, ""));
+                assert_eq!((twins.row, &*twins.capped_by), (None, &[Conflict::TwinNames][..]), "{query} {stored}");
+                let same = graded(&at(query, "MR=a:7"), &at(stored, "MR=a:7"));
+                assert_eq!((same.row, &*same.capped_by), (Some(MatchRow::MedicalRecordNumber), &[][..]), "{query}");
+            }
+        }
+        let another_date = graded("Nora Ray 2015-03-02 - MB=p:5", "Ella Ray 2015-02-03 - MB=p:5");
+        assert_eq!((another_date.row, &*another_date.capped_by), (Some(MatchRow::Member), &[][..]), "no twins");
+    }
+
+    #[test]
+    fn a_short_form_and_its_formal_name_agree_and_are_not_certain_where_both_are_names_in_use() {
+        let home = "line=1_Oak_St zip=12180 MB=p:5 phone=2125550142";
+        let at = |given: &str, rest: &str| format!("{given} Ray 2015-02-03 female {home} {rest}");
+        for (query, stored) in [("Julia", "Julie"), ("Margaret", "Peggy"), ("Ella", "Eleanor")] {
+            let graded_alone = grade(&pair(&patient(&at(query, "")), &patient(&at(stored, ""))), 0.9999, model());
+            assert_eq!(
+                (graded_alone.row, &*graded_alone.capped_by),
+                (Some(MatchRow::Member), &[Conflict::ShortForm][..])
+            );
+            assert_eq!(graded_alone.grade, MatchGrade::Probable, "{query} {stored}");
+            let same = graded(&at(query, "MR=a:7"), &at(stored, "MR=a:7"));
+            assert_eq!((same.grade, &*same.capped_by), (MatchGrade::Certain, &[][..]), "{query} {stored}");
+        }
+        let unused = graded(&at("Will", ""), &at("William", ""));
+        assert_eq!((unused.grade, &*unused.capped_by), (MatchGrade::Certain, &[][..]), "nobody is named so");
+    }
+
+    #[test]
+    fn near_names_that_begin_differently_or_of_another_script_are_twins_names_too() {
+        let at = |given: &str, rest: &str| format!("{given} Ray 2015-02-03 female line=1_Oak_St zip=12180 {rest}");
+        for (query, stored) in [("Sanjana", "Ranjana"), ("Марина", "Карина"), ("Алина", "Арина")]
+        {
+            let twins = graded(&at(query, ""), &at(stored, ""));
+            assert_eq!((twins.row, &*twins.capped_by), (None, &[Conflict::TwinNames][..]), "{query} {stored}");
+            let same = graded(&at(query, "MR=a:7"), &at(stored, "MR=a:7"));
+            assert!(same.capped_by.is_empty() && same.row.is_some(), "{query} {stored} {same:?}");
+        }
+        assert!(graded(&at("Sanjana", ""), &at("Sanjama", "")).capped_by.is_empty(), "a typing error");
+    }
+
+    #[test]
+    fn letters_are_counted_not_bytes_and_another_script_agrees_only_when_equal() {
+        for (query, stored, agrees) in [
+            ("小明 王 1980-02-03", "小明 王 1980-02-03", true),
+            ("小明 王 1980-02-03", "小红 王 1980-02-03", false),
+            ("小明 王 1980-02-03", "小明 李 1980-02-03", false),
+            ("Иван Ray 1980-02-03", "Иван Ray 1980-02-03", true),
+            ("Иван Ray 1980-02-03", "Иваш Ray 1980-02-03", false),
+            ("Ann Иванов 1980-02-03", "Ann Иванон 1980-02-03", false),
+            ("Añna Ray 1980-02-03", "Anna Ray 1980-02-03", true),
+        ] {
+            assert_eq!(graded(query, stored).row.is_some(), agrees, "{query} {stored}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_beside_a_placeholder_is_no_single_legal_name() {
+        let nothing = "- Suharto 1980-02-03";
+        for given in ["Unknown", "Baby", "Newborn"] {
+            let removed = format!("{given} Suharto 1980-02-03");
+            for (query, stored) in [(removed.as_str(), nothing), (nothing, &removed), (&removed, &removed)] {
+                assert_eq!(graded(query, stored).row, None, "{query} {stored}");
+            }
+        }
+        assert_eq!(graded(nothing, nothing).row, Some(MatchRow::BirthDate));
+    }
+
+    #[test]
+    fn an_identifier_without_system_proves_nothing() {
+        let of = |code: &str, issuer: &str| {
+            let name = r#""name":[{"family":"Ray","given":["Ann"]}],"birthDate":"1980-02-03""#;
+            format!(r#"{name},"identifier":[{{"type":{{"coding":[{{"code":"{code}"}}]}},{issuer},"value":"77123"}}]"#)
+        };
+        for code in ["MR", "DL", "PPN", "MB", "SN", "STID", "MC"] {
+            for issuer in [r#""assigner":{"display":"Ohio"}"#, r#""assigner":{"reference":"Organization/1"}"#] {
+                let graded = grade(&pair(&of(code, issuer), &of(code, issuer)), 0.5, model());
+                assert_eq!(graded.row, Some(MatchRow::BirthDate), "{code} {issuer}");
+            }
+            let system = r#""system":"urn:a""#;
+            let graded = grade(&pair(&of(code, system), &of(code, system)), 0.5, model());
+            assert_ne!(graded.row, Some(MatchRow::BirthDate), "{code} {system}");
+        }
+    }
+
+    #[test]
     fn a_row_of_80_is_certain_only_from_the_probability_on_and_without_conflict() {
         let model = model();
         let home = "Ann Ray 1980-02-03 female line=1_Oak_St zip=12180";
@@ -522,6 +662,78 @@ mod tests {
         let mut conflicting = pair;
         conflicting.evidence.add(Evidence::IMITATED);
         assert_eq!(grade(&conflicting, 0.999, model).grade, MatchGrade::Probable);
+    }
+
+    #[test]
+    fn a_line_and_city_are_an_address_only_with_the_same_state_on_both_sides() {
+        let at = |address: &str| format!("Ann Ray 1980-02-03 - line=1_Oak_St {address}");
+        for (query, stored, row) in [
+            ("city=Troy", "city=Troy", MatchRow::BirthDateLineCity),
+            ("town=Troy", "town=Troy", MatchRow::BirthDate),
+            ("town=Troy", "city=Troy", MatchRow::BirthDate),
+            ("city=Troy", "town=Troy", MatchRow::BirthDate),
+            ("town=Troy zip=12180", "town=Troy zip=12180", MatchRow::BirthDateLineZip),
+        ] {
+            assert_eq!(graded(&at(query), &at(stored)).row, Some(row), "{query} {stored}");
+        }
+    }
+
+    #[test]
+    fn a_row_of_80_is_certain_unless_something_that_people_keep_differs() {
+        let home = "line=1_Oak_St zip=12180";
+        let at = |given: &str, sex: &str, rest: &str| patient(&format!("{given} Ray 1980-02-03 {sex} {home} {rest}"));
+        let table: &[(&str, &str, Contradiction)] = &[
+            ("SSN=219541234", "SSN4=s:9876", Contradiction::Present),
+            ("SSN4=s:9876", "SSN4=s:1234", Contradiction::Present),
+            ("SSN4=s:1243", "SSN4=s:1234", Contradiction::Present),
+            ("SSN=219541234", "SSN4=s:1234", Contradiction::Absent),
+            ("birthsex=M", "birthsex=F", Contradiction::Present),
+            ("MBI=1EG4TE5MK73", "MBI=9AA9AA9AA99", Contradiction::Present),
+            ("DL=ny:5551", "DL=ny:87777", Contradiction::Present),
+            ("DL=ny:5551", "DL=nj:87777", Contradiction::Absent),
+            ("PPN=us:C1234567 XX=a:7", "PPN=us:X7654321 XX=a:7", Contradiction::Present),
+            ("HL7=D1234567", "HL7=X7654321", Contradiction::Present),
+            ("phone=2125550142", "phone=6465559942", Contradiction::Absent),
+            ("email=a@b.org", "email=zoltan@c.org", Contradiction::Absent),
+            ("MR=a:77", "MR=b:1234", Contradiction::Absent),
+            ("MR=a:77", "MR=a:1234", Contradiction::Absent),
+            ("MB=p:77", "MB=p:1234", Contradiction::Absent),
+        ];
+        let mut judged: Vec<_> = table.iter().map(|(a, b, c)| (at("Ann", "-", a), at("Ann", "-", b), *c)).collect();
+        for (query, stored, contradiction) in [
+            (("Ann", "male"), ("Ann", "female"), Contradiction::Absent),
+            (("Ann+Eva", "-"), ("Ann+Zoe", "-"), Contradiction::Present),
+            (("Ann+E", "-"), ("Ann+Zoe", "-"), Contradiction::Present),
+            (("Ann+E", "-"), ("Ann+Eva", "-"), Contradiction::Absent),
+            (("Ann", "-"), ("Ann+Eva", "-"), Contradiction::Absent),
+        ] {
+            judged.push((at(query.0, query.1, ""), at(stored.0, stored.1, ""), contradiction));
+        }
+        for (query, stored, contradiction) in judged {
+            let graded = grade(&pair(&query, &stored), 0.999, model());
+            assert_eq!(graded.contradiction, contradiction, "{query} {stored}");
+            let is_certain = graded.grade == MatchGrade::Certain;
+            assert_eq!(is_certain, contradiction == Contradiction::Absent, "{query} {stored} {graded:?}");
+        }
+    }
+
+    #[test]
+    fn an_identity_whose_records_disagree_is_never_certain() {
+        let stored = "Ann Ray 1980-02-03 - MR=a:77 line=1_Oak_St zip=12180";
+        let query = pair(&patient(stored), &patient(stored));
+        assert_eq!(grade(&query, 0.999, model()).grade, MatchGrade::Certain);
+        for other in ["Ann Ray 1957-10-21 - ", "Zoltan Ray 1980-02-03 - MR=a:77"] {
+            let mixed = grade(&query.join(&pair(&patient(stored), &patient(other))), 0.999, model());
+            assert_eq!(
+                (mixed.capped_by.as_slice(), mixed.grade),
+                (&[Conflict::MixedIdentity][..], MatchGrade::Probable)
+            );
+            assert!((mixed.score - 0.70).abs() < 1e-9, "{mixed:?}");
+        }
+        for other in ["Annie Ray 1980-02-30 -", "Ann Ray 1980-03-02 -", "- Ray - -"] {
+            let one = grade(&query.join(&pair(&patient(stored), &patient(other))), 0.999, model());
+            assert_eq!((one.capped_by.as_slice(), one.grade), (&[][..], MatchGrade::Certain), "{other}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison::{Comparison, Evidence, Level, Pair, compare};
 use super::dictionary::Dictionary;
 use super::entry::{Entry, Query};
-use super::grade::{Conflict, MatchGrade, MatchRow, grade};
+use super::grade::{Conflict, Contradiction, MatchGrade, MatchRow, grade};
 use super::model::Model;
 use super::record::Record;
 use super::score::{Waterfall, odds, probability, waterfall};
@@ -24,6 +24,7 @@ pub struct IdentityMatch {
     pub grade: MatchGrade,
     pub row: Option<MatchRow>,
     pub capped_by: Vec<Conflict>,
+    pub contradiction: Contradiction,
     /// That this identity is the person asked for, judged alone.
     pub probability: f64,
     /// The same, judged against the other candidates and "none is stored"; see [`resolve`].
@@ -103,6 +104,7 @@ impl AttributeResult {
             | Level::Initial
             | Level::Middle
             | Level::Similar
+            | Level::ShortForms
             | Level::Zip
             | Level::PlaceOnly
             | Level::Place
@@ -148,6 +150,7 @@ pub(super) fn weigh(identity_id: String, pairs: &[RecordPair<'_>], model: &Model
         grade: graded.grade,
         row: graded.row,
         capped_by: graded.capped_by,
+        contradiction: graded.contradiction,
         probability: waterfall.probability,
         posterior: waterfall.probability,
         decision: Decision::NotCertain,
@@ -172,7 +175,7 @@ fn records(pairs: &[RecordPair<'_>], model: &Model, population: usize) -> Vec<Re
 }
 
 /// Best first: by score, then by posterior, then by id, so that the order never depends on chance.
-pub(super) fn sort(identities: &mut [IdentityMatch]) {
+pub fn sort(identities: &mut [IdentityMatch]) {
     identities.sort_by(|a, b| {
         let by_score = b.score.total_cmp(&a.score).then(b.posterior.total_cmp(&a.posterior));
         by_score.then_with(|| a.identity_id.cmp(&b.identity_id))

@@ -18,7 +18,7 @@ use crate::fhir::json::Value;
 
 /// Raised whenever the same Patient would give another [`Record`], by code or by `profiles/nicknames.json` and
 /// `profiles/placeholders.json`; encoded records of another version are recomputed.
-pub const NORMALISER_VERSION: i32 = 1;
+pub const NORMALISER_VERSION: i32 = 3;
 
 const NAMES_MAX: usize = 8;
 const ADDRESSES_MAX: usize = 8;

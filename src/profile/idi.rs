@@ -94,13 +94,19 @@ pub fn validate_idi_patient(profiles: &Profiles, patient: &Value<'_>, policy: Pr
             claimed.push(IdiProfile::Base);
         }
     }
+    let mut counts_differently = false;
     for profile in &claimed {
-        for issue in check(profiles, patient, *profile) {
+        let is_enough = weight.total >= profiles.weights().minimum(*profile);
+        for finding in check(profiles, patient, *profile) {
+            counts_differently |= is_enough && is_short_of_points(&finding);
             // Several profiles have the same element rules.
-            if !issues.contains(&issue) {
-                issues.push(issue);
+            if !issues.contains(&finding.issue) {
+                issues.push(finding.issue);
             }
         }
+    }
+    if counts_differently {
+        issues.push(different_count(patient));
     }
     let highest = claimed.last().copied();
     let minimum = highest.map_or(0, |profile| profiles.weights().minimum(profile));
@@ -134,8 +140,10 @@ fn no_claim(policy: ProfileRequirement) -> Issue {
 
 /// The invariant that a Digital Identifier with names and birth date may miss.
 const WEIGHT_INVARIANT: &str = "idi-L1";
+/// The invariants that add up points.
+const WEIGHT_INVARIANTS: [&str; 2] = ["idi-L0", WEIGHT_INVARIANT];
 
-fn check(profiles: &Profiles, patient: &Value<'_>, profile: IdiProfile) -> Vec<Issue> {
+fn check<'p>(profiles: &'p Profiles, patient: &Value<'_>, profile: IdiProfile) -> Vec<Finding<'p>> {
     let mut findings = profiles.findings(patient, &profile.canonical());
     let is_only_failure = findings
         .iter()
@@ -144,7 +152,7 @@ fn check(profiles: &Profiles, patient: &Value<'_>, profile: IdiProfile) -> Vec<I
     if profile >= IdiProfile::L1 && is_only_failure && has_digital_identifier(profiles, patient) {
         findings.iter_mut().filter(|finding| finding.issue.is_error()).for_each(accept_digital_identifier);
     }
-    findings.into_iter().map(|finding| finding.issue).collect()
+    findings
 }
 
 /// The printed invariant gives 9 points to a Digital Identifier with first name, last name and birth date. The guide
@@ -156,6 +164,31 @@ fn accept_digital_identifier(finding: &mut Finding<'_>) {
         .diagnostics
         .push_str(" Accepted because a Digital Identifier, first name, last name and birth date are given.");
     *issue = issue.clone().coded(super::OUTCOME_SYSTEM, "digital-identifier-accepted");
+}
+
+/// Whether `finding` is that the expression of a profile counts fewer points than it demands.
+fn is_short_of_points(finding: &Finding<'_>) -> bool {
+    finding.issue.is_error() && finding.invariant.is_some_and(|key| WEIGHT_INVARIANTS.contains(&key))
+}
+
+/// Tells what the expression wants that the table does not, of what `patient` has.
+fn different_count(patient: &Value<'_>) -> Issue {
+    let addresses = patient.list("address");
+    let at_home = addresses.iter().any(|address| address.text("use") == Some("home"));
+    let mut text =
+        "The weight table gives the Patient enough points, and the expression of the claimed profile, which \
+                    counts differently, does not. "
+            .to_owned();
+    if !addresses.is_empty() && !at_home {
+        text.push_str("An address counts there only when one has the use home: add it where it is true. ");
+    }
+    text.push_str(
+        "A Digital Identifier counts there as 4, like any other identifier: a passport, driver's licence or state id \
+         (type code PPN, DL or STID) adds 5, and so does a second one; a second of home address, email, phone, other \
+         identifier with a type code and photo adds 1.",
+    );
+    let issue = Issue::information(IssueCode::Informational, text).at("Patient");
+    issue.coded(super::OUTCOME_SYSTEM, "expression-counts-differently")
 }
 
 fn has_digital_identifier(profiles: &Profiles, patient: &Value<'_>) -> bool {
@@ -241,6 +274,33 @@ mod tests {
             assert!(!result.is_accepted(), "{members}");
             assert!(!details(&result).contains(&"digital-identifier-accepted"), "{members}");
         }
+    }
+
+    #[test]
+    fn where_the_table_gives_enough_and_the_expression_does_not_the_difference_is_explained() {
+        let name = r#""name":[{"family":"Ng","given":["Ada"]}],"birthDate":"1980-01-31""#;
+        let home = |of: &str| format!(r#"{name},"address":[{{{of}"line":["1 A"],"postalCode":"44100"}}]"#);
+        let code = "expression-counts-differently";
+        let table = [
+            (patient(&["IDI-Patient-L0"], &home("")), false, true),
+            (patient(&["IDI-Patient-L0"], &home(r#""use":"work","#)), false, true),
+            (patient(&["IDI-Patient-L0"], &home(r#""use":"home","#)), true, false),
+            (patient(&["IDI-Patient"], &home("")), true, false),
+            (patient(&["IDI-Patient-L0"], name), false, false),
+            (patient(&["IDI-Patient-L1"], &home("")), false, false),
+            (patient(&["IDI-Patient-L1"], DIGITAL), true, false),
+        ];
+        for (text, accepted, explained) in table {
+            let result = judge(&text, ProfileRequirement::Required);
+            let found = details(&result).contains(&code);
+            assert_eq!((result.is_accepted(), found), (accepted, explained), "{text} {:?}", result.issues);
+        }
+        let result = judge(&patient(&["IDI-Patient-L0"], &home("")), ProfileRequirement::Required);
+        let is_it = |issue: &&Issue| issue.details.as_ref().is_some_and(|details| details.code == code);
+        let issue = result.issues.iter().find(is_it).expect("explained");
+        assert!(issue.severity == Severity::Information && issue.diagnostics.contains("use home"), "{issue:?}");
+        let broken = result.issues.iter().find(|issue| issue.is_error()).expect("the invariant");
+        assert!(broken.diagnostics.contains("only when one has the use home"), "{broken:?}");
     }
 
     #[test]

@@ -436,6 +436,34 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_person_who_makes_a_request_has_a_name() {
+        let url = format!("{GUIDE_CANONICAL_BASE}/StructureDefinition/FASTIDUDAPPerson");
+        assert!(
+            shipped()
+                .find_artifact("StructureDefinition", "FASTIDUDAPPerson")
+                .is_some_and(|a| a.url == Some(url.clone()))
+        );
+        let name = r#""name":[{"text":"Ada Ng"}]"#;
+        let typed = r#""type":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}]}"#;
+        let table: &[(String, &[&str])] = &[
+            (name.to_owned(), &[]),
+            (r#""name":[{"family":"Ng"},{"given":["Ada"]}],"birthDate":"1980""#.to_owned(), &[]),
+            (format!(r#"{name},"identifier":[{{{typed},"system":"urn:a","value":"1"}}]"#), &[]),
+            (r#""birthDate":"1980""#.to_owned(), &["required Person"]),
+            (r#""name":[{"use":"usual"}]"#.to_owned(), &["invariant Person.name[0]"]),
+            (format!(r#"{name},"identifier":[{{"value":"1"}}]"#), &["required Person.identifier[0]"]),
+            (format!(r#"{name},"identifier":[{{{typed}}}]"#), &["required Person.identifier[0]"]),
+        ];
+        for (members, expected) in table {
+            let person = format!(r#"{{"resourceType":"Person",{members}}}"#);
+            let issues = shipped().validate(&parsed(&person), &url);
+            let found: Vec<_> =
+                issues.iter().map(|i| format!("{} {}", i.code.code(), i.expression.join(" "))).collect();
+            assert_eq!(found, *expected, "{members}");
+        }
+    }
+
+    #[test]
     fn a_profile_is_known_with_and_without_a_version_and_an_unknown_one_is_an_issue() {
         let url = IdiProfile::L1.canonical();
         assert!(shipped().is_known(&url) && shipped().is_known(&format!("{url}|2.0.0")));

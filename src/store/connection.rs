@@ -71,7 +71,7 @@ fn establish_sqlite(path: &Path, options: &StoreOptions, purpose: Purpose) -> Re
     switch_to_wal(&mut connection, Duration::from_millis(busy_ms))?;
     let cache_kib = if purpose == Purpose::Read { READ_CACHE_KIB } else { WRITE_CACHE_KIB };
     connection.batch_execute(&format!(
-        "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA temp_store=MEMORY; PRAGMA cache_size=-{cache_kib}; \
+        "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-{cache_kib}; \
          PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}; PRAGMA journal_size_limit={WAL_BYTES_KEPT}; \
          PRAGMA trusted_schema=OFF"
     ))?;

@@ -53,6 +53,7 @@ impl Store {
         let manager = Manager { url: url.clone(), options: *options };
         let pool = r2d2::Pool::builder()
             .max_size(options.connections_max.max(1))
+            .min_idle(Some(0))
             .connection_timeout(Duration::from_millis(options.acquire_timeout_ms.max(1)))
             .test_on_check_out(true)
             // What failed is the reason of the error that the caller gets.

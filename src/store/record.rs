@@ -4,14 +4,11 @@
 //! here, tagged with the version of the normaliser that made them. Writers hold the identity lock
 //! ([`super::transaction::lock_identities`]). Not here: normalising, matching, assigning.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
-use super::resource::Resource;
 use super::schema::record;
 
 /// A record, to write and as read.
@@ -35,16 +32,8 @@ pub struct RecordRow {
     pub verification_level: Option<String>,
     /// Date of that verification.
     pub verified_on: Option<String>,
-}
-
-/// A record of an identity with its Patient, both of one moment.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Member {
-    pub record: RecordRow,
-    /// The Patient's current version.
-    pub version: i64,
-    pub updated_us: i64,
-    pub body: String,
+    /// The record that has replaced this one (FHIR R4 Patient.link, `replaced-by`): it is evidence and no match itself.
+    pub replaced_by: Option<String>,
 }
 
 /// Stores records, or puts them in place of those with the same id; of several with one id the last one counts.
@@ -79,23 +68,14 @@ pub fn find_many(connection: &mut Connection, ids: &[&str]) -> Result<Vec<Record
         .load(connection)?)
 }
 
-/// All records of the identities with their Patients, ordered by identity and record. Two statements, each by its index
-/// (SQLite would read the join from its wrong end): run it inside a transaction for both to see one moment.
+/// All records of the identities, ordered by identity and record.
 ///
 /// # Errors
 /// Those of the database.
-pub fn list_members(connection: &mut Connection, identity_ids: &[&str]) -> Result<Vec<Member>, StoreError> {
+pub fn list_of_identities(connection: &mut Connection, identity_ids: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
     let mut rows = dialect::records_of_identities(connection, identity_ids)?;
     rows.sort_by(|a, b| (&a.identity_id, &a.id).cmp(&(&b.identity_id, &b.id)));
-    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let patients = dialect::current_resources(connection, "Patient", &ids)?;
-    let mut patients: HashMap<String, Resource> =
-        patients.into_iter().map(|patient| (patient.id.clone(), patient)).collect();
-    let member = |record: RecordRow| {
-        let Resource { version, updated_us, body, .. } = patients.remove(&record.id)?;
-        Some(Member { record, version, updated_us, body })
-    };
-    Ok(rows.into_iter().filter_map(member).collect())
+    Ok(rows)
 }
 
 /// Up to `records_max` records after an id, ordered by id: for building the index. `None` begins at the first.

@@ -59,6 +59,7 @@ diesel::table! {
         assigned_us -> BigInt,
         verification_level -> Nullable<Text>,
         verified_on -> Nullable<Text>,
+        replaced_by -> Nullable<Text>,
     }
 }
 

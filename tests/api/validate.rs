@@ -69,7 +69,7 @@ fn a_profile_that_is_asked_for_is_the_one_that_is_judged(app: &TestApp) {
         assert_eq!(said(app, "/Patient/$validate", &body), by_address, "{name}");
     }
     let unknown = said(app, "/Patient/$validate?profile=urn:unknown", &poor);
-    assert!(has(&unknown, "warning", "not-supported"), "{unknown:?}");
+    assert!(has(&unknown, "error", "not-supported"), "{unknown:?}");
 }
 
 fn what_cannot_be_judged_is_an_error(app: &TestApp) {

@@ -77,7 +77,7 @@ pub fn patient(id: &str, number: usize) -> Value {
             "given": [GIVEN[number % GIVEN.len()]],
         }],
         "telecom": [{"system": "phone", "value": format!("(312) {}-{}", 200 + number * 37 % 700, 1357 + number * 17)}],
-        "gender": if number % 2 == 0 { "female" } else { "male" },
+        "gender": if number.is_multiple_of(2) { "female" } else { "male" },
         "birthDate": format!("{}-{:02}-{:02}", 1931 + number * 29 % 83, 2 + number * 5 % 11, 2 + number * 13 % 26),
         "address": [{
             "use": "home",

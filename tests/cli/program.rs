@@ -14,7 +14,7 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_idi-match");
 pub const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
 
 /// How long something that must happen is waited for. No judgement of speed: a test that waits so long hangs.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What a run left behind.
 #[derive(Debug)]

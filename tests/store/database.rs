@@ -86,6 +86,7 @@ pub fn record_of(id: &str, identity: &str) -> RecordRow {
         assigned_us: 7,
         verification_level: None,
         verified_on: None,
+        replaced_by: None,
     }
 }
 

@@ -85,6 +85,8 @@ fn a_new_sqlite_file_is_readable_by_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("people.db");
     let store = Store::open(&DatabaseUrl::sqlite(&path), &OPTIONS).unwrap();
+    // Held open: SQLite removes the files beside the database with the last connection.
+    let _reader = store.connection().unwrap();
     write(&store, |connection| identity::insert_many(connection, &[identity_row("i1")]));
     for file in [path.clone(), path.with_extension("db-wal")] {
         assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());

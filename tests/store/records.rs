@@ -12,7 +12,8 @@ on_both_databases! {
     of_two_rows_with_one_key_in_a_batch_the_last_one_counts,
     a_record_needs_its_identity,
     an_identity_goes_with_its_last_record_and_takes_its_reviews,
-    members_come_with_the_patients_of_the_same_moment,
+    the_records_of_identities_come_in_order,
+    what_a_write_has_to_know_includes_tombstones,
     pages_of_records_are_complete,
     reviews_are_listed_by_page_and_replaced,
     audit_rows_are_appended_in_order,
@@ -33,6 +34,7 @@ fn a_record_is_written_replaced_and_deleted(database: &Database) {
         assigned_us: 8,
         verification_level: Some("IDIAL1.5".to_owned()),
         verified_on: Some("2026-01-02".to_owned()),
+        replaced_by: Some("b".to_owned()),
         ..record_of("a", "i2")
     };
     write(&store, |connection| record::upsert_many(connection, std::slice::from_ref(&moved)));
@@ -81,25 +83,29 @@ fn an_identity_goes_with_its_last_record_and_takes_its_reviews(database: &Databa
     assert_eq!(identity::count(connection), Ok(1));
 }
 
-fn members_come_with_the_patients_of_the_same_moment(database: &Database) {
+fn the_records_of_identities_come_in_order(database: &Database) {
     let store = database.open();
     let connection = &mut store.writer_connection().unwrap();
     for (id, identity) in [("a", "i1"), ("b", "i2"), ("c", "i3")] {
         insert_person(connection, id, identity).unwrap();
     }
-    resource::insert_many(connection, &[patient("d", 1, "dee")]).unwrap();
     record::upsert_many(connection, &[record_of("d", "i1")]).unwrap();
-    resource::update(connection, &patient("a", 2, "second"), 1).unwrap();
-    let members = record::list_members(connection, &["i2", "i1", "missing"]).unwrap();
-    let rows: Vec<_> = members
-        .iter()
-        .map(|member| {
-            (member.record.identity_id.as_str(), member.record.id.as_str(), member.version, member.body.as_str())
-        })
-        .collect();
-    assert_eq!(rows, [("i1", "a", 2, "second"), ("i1", "d", 1, "dee"), ("i2", "b", 1, "{\"id\":\"b\"}")]);
-    assert_eq!(members[1].record, record_of("d", "i1"));
-    assert_eq!(record::list_members(connection, &[]), Ok(Vec::new()));
+    let rows = record::list_of_identities(connection, &["i2", "i1", "missing"]).unwrap();
+    let found: Vec<_> = rows.iter().map(|row| (row.identity_id.as_str(), row.id.as_str())).collect();
+    assert_eq!(found, [("i1", "a"), ("i1", "d"), ("i2", "b")]);
+    assert_eq!(rows[1], record_of("d", "i1"));
+    assert_eq!(record::list_of_identities(connection, &[]), Ok(Vec::new()));
+}
+
+fn what_a_write_has_to_know_includes_tombstones(database: &Database) {
+    let store = database.open();
+    let connection = &mut store.writer_connection().unwrap();
+    resource::insert_many(connection, &[patient("a", 1, "a"), patient("b", 1, "b")]).unwrap();
+    resource::delete(connection, "Patient", "b", 1, 9).unwrap();
+    let found = resource::find_current(connection, "Patient", &["a", "b", "missing"]).unwrap();
+    let mut found: Vec<_> = found.iter().map(|row| (row.id.as_str(), row.version, row.deleted)).collect();
+    found.sort_unstable();
+    assert_eq!(found, [("a", 1, false), ("b", 2, true)]);
 }
 
 fn pages_of_records_are_complete(database: &Database) {

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use idi_match::store::record::RecordRow;
 use idi_match::store::{StoreError, audit, change, identity, record, resource, review, transaction};
 
-use crate::database::{Database, identity_row, insert_person, patient, write};
+use crate::database::{Database, identity_row, insert_person, patient, record_of, write};
 
 on_both_databases! {
     a_savepoint_that_is_undone_leaves_no_trace,
@@ -52,8 +53,8 @@ fn a_failed_job_does_not_harm_its_neighbours(database: &Database) {
         Ok(())
     });
     let connection = &mut store.connection().unwrap();
-    let members = record::list_members(connection, &["i0", "i1", "i2", "i3"]).unwrap();
-    let ids: Vec<_> = members.iter().map(|member| member.record.id.as_str()).collect();
+    let members = record::list_of_identities(connection, &["i0", "i1", "i2", "i3"]).unwrap();
+    let ids: Vec<_> = members.iter().map(|row| row.id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "c"]);
 }
 
@@ -61,18 +62,18 @@ fn a_snapshot_sees_one_moment_while_others_commit(database: &Database) {
     let store = database.open();
     write(&store, |connection| insert_person(connection, "a", "i1"));
     let (before, during) = transaction::read_snapshot(&mut store.connection().unwrap(), |connection| {
-        let before = record::list_members(connection, &["i1"])?;
+        let before = record::list_of_identities(connection, &["i1"])?;
         write(&store, |connection| {
-            resource::update(connection, &patient("a", 2, "second"), 1)?;
+            record::upsert_many(connection, &[RecordRow { version: 2, ..record_of("a", "i1") }])?;
             insert_person(connection, "b", "i2")
         });
-        let during = record::list_members(connection, &["i1"])?;
+        let during = record::list_of_identities(connection, &["i1"])?;
         assert_eq!(record::count(connection)?, 1);
         Ok::<_, StoreError>((before, during))
     })
     .unwrap();
     assert_eq!(before, during);
-    let after = record::list_members(&mut store.connection().unwrap(), &["i1"]).unwrap();
+    let after = record::list_of_identities(&mut store.connection().unwrap(), &["i1"]).unwrap();
     assert_eq!((before[0].version, after[0].version), (1, 2));
 }
 
@@ -102,8 +103,8 @@ fn a_reader_of_identities_never_sees_half_a_transaction(database: &Database) {
             let mut looks = 0;
             while !done.load(Ordering::SeqCst) || looks < 50 {
                 transaction::read_snapshot(connection, |connection| {
-                    let one = record::list_members(connection, &["i1"])?.len();
-                    let other = record::list_members(connection, &["i2"])?.len();
+                    let one = record::list_of_identities(connection, &["i1"])?.len();
+                    let other = record::list_of_identities(connection, &["i2"])?.len();
                     assert_eq!(one + other, 1);
                     let seq = change::last_seq(connection)?;
                     assert_eq!(usize::try_from(seq % 2).unwrap(), other);

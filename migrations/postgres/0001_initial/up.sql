@@ -63,7 +63,9 @@ CREATE TABLE record (
     assigned_us   BIGINT           NOT NULL,
     -- How the person was verified, as the record says or as is configured for its source.
     verification_level TEXT,
-    verified_on   TEXT
+    verified_on   TEXT,
+    -- The record that has replaced this one.
+    replaced_by   TEXT
 );
 CREATE INDEX record_identity ON record (identity_id);
 

@@ -6,16 +6,20 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::app::clock::http_date;
+use crate::app::error::AppError;
 use crate::app::keep::Kept;
 use crate::app::read::Version;
 use crate::app::search::Handling;
+use crate::app::update::Condition;
 use crate::audit::Action;
+use crate::fhir::issue::{Issue, IssueCode};
 
 use super::super::extract::{AppData, body, check_accept, context, header_text, query_pairs, refuse, run};
 use super::super::render::search_bundle;
 use super::super::{FHIR_JSON, error};
 use super::{artifact, pages};
 
+const IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
 const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
 
 /// `POST /{type}`
@@ -30,11 +34,22 @@ pub async fn create(
         Ok(bytes) => bytes,
         Err(error) => return refuse(&app, &ctx, Action::Create, error).await,
     };
+    if request.headers().contains_key(IF_NONE_EXIST) {
+        let text = "Conditional create is not supported.";
+        let issue = Issue::error(IssueCode::NotSupported, text).at("http.if-none-exist");
+        return refuse(&app, &ctx, Action::Create, AppError::invalid(vec![issue])).await;
+    }
     let (asked, resource_type) = (ctx.clone(), path.into_inner());
     match run(&app, move |app| app.create(&asked, &resource_type, &bytes)).await {
         Ok(kept) => written(&app, kept),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
+}
+
+/// All values of a header as one text: two different conditions are not one of them.
+fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<String> {
+    let values: Vec<&str> = request.headers().get_all(name).map(|value| value.to_str().unwrap_or("")).collect();
+    (!values.is_empty()).then(|| values.join(", "))
 }
 
 /// `PUT /{type}/{id}`
@@ -49,9 +64,13 @@ pub async fn update(
         Ok(bytes) => bytes,
         Err(error) => return refuse(&app, &ctx, Action::Update, error).await,
     };
-    let if_match = request.headers().get(header::IF_MATCH).map(|value| value.to_str().unwrap_or("").to_owned());
+    let (if_match, if_none_match) = (joined(&request, &header::IF_MATCH), joined(&request, &header::IF_NONE_MATCH));
     let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
-    match run(&app, move |app| app.update(&asked, &resource_type, &id, if_match.as_deref(), &bytes)).await {
+    let updated = run(&app, move |app| {
+        let condition = Condition { if_match: if_match.as_deref(), if_none_match: if_none_match.as_deref() };
+        app.update(&asked, &resource_type, &id, condition, &bytes)
+    });
+    match updated.await {
         Ok(kept) => written(&app, kept),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
@@ -60,7 +79,7 @@ pub async fn update(
 /// `DELETE /{type}/{id}`
 pub async fn delete(app: AppData, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {
     let ctx = context(&request, &app);
-    let if_match = request.headers().get(header::IF_MATCH).map(|value| value.to_str().unwrap_or("").to_owned());
+    let if_match = joined(&request, &header::IF_MATCH);
     let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
     match run(&app, move |app| app.delete(&asked, &resource_type, &id, if_match.as_deref())).await {
         Ok(()) => HttpResponse::NoContent().finish(),

@@ -3,6 +3,7 @@
 use super::{Comparison, Evidence, Level, Pair, same};
 use crate::matching::dictionary::Dictionary;
 use crate::matching::entry::{AddressIds, Query, QueryAddress, QueryText, UNKNOWN_ID, View};
+use crate::matching::normalise::address::has_state;
 use crate::matching::similarity::{jaro_winkler, osa_within};
 
 /// Jaro-Winkler similarity from which two streets with the same number are one.
@@ -49,7 +50,12 @@ fn level(query: &QueryAddress, stored: &AddressIds, dictionary: &Dictionary, evi
     }
     let is_near = zip == Part::Same || place == Part::Same;
     if line == Part::Same {
-        return same_line(zip, place, unit, evidence);
+        let level = same_line(zip, place, unit, evidence);
+        // A city without its state names many places: it is evidence of nearness, not of one address.
+        if level == Level::Exact && place == Part::Same && query.place.as_ref().is_some_and(|p| has_state(&p.text)) {
+            evidence.add(Evidence::LINE_AND_PLACE);
+        }
+        return level;
     }
     let has_lines = line == Part::Differs;
     match () {
@@ -82,9 +88,6 @@ fn same_line(zip: Part, place: Part, unit: Part, evidence: &mut Evidence) -> Lev
     }
     if zip == Part::Same {
         evidence.add(Evidence::LINE_AND_ZIP);
-    }
-    if place == Part::Same {
-        evidence.add(Evidence::LINE_AND_PLACE);
     }
     Level::Exact
 }

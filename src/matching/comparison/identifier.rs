@@ -112,6 +112,9 @@ fn note(kind: Kind, level: Level, evidence: &mut Evidence) {
         (Level::Exact, _) => evidence.add(agreed),
         (Level::Conflict | Level::Close, Kind::Medicare) => evidence.add(Evidence::MEDICARE_CONFLICT),
         (Level::Conflict | Level::Close, Kind::Licence) => evidence.add(Evidence::LICENCE_CONFLICT),
+        (Level::Conflict, Kind::StateId | Kind::Passport | Kind::Digital) => {
+            evidence.add(Evidence::IDENTIFIER_CONFLICT);
+        }
         _ => {}
     }
 }

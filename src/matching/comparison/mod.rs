@@ -63,6 +63,8 @@ pub enum Level {
     Phonetic,
     /// A middle name used as given name.
     Middle,
+    /// Two short forms of one name (Nora and Ella), or compound names of one beginning: one person's, or two children's.
+    ShortForms,
     /// Near, but both are names in use.
     Confusable,
     LastFourClose,
@@ -106,6 +108,7 @@ impl Level {
             Self::Initial => "initial",
             Self::Phonetic => "phonetic",
             Self::Middle => "middle",
+            Self::ShortForms => "short_forms",
             Self::Confusable => "confusable",
             Self::LastFourClose => "last_four_close",
             Self::Similar => "similar",
@@ -176,6 +179,7 @@ impl Comparison {
                 L::Initial,
                 L::Phonetic,
                 L::Middle,
+                L::ShortForms,
                 L::Confusable,
                 L::Similar,
                 L::Conflict,
@@ -211,7 +215,7 @@ impl Comparison {
 
 /// Facts of agreement and conflict that the grade asks for; the union over an identity's records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Evidence(u32);
+pub struct Evidence(u64);
 
 impl Evidence {
     pub const FIRST: Self = Self(1 << 0);
@@ -245,6 +249,18 @@ impl Evidence {
 
     /// A record of one birth date and surname has another given name, and no personal identifier agrees.
     pub const SIBLING: Self = Self(1 << 28);
+    /// Both have a birth sex, and they differ; a gender that differs is no such thing.
+    pub const BIRTH_SEX_CONFLICT: Self = Self(1 << 29);
+    /// A passport, state id or Digital Identifier differs from another of the same issuer.
+    pub const IDENTIFIER_CONFLICT: Self = Self(1 << 30);
+    /// A record has another birth date; beside one that agrees, the identity is mixed.
+    pub const BIRTH_DATE_CONFLICT: Self = Self(1 << 31);
+    /// A record has another given name; beside one that agrees, the identity is mixed.
+    pub const GIVEN_CONFLICT: Self = Self(1 << 32);
+    /// A short form and its formal name that are both names in use, as two children may have them (Julia, Julie).
+    pub const SHORT_FORM_IN_USE: Self = Self(1 << 33);
+    /// Given names a typing error apart that begin differently, or of another script, in which names in use are unknown.
+    pub const NEAR_IN_DOUBT: Self = Self(1 << 34);
 
     /// An identifier agrees that names one person, not a family.
     #[must_use]
@@ -302,6 +318,31 @@ impl Pair {
         self.levels[comparison as usize] = level;
     }
 
+    /// Birth dates that are not equal, partial, month and day exchanged, one digit off, or a placeholder.
+    #[must_use]
+    pub const fn has_birth_date_conflict(&self) -> bool {
+        matches!(
+            self.level(Comparison::BirthDate),
+            Level::MonthDay | Level::TwoDigits | Level::SameYear | Level::Conflict
+        )
+    }
+
+    /// Birth date and surname agree, and no identifier that names one person: twins are as likely as one person.
+    #[must_use]
+    pub const fn may_be_siblings(&self) -> bool {
+        self.evidence.has(Evidence::BIRTH_DATE.with(Evidence::LAST)) && !self.evidence.is_personal()
+    }
+
+    /// Two different given names, neither close nor short forms of one.
+    #[must_use]
+    pub const fn has_given_conflict(&self) -> bool {
+        match self.level(Comparison::Given) {
+            Level::Conflict => true,
+            Level::Similar => self.evidence.has(Evidence::BOTH_GIVEN_KNOWN),
+            _ => false,
+        }
+    }
+
     /// Keeps the better level of each comparison and all evidence of both.
     #[must_use]
     pub fn join(&self, other: &Self) -> Self {
@@ -333,23 +374,35 @@ pub fn compare(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary) -> P
     if is_sibling(&pair) {
         pair.evidence.add(Evidence::SIBLING);
     }
+    // Pooling keeps the better level only: that this record disagreed has to be remembered apart.
+    if pair.has_birth_date_conflict() {
+        pair.evidence.add(Evidence::BIRTH_DATE_CONFLICT);
+    }
+    if pair.has_given_conflict() {
+        pair.evidence.add(Evidence::GIVEN_CONFLICT);
+    }
     pair
 }
 
 fn is_sibling(pair: &Pair) -> bool {
     let other_given = match pair.level(Comparison::Given) {
-        Level::Conflict => true,
+        Level::Conflict | Level::ShortForms => true,
+        Level::Close => pair.evidence.has(Evidence::NEAR_IN_DOUBT),
         Level::Phonetic | Level::Confusable | Level::Similar => pair.evidence.has(Evidence::BOTH_GIVEN_KNOWN),
         _ => false,
     };
-    other_given && pair.evidence.has(Evidence::BIRTH_DATE.with(Evidence::LAST)) && !pair.evidence.is_personal()
+    other_given && pair.may_be_siblings()
 }
 
 /// Birth sex where both have it, else gender where both have it (IG Patient Matching, match grades).
 fn compare_sex(query: &Query<'_>, view: &View<'_>, pair: &mut Pair) {
     let both = |a: Option<Sex>, b: Option<Sex>| a.zip(b).map(|(a, b)| a == b);
     let (query, stored) = (query.facts, view.facts);
-    match both(query.birth_sex, stored.birth_sex).or_else(|| both(query.gender, stored.gender)) {
+    let birth_sex = both(query.birth_sex, stored.birth_sex);
+    if birth_sex == Some(false) {
+        pair.evidence.add(Evidence::BIRTH_SEX_CONFLICT);
+    }
+    match birth_sex.or_else(|| both(query.gender, stored.gender)) {
         Some(true) => {
             pair.set(Comparison::Sex, Level::Exact);
             pair.evidence.add(Evidence::SEX);

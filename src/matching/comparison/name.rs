@@ -45,8 +45,11 @@ fn compare_given(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary, pa
 
 /// The level of two different given names.
 fn given_level(a: &NameForm, b: &NameForm) -> Level {
-    if is_nickname(a, b) {
+    if is_short_form(a, b) {
         return Level::Nickname;
+    }
+    if are_short_forms_of_one(a, b) {
+        return Level::ShortForms;
     }
     if a.is_initial() || b.is_initial() {
         return if a.initial() == b.initial() { Level::Initial } else { Level::Conflict };
@@ -66,19 +69,38 @@ fn given_level(a: &NameForm, b: &NameForm) -> Level {
     if similarity >= SIMILAR_GIVEN { Level::Similar } else { Level::Conflict }
 }
 
-/// One is a short form of the other, or both are of one name.
-fn is_nickname(a: &NameForm, b: &NameForm) -> bool {
-    a.formal.contains(&b.hash) || b.formal.contains(&a.hash) || a.formal.iter().any(|formal| b.formal.contains(formal))
+/// One is a short form of the other.
+fn is_short_form(a: &NameForm, b: &NameForm) -> bool {
+    a.formal.contains(&b.hash) || b.formal.contains(&a.hash)
+}
+
+/// Both are short forms of one name: Nora and Ella of Eleanor.
+fn are_short_forms_of_one(a: &NameForm, b: &NameForm) -> bool {
+    a.formal.iter().any(|formal| b.formal.contains(formal))
 }
 
 /// One edit apart in four letters or more, two in seven or more.
 fn is_near(a: &str, b: &str) -> bool {
-    let longer = a.len().max(b.len());
+    let longer = letters(a).max(letters(b));
     match osa_within(a, b, 2) {
         Some(1) => longer >= 4,
         Some(2) => longer >= 7,
         _ => false,
     }
+}
+
+fn letters(name: &str) -> usize {
+    name.chars().count()
+}
+
+fn is_latin(name: &str) -> bool {
+    name.contains(|c: char| c.is_ascii_alphabetic())
+}
+
+/// Whether names a typing error apart may well be two children's: an error seldom hits the first letter, and which
+/// names of another script are in use is not known here.
+fn is_near_in_doubt(a: &NameForm, b: &NameForm) -> bool {
+    a.initial() != b.initial() || !is_latin(&a.text) || !is_latin(&b.text)
 }
 
 fn note_given(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair) {
@@ -88,10 +110,21 @@ fn note_given(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair)
             pair.given_frequency = pair.given_frequency.min(stored.given_frequency);
             return;
         }
-        Level::Nickname => pair.evidence.add(Evidence::FIRST.with(Evidence::FIRST_OR_NICKNAME)),
+        Level::Nickname | Level::ShortForms => {
+            pair.evidence.add(Evidence::FIRST.with(Evidence::FIRST_OR_NICKNAME));
+        }
         _ => {}
     }
-    if matches!(level, Level::Nickname | Level::Conflict) && name.text.len().abs_diff(stored.text.len()) > 2 {
+    let both_known = name.is_known_given && stored.is_known_given;
+    if level == Level::Nickname && both_known {
+        pair.evidence.add(Evidence::SHORT_FORM_IN_USE);
+    }
+    if level == Level::Close && is_near_in_doubt(name, stored) {
+        pair.evidence.add(Evidence::NEAR_IN_DOUBT);
+    }
+    if matches!(level, Level::Nickname | Level::ShortForms | Level::Conflict)
+        && letters(&name.text).abs_diff(letters(&stored.text)) > 2
+    {
         return;
     }
     let distance = osa_within(&name.text, &stored.text, 2);
@@ -101,14 +134,15 @@ fn note_given(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair)
     if agrees_within_one(distance, &name.text, &stored.text) {
         pair.evidence.add(Evidence::FIRST);
     }
-    if name.is_known_given && stored.is_known_given {
+    if both_known {
         pair.evidence.add(Evidence::BOTH_GIVEN_KNOWN);
     }
 }
 
-/// Edit distance 1 on five letters or more (IG Patient Matching, match grades).
+/// Edit distance 1 on five letters or more (IG Patient Matching, match grades). Scripts whose letters are syllables or
+/// words, and those whose names are not known here, agree only when equal.
 fn agrees_within_one(distance: Option<usize>, a: &str, b: &str) -> bool {
-    distance == Some(1) && a.len().max(b.len()) >= 5
+    distance == Some(1) && letters(a).max(letters(b)) >= 5 && is_latin(a) && is_latin(b)
 }
 
 /// A given name found among the other's middle names, or as a word of a compound given name.
@@ -116,14 +150,15 @@ fn elsewhere(query: &Query<'_>, view: &View<'_>) -> Level {
     let stored_has = |tag: Tag, names: &[QueryName<'_>]| {
         names.iter().any(|name| !name.form.is_initial() && view.ids(tag).any(|id| id == name.id))
     };
-    if stored_has(Tag::GivenPart, &query.given)
-        || stored_has(Tag::Given, &query.given_parts)
-        || stored_has(Tag::GivenPart, &query.given_parts)
-    {
+    if stored_has(Tag::GivenPart, &query.given) || stored_has(Tag::Given, &query.given_parts) {
         return Level::Nickname;
     }
     if stored_has(Tag::Middle, &query.given) || stored_has(Tag::Given, &query.middle) {
         return Level::Middle;
+    }
+    // Jose Luis and Jose Carlos: the whole names differ by more than a typing error.
+    if stored_has(Tag::GivenPart, &query.given_parts) {
+        return Level::ShortForms;
     }
     Level::Absent
 }
@@ -192,8 +227,12 @@ fn is_swapped(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary) -> bo
     (given.0 && family.1) || (given.1 && family.0)
 }
 
-/// A single legal name, equal on both sides, stands for first and last name (IG Patient Matching, input weight).
+/// A single legal name, equal on both sides, stands for first and last name (IG Patient Matching, input weight). What is
+/// left of a name beside a placeholder is none.
 fn single_names(query: &Query<'_>, view: &View<'_>, pair: &mut Pair) {
+    if query.facts.is_name_incomplete || view.facts.is_name_incomplete {
+        return;
+    }
     let query_single = query.given.is_empty() != query.family.is_empty();
     let stored_single = view.ids(Tag::Given).next().is_none() != view.ids(Tag::Family).next().is_none();
     if !query_single || !stored_single {
@@ -227,7 +266,12 @@ fn middle_level(name: &QueryName<'_>, id: u32, stored: &NameForm) -> Level {
         () if initial && name.form.initial() == stored.initial() => Level::Initial,
         () if initial => Level::Conflict,
         () if name.id == id => Level::Exact,
-        () if is_near(&name.form.text, &stored.text) || is_nickname(&name.form, stored) => Level::Close,
+        () if is_near(&name.form.text, &stored.text)
+            || is_short_form(&name.form, stored)
+            || are_short_forms_of_one(&name.form, stored) =>
+        {
+            Level::Close
+        }
         () => Level::Conflict,
     }
 }
@@ -250,7 +294,13 @@ mod tests {
         for (a, b, level) in [
             ("Robert", "ROBERT", Level::Exact),
             ("Bob", "Robert", Level::Nickname),
-            ("Bill", "Willie", Level::Nickname),
+            ("Bill", "Willie", Level::ShortForms),
+            ("Nora", "Ella", Level::ShortForms),
+            ("Sanjana", "Ranjana", Level::Close),
+            ("Иван", "Игоря", Level::Conflict),
+            ("小明", "小红", Level::Conflict),
+            ("Мария", "Марина", Level::Similar),
+            ("Алина", "Арина", Level::Close),
             ("Robert", "Robrt", Level::Close),
             ("Jayden", "Jaden", Level::Phonetic),
             ("Ethan", "Evan", Level::Similar),
@@ -272,6 +322,21 @@ mod tests {
                     level,
                     "{query} {stored}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn compound_given_names_agree_with_their_beginning_and_not_with_each_other() {
+        let of = |given: &str| format!(r#""name":[{{"family":"Ray","given":["{given}"]}}]"#);
+        for (a, b, level) in [
+            ("Jose Luis", "Jose", Level::Nickname),
+            ("Jose Luis", "Luis", Level::Middle),
+            ("Jose Luis", "Jose Luiz", Level::Close),
+            ("Jose Luis", "Jose Carlos", Level::ShortForms),
+        ] {
+            for (query, stored) in [(a, b), (b, a)] {
+                assert_eq!(pair(&of(query), &of(stored)).level(Comparison::Given), level, "{query} {stored}");
             }
         }
     }

@@ -144,6 +144,12 @@ impl Index {
         self.identities.len() - self.free_identities.len()
     }
 
+    /// How often a value was not taken because the dictionary is full; such values are compared with nothing.
+    #[must_use]
+    pub const fn values_refused(&self) -> u64 {
+        self.dictionary.refused()
+    }
+
     /// An estimate of the memory held (bytes).
     #[must_use]
     pub fn bytes(&self) -> usize {

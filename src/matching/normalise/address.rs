@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Normaliser;
-use super::text::{fold, tokens};
+use super::text::{bounded, fold, tokens};
 use crate::fhir::json::Value;
 
 /// An address in comparable form; each part absent when missing or a placeholder.
@@ -13,10 +13,18 @@ use crate::fhir::json::Value;
 pub struct Address {
     pub line: Option<String>,
     pub unit: Option<String>,
-    /// City and state, `springfield ma`; a state alone is no place.
+    /// City and state, `springfield, ma`, or the city alone; a state alone is no place.
     pub place: Option<String>,
     pub zip: Option<String>,
 }
+
+/// Characters of each part; of a longer one the beginning and a hash are kept.
+const LINE_CHARS_MAX: usize = 128;
+const UNIT_CHARS_MAX: usize = 64;
+const CITY_CHARS_MAX: usize = 64;
+const STATE_CHARS_MAX: usize = 64;
+/// Characters read of a line, and of an address written as text.
+const TEXT_CHARS_MAX: usize = 512;
 
 /// Words that introduce a unit (USPS Publication 28, appendix C2).
 const UNITS: &[&str] = &[
@@ -175,18 +183,24 @@ pub(in crate::matching) fn read(address: &Value<'_>, rules: &Normaliser) -> Opti
 
 /// `Street, City, State Zip`, as one line of text.
 fn from_text(text: &str, rules: &Normaliser) -> Address {
+    let text = beginning(text);
     let parts: Vec<&str> = text.split([',', '\n']).map(str::trim).filter(|part| !part.is_empty()).collect();
     let Some((tail, rest)) = parts.split_last().filter(|(_, rest)| rest.len() >= 2) else {
         return Address::default();
     };
-    let (state, postal) = tail.split_once(' ').unwrap_or((tail, ""));
+    let is_code = |text: &str| text.contains(|c: char| c.is_ascii_digit());
+    let (state, postal) = match tail.split_once(' ') {
+        Some(both) => both,
+        None if is_code(tail) => ("", *tail),
+        None => (*tail, ""),
+    };
     let (line, unit) = street(&rest[..rest.len() - 1], rules);
     Address { line, unit, place: place(rest[rest.len() - 1], state, rules), zip: zip(postal, rules) }
 }
 
 /// The street line and the unit of `lines`.
 fn street(lines: &[&str], rules: &Normaliser) -> (Option<String>, Option<String>) {
-    let spaced = lines.join(" ").replace('#', " # ");
+    let spaced = lines.iter().map(|line| beginning(line)).collect::<Vec<_>>().join(" ").replace('#', " # ");
     let mut words: Vec<String> = Vec::new();
     for piece in spaced.split_whitespace() {
         if piece == "#" { words.push(piece.to_owned()) } else { words.extend(tokens(piece).0) }
@@ -201,7 +215,13 @@ fn street(lines: &[&str], rules: &Normaliser) -> (Option<String>, Option<String>
         .collect();
     let line = words.iter().map(|word| abbreviate(word)).collect::<Vec<_>>().join(" ");
     let is_known = !line.is_empty() && !rules.placeholders.address_lines.contains(&line);
+    let (line, unit) = (bounded(line, LINE_CHARS_MAX), bounded(unit, UNIT_CHARS_MAX));
     (is_known.then_some(line), (is_known && !unit.is_empty()).then_some(unit))
+}
+
+/// As much of a text as is read.
+fn beginning(text: &str) -> &str {
+    text.char_indices().nth(TEXT_CHARS_MAX).map_or(text, |(end, _)| &text[..end])
 }
 
 fn is_unit(word: &str, next: Option<&String>) -> bool {
@@ -225,7 +245,17 @@ fn place(city: &str, state: &str, rules: &Normaliser) -> Option<String> {
     }
     let state = tokens(state).0.join(" ");
     let state = STATES.iter().find(|(name, _)| *name == state).map_or(state.as_str(), |(_, code)| code);
-    Some(format!("{city} {state}").trim_end().to_owned())
+    let is_known = !state.is_empty() && !rules.placeholders.cities.contains(state);
+    let (city, state) = (bounded(city, CITY_CHARS_MAX), bounded(state.to_owned(), STATE_CHARS_MAX));
+    Some(if is_known { format!("{city}{STATE_MARK}{state}") } else { city })
+}
+
+/// Stands between city and state, and in neither.
+const STATE_MARK: &str = ", ";
+
+/// Whether a place has a state beside its city.
+pub(in crate::matching) fn has_state(place: &[u8]) -> bool {
+    place.contains(&b',')
 }
 
 /// The first five digits of a US code; any other code as letters and digits.
@@ -253,20 +283,39 @@ mod tests {
         let table = [
             (
                 r#"{"line":["12 North Oak Street Apt. 4B"],"city":"St. Paul","state":"Minnesota","postalCode":"55101-2222"}"#,
-                "12 n oak st|4b|st paul mn|55101",
+                "12 n oak st|4b|st paul, mn|55101",
             ),
             (
                 r##"{"line":["12 N Oak St","# 4B"],"city":"Saint Paul","state":"MN","postalCode":"551012222"}"##,
-                "12 n oak st|4b|st paul mn|55101",
+                "12 n oak st|4b|st paul, mn|55101",
             ),
             (r#"{"line":["12 N. OAK ST UNIT #4B"]}"#, "12 n oak st|4b||"),
             (r#"{"line":["P.O. Box 77"],"postalCode":"K1A 0B1"}"#, "po box 77|||k1a0b1"),
-            (r#"{"text":"9 Elm Avenue, Troy, NY 12180"}"#, "9 elm ave||troy ny|12180"),
+            (r#"{"text":"9 Elm Avenue, Troy, NY 12180"}"#, "9 elm ave||troy, ny|12180"),
+            (r#"{"text":"9 Elm Avenue, Troy, 12180"}"#, "9 elm ave||troy|12180"),
+            (r#"{"line":["9 Elm Avenue"],"city":"Troy","state":"Unknown"}"#, "9 elm ave||troy|"),
             (r#"{"line":["Homeless"],"city":"Unknown","postalCode":"99999"}"#, ""),
             (r#"{"state":"NY"}"#, ""),
         ];
         for (json, expected) in table {
             assert_eq!(shown(json), expected, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_any_length_is_bounded_and_two_long_ones_stay_different() {
+        let long = |end: &str| format!("12 {} apt {} {end}", "oak ".repeat(90), "4b".repeat(40));
+        let read = |end: &str| {
+            let (line, unit) = street(&[&long(end)], &rules());
+            (line.expect("a line"), unit.expect("a unit"))
+        };
+        let (a, b) = (read("1"), read("2"));
+        assert_eq!((a.0.len(), a.1.len()), (LINE_CHARS_MAX, UNIT_CHARS_MAX));
+        assert_ne!(a.1, b.1);
+        let huge = "12 oak, ".repeat(8192);
+        let json = format!(r#"{{"line":["{huge}","{huge}"],"city":"{huge}","state":"{huge}","postalCode":"{huge}"}}"#);
+        for json in [json, format!(r#"{{"text":"{huge}"}}"#)] {
+            assert!(shown(&json).chars().count() <= LINE_CHARS_MAX + UNIT_CHARS_MAX + 150, "{}", shown(&json));
         }
     }
 

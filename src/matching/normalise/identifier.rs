@@ -1,24 +1,29 @@
 //! `Identifier`: its kind from type or system, its issuer, its value in capitals and digits.
 //!
 //! Kinds are recognised by v2-0203 and Identity-Identifier codes, or by the system when callers send no type (IG
-//! Patient Matching). A value without issuer is no identifier here, but for the social security number, whose issuer
-//! is its kind. Not here: whether agreement on a kind proves anything (see `grade`).
+//! Patient Matching). A value without system is no identifier here: who assigned it, as a text or a reference, is no
+//! issuer that two systems would write alike. Exceptions are the social security number, whose issuer is its kind, and
+//! passports and licences whose type names the issuing country or state. Not here: whether agreement on a kind proves anything (see `grade`).
 
 use serde::{Deserialize, Serialize};
 
 use super::Normaliser;
 use super::repeats_one;
-use super::text::fold;
+use super::text::{bounded, fold_whole};
 use crate::fhir::json::Value;
 
 const SSN: &str = "http://hl7.org/fhir/sid/us-ssn";
+/// The same as an object identifier.
+const SSN_OID: &str = "urn:oid:2.16.840.1.113883.4.1";
 const MBI: &str = "http://hl7.org/fhir/sid/us-mbi";
 const DIGITAL: &str = "http://hl7.org/fhir/us/identity-matching/ns/HL7PersonIdentifier";
 const PASSPORT: &str = "http://hl7.org/fhir/sid/passport-";
 /// The arc of driver's licence numbers, one node per issuing state.
 const LICENCE: &str = "urn:oid:2.16.840.1.113883.4.3.";
 
+/// Of longer values and systems the beginning and a hash are kept.
 const VALUE_CHARS_MAX: usize = 64;
+const ISSUER_CHARS_MAX: usize = 256;
 
 /// What an identifier is. The order is that of storage and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -41,7 +46,7 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identifier {
     pub kind: Kind,
-    /// System, or the assigner when there is no system; empty for social security numbers.
+    /// System, or the one of a passport's or licence's type; empty for social security numbers.
     pub issuer: String,
     pub value: String,
 }
@@ -57,12 +62,13 @@ pub(in crate::matching) fn read(identifier: &Value<'_>, rules: &Normaliser) -> O
     if matches!(kind, Kind::SocialSecurity | Kind::SocialSecurityLast4) {
         return social_security(kind, &value, rules);
     }
-    let issuer = if system.is_empty() { assigner(identifier)? } else { fold(system) };
-    Some(Identifier { kind, issuer, value })
+    let system = if system.is_empty() { issuing_system(identifier)? } else { system };
+    Some(Identifier { kind, issuer: bounded(fold_whole(system), ISSUER_CHARS_MAX), value })
 }
 
 fn normal_value(text: &str) -> String {
-    fold(text).chars().filter(|c| c.is_alphanumeric()).take(VALUE_CHARS_MAX).collect::<String>().to_uppercase()
+    let letters: String = fold_whole(text).chars().filter(|c| c.is_alphanumeric()).collect();
+    bounded(letters.to_uppercase(), VALUE_CHARS_MAX)
 }
 
 fn kind(identifier: &Value<'_>, system: &str) -> Kind {
@@ -75,7 +81,7 @@ fn kind(identifier: &Value<'_>, system: &str) -> Kind {
 
 fn kind_of_system(system: &str) -> Option<Kind> {
     Some(match system {
-        SSN => Kind::SocialSecurity,
+        SSN | SSN_OID => Kind::SocialSecurity,
         MBI => Kind::Medicare,
         DIGITAL => Kind::Digital,
         _ if system.starts_with(PASSPORT) => Kind::Passport,
@@ -119,14 +125,11 @@ fn social_security(kind: Kind, value: &str, rules: &Normaliser) -> Option<Identi
     (!is_made_up).then(|| Identifier { kind, issuer: String::new(), value: value.to_owned() })
 }
 
-fn assigner(identifier: &Value<'_>) -> Option<String> {
-    let coding_system =
-        identifier.get("type").and_then(|kind| kind.list("coding").first()).and_then(|c| c.text("system"));
-    let issuing_system = coding_system.filter(|system| system.starts_with(PASSPORT) || system.starts_with(LICENCE));
-    let assigner = identifier.get("assigner");
-    let name = || assigner.and_then(|assigner| assigner.text("display").or_else(|| assigner.text("reference")));
-    let text = fold(issuing_system.or_else(name)?.trim());
-    (!text.is_empty()).then_some(text)
+/// The country of a passport or the state of a licence where the type names it.
+fn issuing_system<'v>(identifier: &'v Value<'_>) -> Option<&'v str> {
+    let codings = identifier.get("type").map_or(&[][..], |kind| kind.list("coding"));
+    let mut systems = codings.iter().filter_map(|coding| coding.text("system")).map(str::trim);
+    systems.find(|system| system.starts_with(PASSPORT) || system.starts_with(LICENCE))
 }
 
 #[cfg(test)]
@@ -144,11 +147,19 @@ mod tests {
                 Some((Kind::MedicalRecord, "urn:oid:1.2", "0077A")),
             ),
             (typed("MR", r#""value":"77""#), None),
+            (typed("MB", r#""value":"77","assigner":{"display":"Blue Plan"}"#), None),
+            (typed("DL", r#""value":"77","assigner":{"display":"Ohio"}"#), None),
+            (typed("MR", r#""value":"77","assigner":{"reference":"Organization/1"}"#), None),
             (
-                typed("MB", r#""value":"77","assigner":{"display":"Blue Plan"}"#),
-                Some((Kind::Member, "blue plan", "77")),
+                format!(r#"{{"type":{{"coding":[{{"code":"DL"}},{{"system":"{LICENCE}6"}}]}},"value":"D1"}}"#),
+                Some((Kind::Licence, "urn:oid:2.16.840.1.113883.4.3.6", "D1")),
             ),
             (format!(r#"{{"system":"{SSN}","value":"219-54-1234"}}"#), Some((Kind::SocialSecurity, "", "219541234"))),
+            (
+                typed("SB", &format!(r#""system":"{SSN_OID}","value":"219-54-1234""#)),
+                Some((Kind::SocialSecurity, "", "219541234")),
+            ),
+            (typed("SB", r#""system":"urn:x","value":"219541234""#), Some((Kind::Other, "urn:x", "219541234"))),
             (format!(r#"{{"system":"{SSN}","value":"1234"}}"#), Some((Kind::SocialSecurityLast4, "", "1234"))),
             (format!(r#"{{"system":"{SSN}","value":"666-54-1234"}}"#), None),
             (format!(r#"{{"system":"{SSN}","value":"999-99-9999"}}"#), None),
@@ -168,8 +179,25 @@ mod tests {
         for (json, expected) in table {
             let read = read(&parse(json.as_bytes(), &Limits::DEFAULT).expect("JSON"), &rules());
             let read = read.as_ref().map(|i| (i.kind, i.issuer.as_str(), i.value.as_str()));
-            let expected = expected.map(|(kind, issuer, value)| (kind, fold(issuer), value));
+            let expected = expected.map(|(kind, issuer, value)| (kind, fold_whole(issuer), value));
             assert_eq!(read, expected.as_ref().map(|(kind, issuer, value)| (*kind, issuer.as_str(), *value)), "{json}");
         }
+    }
+
+    #[test]
+    fn long_values_and_systems_that_differ_at_their_end_stay_different() {
+        let read = |system_end: &str, value_end: &str| {
+            let json = format!(
+                r#"{{"system":"urn:{}{system_end}","value":"{}{value_end}"}}"#,
+                "s".repeat(70_000),
+                "12".repeat(40_000)
+            );
+            read(&parse(json.as_bytes(), &Limits::DEFAULT).expect("JSON"), &rules()).expect("read")
+        };
+        let one = read("a", "a");
+        assert_eq!((one.issuer.len(), one.value.len()), (ISSUER_CHARS_MAX, VALUE_CHARS_MAX));
+        assert_eq!(one, read("a", "a"));
+        assert_ne!(one.value, read("a", "b").value);
+        assert_ne!(one.issuer, read("b", "a").issuer);
     }
 }

@@ -6,12 +6,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::Normaliser;
-use super::text::{Script, tokens};
+use super::text::{Script, bounded, tokens};
 use crate::fhir::json::Value;
 use crate::fhir::name_text;
 
 /// Given names after the first, and parts of a compound name, kept per name.
 const PARTS_MAX: usize = 4;
+
+/// Characters of a name or part; of a longer one the beginning and a hash are kept.
+const NAME_CHARS_MAX: usize = 64;
 
 const PARTICLES: &[&str] = &[
     "al", "ben", "bin", "bint", "da", "de", "del", "den", "der", "di", "do", "dos", "du", "e", "el", "ibn", "la",
@@ -37,6 +40,9 @@ pub struct Name {
     pub suffix: Option<Suffix>,
     pub is_historic: bool,
     pub is_imitated: bool,
+    /// A given or family name was sent and is not known: a placeholder, no letters, or only why it is absent. What is
+    /// left is no single legal name.
+    pub is_incomplete: bool,
 }
 
 /// Generational suffix.
@@ -85,12 +91,16 @@ pub(in crate::matching) fn read(name: &Value<'_>, rules: &Normaliser) -> Option<
     if words.family.is_empty() && words.given.is_empty() {
         words.read_text(name.text("text").unwrap_or_default());
     }
-    for suffix in name.list("suffix").iter().filter_map(Value::as_str) {
+    for suffix in name.list("suffix").iter().filter_map(Value::as_str).take(PARTS_MAX) {
         let read = words.take(suffix);
         words.suffix = words.suffix.or_else(|| read.iter().find_map(|word| Suffix::parse(word)));
     }
     let is_historic = matches!(name.text("use"), Some("old" | "maiden" | "nickname"));
-    words.finish(rules).map(|name| Name { is_historic, ..name })
+    let is_sent = |members: [&str; 2]| members.iter().any(|member| name.get(member).is_some());
+    let is_left_out = (words.given.is_empty() && is_sent(["given", "_given"]))
+        || (words.family.is_empty() && is_sent(["family", "_family"]));
+    let read = words.finish(rules)?;
+    Some(Name { is_historic, is_incomplete: read.is_incomplete || is_left_out, ..read })
 }
 
 #[derive(Default)]
@@ -143,13 +153,14 @@ impl Words {
         let name = Name {
             given: joined(&given),
             formal: Vec::new(),
-            given_parts,
-            middle: middle.into_iter().take(PARTS_MAX).collect(),
+            given_parts: bounded_parts(given_parts),
+            middle: bounded_parts(middle),
             family: joined(&family),
             family_parts,
             suffix: self.suffix,
             is_historic: false,
             is_imitated: self.is_imitated,
+            is_incomplete: false,
         };
         without_placeholders(name, rules)
     }
@@ -190,11 +201,15 @@ fn family_parts(words: &[String]) -> Vec<String> {
         return Vec::new();
     }
     let is_part = |word: &&String| word.chars().count() > 1 && !PARTICLES.contains(&word.as_str());
-    words.iter().filter(is_part).take(PARTS_MAX).cloned().collect()
+    bounded_parts(words.iter().filter(is_part).cloned().collect())
+}
+
+fn bounded_parts(words: Vec<String>) -> Vec<String> {
+    words.into_iter().take(PARTS_MAX).map(|word| bounded(word, NAME_CHARS_MAX)).collect()
 }
 
 fn joined(words: &[String]) -> Option<String> {
-    let name = words.concat();
+    let name = bounded(words.concat(), NAME_CHARS_MAX);
     (!name.is_empty()).then_some(name)
 }
 
@@ -209,11 +224,13 @@ fn without_placeholders(mut name: Name, rules: &Normaliser) -> Option<Name> {
             || given.starts_with("infantof")
     };
     if is_made_up || name.given.as_deref().is_some_and(is_baby) {
+        name.is_incomplete |= name.given.is_some();
         name.given = None;
         name.given_parts.clear();
         name.middle.clear();
     }
     if is_made_up || name.family.as_deref().is_some_and(|family| known.family.contains(family)) {
+        name.is_incomplete |= name.family.is_some();
         name.family = None;
         name.family_parts.clear();
     }
@@ -278,6 +295,36 @@ mod tests {
     fn a_short_form_carries_its_formal_names_and_an_old_name_says_so() {
         let name = name(r#"{"use":"old","family":"Ray","given":["Peggy"]}"#).expect("read");
         assert_eq!((name.formal, name.is_historic), (vec!["margaret".to_owned()], true));
+    }
+
+    #[test]
+    fn a_name_of_which_a_part_is_not_known_says_so() {
+        for (json, is_incomplete) in [
+            (r#"{"family":"Suharto"}"#, false),
+            (r#"{"text":"Suharto"}"#, false),
+            (r#"{"family":"Ray","given":["Ann"]}"#, false),
+            (r#"{"family":"Ray","given":["Baby Girl A"]}"#, true),
+            (r#"{"family":"Ray","given":["Unknown"]}"#, true),
+            (r#"{"family":"Unknown","given":["Ann"]}"#, true),
+            (r#"{"family":"Ray","given":["?"]}"#, true),
+            (r#"{"family":"Ray","_given":[{"extension":[{"url":"urn:x"}]}]}"#, true),
+        ] {
+            assert_eq!(name(json).expect("read").is_incomplete, is_incomplete, "{json}");
+        }
+    }
+
+    #[test]
+    fn names_of_any_length_are_bounded() {
+        let word = "Zan".repeat(22_000);
+        let many = "zan ".repeat(20_000);
+        for text in [word, many] {
+            let json = format!(r#"{{"family":"{text}","given":["{text}","{text}"],"suffix":["{text}"]}}"#);
+            let name = name(&json).expect("read");
+            let parts = [&name.given_parts, &name.middle, &name.family_parts];
+            assert!(parts.iter().all(|parts| parts.len() <= PARTS_MAX));
+            let texts = parts.into_iter().flatten().chain(&name.given).chain(&name.family);
+            assert!(texts.map(|text| text.chars().count()).all(|count| count <= NAME_CHARS_MAX));
+        }
     }
 
     #[test]

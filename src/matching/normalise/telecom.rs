@@ -43,13 +43,22 @@ pub fn phone(text: &str, rules: &Normaliser) -> Option<String> {
     (!is_made_up).then_some(number)
 }
 
+/// RFC 5321, 4.5.3.1.3 allows no longer address.
+const EMAIL_BYTES_MAX: usize = 254;
+
 /// The address in lower case, without `mailto:`.
 #[must_use]
 pub fn email(text: &str, rules: &Normaliser) -> Option<String> {
+    if text.trim().len() > EMAIL_BYTES_MAX {
+        return None;
+    }
     let folded = fold(text);
     let address = folded.trim().trim_start_matches("mailto:");
     let (local, domain) = address.split_once('@')?;
-    let is_written_well = !local.is_empty() && domain.contains('.') && !address.contains([' ', ',', '<']);
+    let is_written_well = address.len() <= EMAIL_BYTES_MAX
+        && !local.is_empty()
+        && domain.contains('.')
+        && !address.contains([' ', ',', '<']);
     let known = &rules.placeholders;
     let is_made_up = known.emails.contains(address) || known.email_locals.contains(local);
     (is_written_well && !is_made_up).then(|| address.to_owned())
@@ -91,6 +100,7 @@ mod tests {
             ("none@none.com", None),
             ("mary at example.org", None),
             ("@example.org", None),
+            (&format!("{}@example.org", "a".repeat(64 * 1024)), None),
         ];
         for (text, expected) in table {
             assert_eq!(email(text, &rules()).as_deref(), expected, "{text}");

@@ -6,6 +6,8 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::matching::dictionary::wide_hash;
+
 /// Text read longer than this is cut: no name or address line needs more (characters).
 const TEXT_CHARS_MAX: usize = 256;
 
@@ -38,16 +40,38 @@ pub fn tokens(text: &str) -> (Vec<String>, Script) {
     (words, script)
 }
 
-/// NFKC, lower case, no diacritics, no invisible characters. Applying it twice changes nothing.
+/// NFKC, lower case, no diacritics, no invisible characters, cut at 256 characters. Applying it twice changes nothing.
 #[must_use]
 pub fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.chars().take(TEXT_CHARS_MAX).map(|c| c.to_ascii_lowercase()).collect();
+    fold_within(text, TEXT_CHARS_MAX)
+}
+
+/// The same of the whole text, for values of which every character counts.
+#[must_use]
+pub fn fold_whole(text: &str) -> String {
+    fold_within(text, usize::MAX)
+}
+
+/// A text of at most `chars_max` characters: of a longer one the beginning and a 128-bit hash of the whole, so that two
+/// long texts are equal only when all of them is.
+#[must_use]
+pub fn bounded(text: String, chars_max: usize) -> String {
+    const HASH_CHARS: usize = 32;
+    if text.len() <= chars_max || text.chars().count() <= chars_max {
+        return text;
     }
-    let mut folded = fold_once(text);
+    let kept: String = text.chars().take(chars_max.saturating_sub(HASH_CHARS)).collect();
+    format!("{kept}{:032x}", wide_hash(text.as_bytes()))
+}
+
+fn fold_within(text: &str, chars_max: usize) -> String {
+    if text.is_ascii() {
+        return text.chars().take(chars_max).map(|c| c.to_ascii_lowercase()).collect();
+    }
+    let mut folded = fold_once(text, chars_max);
     // A compatibility form may lower-case into another one; two more rounds settle every assigned character.
     for _ in 0..2 {
-        let again = fold_once(&folded);
+        let again = fold_once(&folded, chars_max);
         if again == folded {
             break;
         }
@@ -56,11 +80,11 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-fn fold_once(text: &str) -> String {
+fn fold_once(text: &str, chars_max: usize) -> String {
     let lower: String =
-        text.nfkc().take(TEXT_CHARS_MAX).filter(|c| !is_invisible(*c)).flat_map(char::to_lowercase).collect();
+        text.nfkc().take(chars_max).filter(|c| !is_invisible(*c)).flat_map(char::to_lowercase).collect();
     let mut folded = String::with_capacity(lower.len());
-    for c in lower.nfkd().filter(|c| !is_combining_mark(*c) && !is_invisible(*c)).take(TEXT_CHARS_MAX) {
+    for c in lower.nfkd().filter(|c| !is_combining_mark(*c) && !is_invisible(*c)).take(chars_max) {
         match special(c) {
             Some(letters) => folded.push_str(letters),
             None => folded.push(c),
@@ -160,6 +184,17 @@ mod tests {
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn long_texts_are_bounded_and_stay_different() {
+        let long = |end: &str| "ä".repeat(300) + end;
+        let (a, b) = (bounded(long("a"), 64), bounded(long("b"), 64));
+        assert_eq!((a.chars().count(), b.chars().count()), (64, 64));
+        assert_ne!(a, b);
+        assert_eq!(bounded(a.clone(), 64), a, "twice");
+        assert_eq!(bounded("ä".repeat(64), 64), "ä".repeat(64));
+        assert_eq!((fold(&long("")).chars().count(), fold_whole(&long("x")).chars().count()), (256, 301));
     }
 
     proptest! {

@@ -81,12 +81,13 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
     let rows = || rows.iter().copied();
     sql_query(
         "INSERT INTO record (id, version, normaliser, features, identity_id, model_version, probability, assigned_us, \
-         verification_level, verified_on) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         verification_level, verified_on, replaced_by) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, normaliser = excluded.normaliser, \
          features = excluded.features, identity_id = excluded.identity_id, model_version = excluded.model_version, \
          probability = excluded.probability, assigned_us = excluded.assigned_us, \
-         verification_level = excluded.verification_level, verified_on = excluded.verified_on",
+         verification_level = excluded.verification_level, verified_on = excluded.verified_on, \
+         replaced_by = excluded.replaced_by",
     )
     .bind::<Array<Text>, _>(column(rows(), |row| row.id.as_str()))
     .bind::<Array<BigInt>, _>(column(rows(), |row| row.version))
@@ -98,6 +99,7 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
     .bind::<Array<BigInt>, _>(column(rows(), |row| row.assigned_us))
     .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verification_level.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verified_on.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.replaced_by.as_deref()))
     .execute(connection)?;
     Ok(())
 }

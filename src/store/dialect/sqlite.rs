@@ -50,6 +50,7 @@ pub(super) fn upsert_records(connection: &mut SqliteConnection, rows: &[RecordRo
                 record::assigned_us.eq(excluded(record::assigned_us)),
                 record::verification_level.eq(excluded(record::verification_level)),
                 record::verified_on.eq(excluded(record::verified_on)),
+                record::replaced_by.eq(excluded(record::replaced_by)),
             ))
             .execute(connection)?;
     }

@@ -1,0 +1,59 @@
+//! The links between records that a Patient itself declares: FHIR R4 Patient.link, `replaced-by` and `replaces`.
+//!
+//! They say that two records are one person, so they decide the identity before the matcher does. Links of other types,
+//! and to other servers, say nothing here. Not here: links that this server computes (see `compose`).
+
+use crate::fhir::json::Value;
+
+/// Links to records of this server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Links {
+    /// The survivor, if this record was merged into another.
+    pub replaced_by: Option<String>,
+    /// Records that were merged into this one.
+    pub replaces: Vec<String>,
+}
+
+/// Links of one Patient read at most.
+const LINKS_MAX: usize = 50;
+
+/// The links of `patient`; `base_url` tells absolute references of this server.
+#[must_use]
+pub fn read_links(patient: &Value<'_>, base_url: &str) -> Links {
+    let mut links = Links::default();
+    for link in patient.list("link").iter().take(LINKS_MAX) {
+        let reference = link.get("other").and_then(|other| other.text("reference"));
+        let Some(id) = reference.and_then(|reference| local_id(reference, base_url)) else { continue };
+        match link.text("type") {
+            Some("replaced-by") => links.replaced_by = Some(id.to_owned()),
+            Some("replaces") => links.replaces.push(id.to_owned()),
+            _ => {}
+        }
+    }
+    links
+}
+
+/// The id in `Patient/ID`, relative or of this server.
+fn local_id<'r>(reference: &'r str, base_url: &str) -> Option<&'r str> {
+    let relative = reference.strip_prefix(base_url).map_or(reference, |rest| rest.trim_start_matches('/'));
+    let id = relative.strip_prefix("Patient/")?;
+    id.split('/').next().filter(|id| !id.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json::{Limits, parse};
+
+    #[test]
+    fn only_merges_within_this_server_are_read() {
+        let body = r#"{"link":[
+            {"type":"replaced\u002dby","other":{"reference":"Patient/a"}},
+            {"type":"replaces","other":{"reference":"http://h/fhir/Patient/b/_history/2"}},
+            {"type":"replaces","other":{"reference":"http://elsewhere/fhir/Patient/c"}},
+            {"type":"seealso","other":{"reference":"Patient/d"}},
+            {"type":"replaces","other":{"display":"no reference"}}]}"#;
+        let links = read_links(&parse(body.as_bytes(), &Limits::DEFAULT).expect("JSON"), "http://h/fhir");
+        assert_eq!(links, Links { replaced_by: Some("a".to_owned()), replaces: vec!["b".to_owned()] });
+    }
+}

@@ -1,0 +1,37 @@
+//! The responding Organization: what the configuration says of it, stored so that it can be read and searched.
+//!
+//! IG Patient Matching: every match answer refers to it by its absolute URL. It follows the configuration at each start;
+//! nobody else may write it. Not here: writing it as JSON (see `http::render`).
+
+use crate::audit::Action;
+use crate::fhir::issue::{Issue, IssueCode};
+
+use super::App;
+use super::context::{Caller, Context};
+use super::error::{AppError, ErrorKind};
+use super::incoming::{ResourceKind, admit};
+use super::keep::Expected;
+
+impl App {
+    /// Stores the responder, unless it is stored so already.
+    ///
+    /// # Errors
+    /// What the store gives.
+    pub fn keep_responder(&self, body: &str) -> Result<(), AppError> {
+        let ctx = Context::new(Caller::Open, self.clock);
+        let kind = ResourceKind::Organization;
+        let id = self.config.organization.id.clone();
+        let admitted = admit(&self.door(None), Some(kind), body.as_bytes()).map(|incoming| (id, incoming));
+        self.keep_audited(&ctx, Action::Update, kind.name(), admitted, Expected::Anything).map(|_| ())
+    }
+
+    /// Refuses to write what the configuration decides.
+    pub(super) fn check_not_responder(&self, kind: ResourceKind, id: &str) -> Result<(), AppError> {
+        if kind != ResourceKind::Organization || id != self.config.organization.id {
+            return Ok(());
+        }
+        let text = "This Organization is the responder; it is written by the configuration alone.";
+        let issue = Issue::error(IssueCode::BusinessRule, text).at("Organization.id");
+        Err(AppError::new(ErrorKind::Conflict, vec![issue]))
+    }
+}

@@ -17,12 +17,12 @@ use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patien
 use crate::store::record::{self, RecordRow};
 use crate::store::{Connection, resource, transaction};
 
+use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
 use super::select::{Selection, select};
-use super::App;
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,8 @@ impl App {
         };
         let proposed = proposal.identities.iter().filter(counts);
         let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
-        let found = |identities| Found { identities, candidates: proposal.candidates, is_truncated: proposal.truncated };
+        let found =
+            |identities| Found { identities, candidates: proposal.candidates, is_truncated: proposal.truncated };
         if ids.is_empty() {
             return Ok(select(found(Vec::new()), asked, operation, &self.config.matching));
         }
@@ -181,8 +182,7 @@ fn list_bodies(conn: &mut Connection, selection: &Selection) -> Result<Vec<(Stri
 
 /// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).
 fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, rows: &[RecordRow]) {
-    let replaced: Vec<&str> =
-        rows.iter().filter(|row| row.replaced_by.is_some()).map(|row| row.id.as_str()).collect();
+    let replaced: Vec<&str> = rows.iter().filter(|row| row.replaced_by.is_some()).map(|row| row.id.as_str()).collect();
     if replaced.is_empty() {
         return;
     }

@@ -132,9 +132,8 @@ impl App {
         let thread = std::thread::Builder::new().name("index".into()).spawn(move || {
             while !stopping.load(Ordering::Relaxed) {
                 std::thread::park_timeout(pause);
-                let followed = catch_unwind(AssertUnwindSafe(|| {
-                    store.connection().and_then(|mut conn| live.catch_up(&mut conn))
-                }));
+                let followed =
+                    catch_unwind(AssertUnwindSafe(|| store.connection().and_then(|mut conn| live.catch_up(&mut conn))));
                 let followed = followed.is_ok_and(|caught_up| caught_up.is_ok());
                 is_following.store(followed, Ordering::Relaxed);
                 metrics::gauge!("idi_match_index_is_following").set(if followed { 1.0 } else { 0.0 });

@@ -27,10 +27,9 @@ pub enum Reason {
 impl Reason {
     fn remark(self) -> Issue {
         match self {
-            Self::Ambiguous => remark(
-                IssueCode::MultipleMatches,
-                "Several identities are close; none is returned (onlySingleMatch).",
-            ),
+            Self::Ambiguous => {
+                remark(IssueCode::MultipleMatches, "Several identities are close; none is returned (onlySingleMatch).")
+            }
             Self::NotCertain => remark(
                 IssueCode::Informational,
                 "No identity matches with high confidence; none is returned (onlySingleMatch).",
@@ -42,9 +41,10 @@ impl Reason {
             Self::IdentitiesCut => {
                 Issue::warning(IssueCode::Incomplete, "More identities match than are returned; the best ones are.")
             }
-            Self::RecordsCut => {
-                Issue::warning(IssueCode::Incomplete, "An identity has more records than are returned; the best ones are.")
-            }
+            Self::RecordsCut => Issue::warning(
+                IssueCode::Incomplete,
+                "An identity has more records than are returned; the best ones are.",
+            ),
         }
     }
 
@@ -94,7 +94,8 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
     let mut identities = found.identities;
     if asked.only_single_match {
         reasons.extend(why_not_single(&identities, found.is_truncated, limits));
-        let is_single = identities.first().is_some_and(is_high_confidence) && !hides_a_second(&identities, found.is_truncated);
+        let is_single =
+            identities.first().is_some_and(is_high_confidence) && !hides_a_second(&identities, found.is_truncated);
         identities.truncate(usize::from(is_single));
     }
     identities.retain(|identity| is_returned(identity, limits));

@@ -31,6 +31,8 @@ struct Summary {
     rejected: u64,
     seconds: f64,
     resources_per_second: f64,
+    /// Lines that an earlier run has loaded or refused.
+    lines_before: u64,
     rejects_file: Option<String>,
 }
 
@@ -62,6 +64,7 @@ struct Load<'a> {
     position: Position,
     /// Lines loaded before this run.
     resumed_loaded: u64,
+    lines_before: u64,
     rejects: Rejects,
     line_bytes_max: usize,
     bar: ProgressBar,
@@ -85,9 +88,19 @@ impl<'a> Load<'a> {
         let bar = progress::bytes_bar("loading", size);
         bar.set_position(offset);
         bar.reset_eta();
-        let resumed_loaded = position.loaded;
+        let (resumed_loaded, lines_before) = (position.loaded, position.lines);
         let reader = BufReader::with_capacity(BUFFER_BYTES, file);
-        Ok(Self { app, source: args.source.as_deref(), reader, position, resumed_loaded, rejects, line_bytes_max, bar })
+        Ok(Self {
+            app,
+            source: args.source.as_deref(),
+            reader,
+            position,
+            resumed_loaded,
+            lines_before,
+            rejects,
+            line_bytes_max,
+            bar,
+        })
     }
 
     fn run(&mut self, batch_lines: usize) -> Result<(), CommandError> {
@@ -140,6 +153,7 @@ impl<'a> Load<'a> {
             loaded: self.position.loaded,
             rejected: self.position.rejected,
             seconds,
+            lines_before: self.lines_before,
             resources_per_second: (self.position.loaded - self.resumed_loaded) as f64 / seconds,
             rejects_file: (self.position.rejected > 0).then(|| self.rejects.path.display().to_string()),
         }
@@ -150,6 +164,9 @@ fn print(summary: &Summary, json: bool) -> Result<(), CommandError> {
     if json {
         let text = serde_json::to_string(summary).map_err(|error| CommandError::Failed(error.to_string()))?;
         return say(text);
+    }
+    if summary.lines_before == summary.lines && summary.lines > 0 {
+        return say(format_args!("nothing new: all {} lines were read by an earlier run", summary.lines));
     }
     say(format_args!(
         "{} lines: {} resources loaded, {} refused, in {:.1} s ({:.0}/s)",

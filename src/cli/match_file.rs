@@ -25,7 +25,7 @@ pub fn run(args: &MatchArgs, environment: &Environment) -> Result<Ended, Command
         Some("-") => Box::new(std::io::stdout().lock()),
         _ => Box::new(BufWriter::new(File::create(&args.out).map_err(|error| at(&args.out, error))?)),
     };
-    let mut has_problems = false;
+    let (mut has_problems, mut matched) = (false, 0_usize);
     loop {
         let lines = read_batch(&mut reader, &bar)?;
         if lines.is_empty() {
@@ -36,11 +36,13 @@ pub fn run(args: &MatchArgs, environment: &Environment) -> Result<Ended, Command
             has_problems |= line.issues.iter().any(|issue| issue.severity == "error" || issue.severity == "fatal");
             serde_json::to_writer(&mut out, &line).map_err(std::io::Error::from)?;
             out.write_all(b"\n")?;
+            matched += 1;
         }
     }
     out.flush()?;
     bar.finish_and_clear();
     app.stop();
+    eprintln!("{matched} Patients matched");
     Ok(if has_problems { Ended::ProblemsFound } else { Ended::Done })
 }
 

@@ -132,7 +132,9 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Weigh(args) => weigh::run(&args, environment),
         Commands::Synth(args) => {
             let names = built_in_text("name-frequencies.json").unwrap_or_default();
-            synth::run(&args, names).map(|_| Ended::Done).map_err(|error| CommandError::Failed(error.to_string()))
+            let counts = synth::run(&args, names).map_err(|error| CommandError::Failed(error.to_string()))?;
+            eprintln!("{} records and {} queries written to {}", counts.records, counts.queries, args.out.display());
+            Ok(Ended::Done)
         }
         Commands::Evaluate(args) => evaluate::run(&args, environment),
         Commands::Config(args) => config::run(&args, environment),

@@ -9,7 +9,7 @@ pub use super::dictionary::UNKNOWN as UNKNOWN_ID;
 use super::dictionary::{Dictionary, ID_BITS, NameForm, UNKNOWN, hash, hashes};
 use super::model::Model;
 use super::normalise::identifier::{Identifier, Kind};
-use super::normalise::name::{Name, Suffix};
+use super::normalise::name::{Completeness, Name, Suffix};
 use super::record::{BirthDate, Record, Sex};
 
 const ID_MASK: u32 = (1 << ID_BITS) - 1;
@@ -169,7 +169,7 @@ impl Facts {
             birth_sex: record.birth_sex,
             suffix: record.names.iter().find_map(|name| name.suffix),
             is_imitated: record.names.iter().any(|name| name.is_imitated),
-            is_name_incomplete: record.names.iter().any(|name| name.is_incomplete),
+            is_name_incomplete: record.names.iter().any(|name| name.completeness == Completeness::PartUnknown),
         }
     }
 }

@@ -40,9 +40,16 @@ pub struct Name {
     pub suffix: Option<Suffix>,
     pub is_historic: bool,
     pub is_imitated: bool,
-    /// A given or family name was sent and is not known: a placeholder, no letters, or only why it is absent. What is
-    /// left is no single legal name.
-    pub is_incomplete: bool,
+    pub completeness: Completeness,
+}
+
+/// Whether what was sent of given and family name is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Completeness {
+    #[default]
+    Complete,
+    /// One was a placeholder, had no letters, or came with only why it is absent: the other is no single legal name.
+    PartUnknown,
 }
 
 /// Generational suffix.
@@ -100,7 +107,8 @@ pub(in crate::matching) fn read(name: &Value<'_>, rules: &Normaliser) -> Option<
     let is_left_out = (words.given.is_empty() && is_sent(["given", "_given"]))
         || (words.family.is_empty() && is_sent(["family", "_family"]));
     let read = words.finish(rules)?;
-    Some(Name { is_historic, is_incomplete: read.is_incomplete || is_left_out, ..read })
+    let completeness = if is_left_out { Completeness::PartUnknown } else { read.completeness };
+    Some(Name { is_historic, completeness, ..read })
 }
 
 #[derive(Default)]
@@ -160,7 +168,7 @@ impl Words {
             suffix: self.suffix,
             is_historic: false,
             is_imitated: self.is_imitated,
-            is_incomplete: false,
+            completeness: Completeness::Complete,
         };
         without_placeholders(name, rules)
     }
@@ -224,13 +232,13 @@ fn without_placeholders(mut name: Name, rules: &Normaliser) -> Option<Name> {
             || given.starts_with("infantof")
     };
     if is_made_up || name.given.as_deref().is_some_and(is_baby) {
-        name.is_incomplete |= name.given.is_some();
+        name.completeness = Completeness::PartUnknown;
         name.given = None;
         name.given_parts.clear();
         name.middle.clear();
     }
     if is_made_up || name.family.as_deref().is_some_and(|family| known.family.contains(family)) {
-        name.is_incomplete |= name.family.is_some();
+        name.completeness = Completeness::PartUnknown;
         name.family = None;
         name.family_parts.clear();
     }
@@ -299,17 +307,18 @@ mod tests {
 
     #[test]
     fn a_name_of_which_a_part_is_not_known_says_so() {
-        for (json, is_incomplete) in [
-            (r#"{"family":"Suharto"}"#, false),
-            (r#"{"text":"Suharto"}"#, false),
-            (r#"{"family":"Ray","given":["Ann"]}"#, false),
-            (r#"{"family":"Ray","given":["Baby Girl A"]}"#, true),
-            (r#"{"family":"Ray","given":["Unknown"]}"#, true),
-            (r#"{"family":"Unknown","given":["Ann"]}"#, true),
-            (r#"{"family":"Ray","given":["?"]}"#, true),
-            (r#"{"family":"Ray","_given":[{"extension":[{"url":"urn:x"}]}]}"#, true),
+        use Completeness::{Complete, PartUnknown};
+        for (json, completeness) in [
+            (r#"{"family":"Suharto"}"#, Complete),
+            (r#"{"text":"Suharto"}"#, Complete),
+            (r#"{"family":"Ray","given":["Ann"]}"#, Complete),
+            (r#"{"family":"Ray","given":["Baby Girl A"]}"#, PartUnknown),
+            (r#"{"family":"Ray","given":["Unknown"]}"#, PartUnknown),
+            (r#"{"family":"Unknown","given":["Ann"]}"#, PartUnknown),
+            (r#"{"family":"Ray","given":["?"]}"#, PartUnknown),
+            (r#"{"family":"Ray","_given":[{"extension":[{"url":"urn:x"}]}]}"#, PartUnknown),
         ] {
-            assert_eq!(name(json).expect("read").is_incomplete, is_incomplete, "{json}");
+            assert_eq!(name(json).expect("read").completeness, completeness, "{json}");
         }
     }
 

@@ -94,7 +94,7 @@ fn result(identity: &IdentityMatch, wanted: Attribute) -> AttributeResult {
 }
 
 /// Where a record is now, it stays on its own evidence: that another identity is as likely is a matter of those two, and
-/// a new address and phone are no reason to leave.
+/// a new address and phone are no reason to leave, nor is a short form of its name.
 fn stays(identity: &IdentityMatch, model: &Model) -> bool {
     identity.probability >= model.thresholds().join
         && identity.capped_by.iter().all(|conflict| *conflict == Conflict::ShortForm)

@@ -159,9 +159,11 @@ impl NameForm {
         self.text.chars().next().map_or(0, u32::from)
     }
 
+    /// One letter; a single ideograph or syllable (from U+2E80 on) is a whole name.
     #[must_use]
     pub fn is_initial(&self) -> bool {
-        self.text.chars().nth(1).is_none()
+        let mut letters = self.text.chars();
+        letters.next().is_some_and(|letter| letter < '\u{2e80}') && letters.next().is_none()
     }
 }
 
@@ -354,7 +356,7 @@ pub(super) mod tests {
         assert_eq!(form("smith").soundex, form("smyth").soundex);
         assert_eq!(form("stephen").metaphone, form("steven").metaphone);
         assert_ne!(form("мария").soundex, form("иван").soundex);
-        assert!(form("м").is_initial() && !form("мария").is_initial());
+        assert!(form("м").is_initial() && !form("мария").is_initial() && !form("伟").is_initial());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! What: resources and their versions, the matcher's records and identities, the change log, audit rows and the progress
 //! of loads, on SQLite or PostgreSQL, chosen by URL scheme at run time. Why two: SQLite needs nothing installed;
 //! PostgreSQL serves several processes. Both behave the same: one suite of tests runs on both.
-//! How: [`Store`] opens pools; one module per table family has its queries; [`dialect`] has every query that differs.
+//! How: [`Store`] opens pools; one module per table family has its queries; `dialect` has every query that differs.
 //! Functions take a [`Connection`] and no decision: transactions are opened and closed by the caller with
 //! [`transaction`]. Not here: rules, clocks, rendering, retries.
 //!

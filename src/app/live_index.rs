@@ -23,13 +23,13 @@ pub struct LiveIndex {
     /// The last `change.seq` that is in the index; held while following.
     followed: Mutex<i64>,
     followed_seq: AtomicI64,
-    lag: AtomicI64,
     records: AtomicUsize,
     rules: Arc<Rules>,
 }
 
 impl LiveIndex {
-    /// Reads every feature row. Changes committed meanwhile are read again by the first [`Self::catch_up`].
+    /// Reads every feature row. Changes committed meanwhile are read again by the first [`Self::catch_up`]. Gives also the
+    /// ids of rows that another version of the normaliser made.
     ///
     /// # Errors
     /// When the database does not answer.
@@ -37,10 +37,10 @@ impl LiveIndex {
         conn: &mut Connection,
         rules: Arc<Rules>,
         mut progress: impl FnMut(usize),
-    ) -> Result<Self, StoreError> {
+    ) -> Result<(Self, Vec<String>), StoreError> {
         let seq = change::last_seq(conn)?;
         let mut index = Index::new(Arc::clone(&rules.model));
-        let mut after: Option<String> = None;
+        let (mut after, mut old) = (None::<String>, Vec::new());
         loop {
             let rows = record::list_page(conn, after.as_deref(), PAGE_ROWS)?;
             let Some(last) = rows.last() else { break };
@@ -49,12 +49,13 @@ impl LiveIndex {
             for (row, features) in rows.iter().zip(&decoded) {
                 index.upsert(member(row), features);
             }
+            old.extend(rows.iter().filter(|row| row.normaliser != NORMALISER_VERSION).map(|row| row.id.clone()));
             progress(index.len());
         }
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
         let (followed, followed_seq) = (Mutex::new(seq), AtomicI64::new(seq));
-        Ok(Self { index, followed, followed_seq, lag: AtomicI64::new(0), records, rules })
+        Ok((Self { index, followed, followed_seq, records, rules }, old))
     }
 
     /// Applies every committed change that is not in the index yet; gives their number.
@@ -82,7 +83,6 @@ impl LiveIndex {
             *followed = last_seq;
             self.followed_seq.store(last_seq, Ordering::Relaxed);
         }
-        self.lag.store(0, Ordering::Relaxed);
         Ok(applied)
     }
 
@@ -126,7 +126,7 @@ fn decode_all(conn: &mut Connection, rows: &[RecordRow], rules: &Rules) -> Resul
 }
 
 /// Features from the stored document; a record without one has none (and so is never proposed).
-fn features_of_stored(conn: &mut Connection, id: &str, rules: &Rules) -> Result<Record, StoreError> {
+pub(super) fn features_of_stored(conn: &mut Connection, id: &str, rules: &Rules) -> Result<Record, StoreError> {
     let stored = resource::find(conn, "Patient", id)?;
     let body = stored.map_or_else(|| "{}".to_owned(), |stored| stored.body);
     let unlimited =

@@ -21,6 +21,7 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod read;
+pub mod refresh;
 pub mod responder;
 pub mod rules;
 pub mod search;
@@ -100,7 +101,8 @@ impl App {
         let store = Store::open(&url, &options).map_err(cannot)?;
         start_pool(config.matching.threads);
         let mut conn = store.connection().map_err(cannot)?;
-        let live = Arc::new(LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?);
+        let (live, old) = LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?;
+        let live = Arc::new(live);
         drop(conn);
         let writer = Writer::start(
             store.clone(),
@@ -121,6 +123,11 @@ impl App {
             started_us: (clock.now_us)(),
         };
         app.follow_in_background()?;
+        match app.refresh_features(&old) {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "features made again for this version of the normaliser"),
+            Err(error) => tracing::warn!(%error, "features of an older normaliser stay for now"),
+        }
         Ok(app)
     }
 
@@ -134,7 +141,9 @@ impl App {
                 std::thread::park_timeout(pause);
                 let followed =
                     catch_unwind(AssertUnwindSafe(|| store.connection().and_then(|mut conn| live.catch_up(&mut conn))));
-                let followed = followed.is_ok_and(|caught_up| caught_up.is_ok());
+                let behind = followed.ok().and_then(Result::ok);
+                let followed = behind.is_some();
+                metrics::gauge!("idi_match_index_lag_changes").set(behind.unwrap_or_default() as f64);
                 is_following.store(followed, Ordering::Relaxed);
                 metrics::gauge!("idi_match_index_is_following").set(if followed { 1.0 } else { 0.0 });
                 #[allow(clippy::cast_precision_loss, reason = "a gauge")]

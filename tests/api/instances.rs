@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use idi_match::store::record::{self, RecordRow};
 use serde_json::json;
 
 use crate::people::{stranger, with, with_id};
@@ -12,6 +13,7 @@ use crate::support::{PATIENCE, TestApp, read_to_end};
 on_both_databases! {
     what_one_instance_writes_the_other_finds,
     an_instance_that_starts_finds_what_was_stored,
+    features_of_another_normaliser_are_made_again_at_the_start,
     a_request_in_flight_is_answered_before_the_stop,
     an_idle_connection_does_not_hold_up_the_stop,
     what_was_acknowledged_before_the_stop_is_stored,
@@ -33,6 +35,17 @@ fn what_one_instance_writes_the_other_finds(app: &TestApp) {
         assert_eq!(reader.idi_match(&patient).total(), 0, "what is deleted is returned no more, at once");
         reader.get(&path).send().expect(410);
     }
+}
+
+fn features_of_another_normaliser_are_made_again_at_the_start(app: &TestApp) {
+    app.store_patient(&with_id(&stranger(1), "p1"));
+    let current = record::find_many(&mut app.connection(), &["p1"]).unwrap();
+    let old = RecordRow { normaliser: -1, features: b"of another form".to_vec(), ..current[0].clone() };
+    app.write(|connection| record::upsert_many(connection, &[old]));
+    assert_eq!(app.idi_match(&stranger(1)).ids(), ["p1"], "until then they are made on the fly");
+    let upgraded = app.beside(&[]);
+    assert_eq!(upgraded.idi_match(&stranger(1)).ids(), ["p1"]);
+    assert_eq!(record::find_many(&mut app.connection(), &["p1"]).unwrap(), current);
 }
 
 fn an_instance_that_starts_finds_what_was_stored(app: &TestApp) {

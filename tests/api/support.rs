@@ -15,7 +15,9 @@ use idi_match::app::clock::Clock;
 use idi_match::config::{Config, Sources};
 use idi_match::http::server;
 use idi_match::observe;
-use idi_match::store::{DatabaseUrl, PooledConnection, Store, StoreOptions, audit};
+use idi_match::store::{
+    Connection, DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions, audit, transaction,
+};
 use serde_json::Value;
 use ureq::{Agent, http};
 
@@ -154,6 +156,14 @@ impl TestApp {
     /// A connection to the database that the server does not know of.
     pub fn connection(&self) -> PooledConnection {
         self.store.connection().unwrap()
+    }
+
+    /// Changes the database behind the server's back.
+    pub fn write(&self, work: impl FnOnce(&mut Connection) -> Result<(), StoreError>) {
+        let connection = &mut self.store.writer_connection().unwrap();
+        transaction::begin_write(connection).unwrap();
+        work(connection).unwrap();
+        transaction::commit(connection).unwrap();
     }
 
     pub fn audit_rows(&self) -> i64 {

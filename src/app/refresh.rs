@@ -1,0 +1,60 @@
+//! Feature rows of another version of the normaliser are made again, once, from the stored Patients.
+//!
+//! The index reads such a row correctly all the same, by making its features on the fly; written again, the next start
+//! needs no JSON. Identities stay as they are: re-scoring under new rules is a steward's decision. Not here: the
+//! normaliser (see `matching::normalise`).
+
+use std::sync::Arc;
+
+use crate::audit::Action;
+use crate::matching::record::NORMALISER_VERSION;
+use crate::store::{StoreError, record};
+
+use super::context::{Caller, Context};
+use super::error::AppError;
+use super::live_index::features_of_stored;
+use super::rules::Rules;
+use super::writer::{Done, Scope, Unit};
+use super::{App, close, panicked};
+
+/// Rows rewritten in one transaction at most.
+const BATCH_ROWS: usize = 500;
+
+impl App {
+    /// Rewrites the rows of these records; gives the number of those that were of another version still.
+    ///
+    /// # Errors
+    /// What the store gives; the rows rewritten so far stay.
+    pub fn refresh_features(&self, ids: &[String]) -> Result<usize, AppError> {
+        let mut refreshed = 0;
+        for batch in ids.chunks(BATCH_ROWS) {
+            refreshed += self.refresh_batch(batch.to_vec())?;
+        }
+        Ok(refreshed)
+    }
+
+    fn refresh_batch(&self, ids: Vec<String>) -> Result<usize, AppError> {
+        let ctx = Context::new(Caller::Open, self.clock);
+        let mut audit = ctx.audit(Action::Update);
+        audit.detail.reasons.push("normaliser".to_owned());
+        let (rules, clock) = (Arc::clone(&self.rules), self.clock);
+        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
+            let result = refresh(unit, &rules, &ids).map_err(AppError::from);
+            close(&mut audit, result.as_ref().err(), (clock.now_us)());
+            Done { result, audit }
+        })
+    }
+}
+
+/// Under the identity lock: what was written meanwhile is read anew and left alone when it is current.
+fn refresh(unit: &mut Unit<'_>, rules: &Rules, ids: &[String]) -> Result<usize, StoreError> {
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let mut rows = record::find_many(unit.conn, &ids)?;
+    rows.retain(|row| row.normaliser != NORMALISER_VERSION);
+    for row in &mut rows {
+        row.features = features_of_stored(unit.conn, &row.id, rules)?.encode();
+        row.normaliser = NORMALISER_VERSION;
+    }
+    record::upsert_many(unit.conn, &rows)?;
+    Ok(rows.len())
+}

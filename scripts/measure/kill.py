@@ -43,7 +43,7 @@ def audit_everything(url, expected, what):
     counts = {
         "lost": len(expected - stored.keys()),
         "with another version than 1": sum(1 for version in stored.values() if version != 1),
-        "older versions": number(url, "SELECT COUNT(*) FROM resource_history"),
+        "older versions": number(url, "SELECT COUNT(*) FROM resource_history WHERE resource_type = 'Patient'"),
         "records without resource": number(url, "SELECT COUNT(*) FROM record WHERE id NOT IN (SELECT id FROM resource)"),
         "resources without record": len(stored) - number(url, "SELECT COUNT(*) FROM record"),
         "changes too many or too few": len(stored) - number(url, "SELECT COUNT(*) FROM change"),

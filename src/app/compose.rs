@@ -69,8 +69,9 @@ fn entry(
     body: &str,
 ) -> Result<PatientEntry, AppError> {
     let others = ids.iter().filter(|other| **other != id);
-    let seen = others.map(|record_id| PatientLink { kind: LinkKind::SeeAlso, record_id });
     let replaced = replaced(body, base_url);
+    let others = others.filter(|other| !replaced.iter().any(|id| id == *other));
+    let seen = others.map(|record_id| PatientLink { kind: LinkKind::SeeAlso, record_id });
     let merged = replaced.iter().map(|record_id| PatientLink { kind: LinkKind::Replaces, record_id });
     let links: Vec<PatientLink<'_>> = seen.chain(merged).collect();
     let disclosure = ctx.caller.disclosure();

@@ -4,7 +4,7 @@
 //! move or go to review. The caller runs this under the identity lock. Not here: judging documents (see `incoming`),
 //! committing (see `writer`).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::fhir::splice::{Owned, splice};
 use crate::identity::assign::{Assignment, assign};
@@ -20,6 +20,7 @@ use super::clock::{Clock, instant};
 use super::error::AppError;
 use super::incoming::{Incoming, ResourceKind};
 use super::links::Links;
+use super::live_index::features_of_stored;
 use super::rules::Rules;
 use super::writer::Unit;
 
@@ -65,7 +66,8 @@ pub fn keep(
     incoming: Vec<(String, Incoming)>,
     expected: Expected,
 ) -> Result<Vec<Kept>, AppError> {
-    let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, &incoming)? };
+    let replaced = find_replaced(unit, &incoming)?;
+    let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, &incoming)?, replaced };
     let mut kept = Vec::with_capacity(incoming.len());
     for (id, resource) in incoming {
         kept.push(batch.keep_one(unit, &id, &resource, expected)?);
@@ -91,10 +93,20 @@ fn find_before(unit: &mut Unit<'_>, incoming: &[(String, Incoming)]) -> Result<H
     Ok(before)
 }
 
+/// Ids of arriving Patients that stored or arriving records name as the one that has replaced them.
+fn find_replaced(unit: &mut Unit<'_>, incoming: &[(String, Incoming)]) -> Result<HashSet<String>, AppError> {
+    let patients = incoming.iter().filter(|(_, resource)| resource.kind == ResourceKind::Patient);
+    let ids: Vec<&str> = patients.map(|(id, _)| id.as_str()).collect();
+    let stored = record::list_replaced_by(unit.conn, &ids)?.into_iter().filter_map(|row| row.replaced_by);
+    let arriving = incoming.iter().filter_map(|(_, resource)| resource.links.replaced_by.clone());
+    Ok(stored.chain(arriving).collect())
+}
+
 struct Batch<'a> {
     keeper: Keeper<'a>,
     rows: Rows,
     before: HashMap<Key, Resource>,
+    replaced: HashSet<String>,
 }
 
 impl Batch<'_> {
@@ -182,6 +194,30 @@ impl Batch<'_> {
             self.rows.write(unit)?;
             identity::delete_if_empty(unit.conn, &left)?;
         }
+        if self.replaced.contains(id) { self.draw_replaced(unit, id, &identity_id) } else { Ok(()) }
+    }
+
+    /// Brings the records that `id` has replaced, and those that they have replaced, into its identity: they may have
+    /// come before it.
+    fn draw_replaced(&mut self, unit: &mut Unit<'_>, id: &str, identity_id: &str) -> Result<(), AppError> {
+        self.rows.write(unit)?;
+        let mut waiting = record::list_replaced_by(unit.conn, &[id])?;
+        while let Some(mut row) = waiting.pop() {
+            if row.identity_id == identity_id {
+                continue;
+            }
+            waiting.append(&mut record::list_replaced_by(unit.conn, &[&row.id])?);
+            let features = match Record::decode(&row.features) {
+                Ok(features) => features,
+                Err(_) => features_of_stored(unit.conn, &row.id, self.keeper.rules)?,
+            };
+            let left = std::mem::replace(&mut row.identity_id, identity_id.to_owned());
+            row.assigned_us = self.keeper.now_us;
+            unit.index_upsert(Member { record_id: &row.id, version: row.version, identity_id }, &features);
+            change::append(unit.conn, &[&row.id])?;
+            record::upsert_many(unit.conn, &[row])?;
+            identity::delete_if_empty(unit.conn, &left)?;
+        }
         Ok(())
     }
 
@@ -202,10 +238,9 @@ impl Batch<'_> {
         }
         self.rows.write(unit)?;
         let rows = record::find_many(unit.conn, &named)?;
-        let counts = |row: &&RecordRow| {
-            links.replaced_by.as_deref() == Some(row.id.as_str()) || row.replaced_by.as_deref() == Some(id)
-        };
-        Ok(rows.iter().find(counts).map(|row| row.identity_id.clone()))
+        let survivor = rows.iter().find(|row| links.replaced_by.as_deref() == Some(row.id.as_str()));
+        let replaced = || rows.iter().find(|row| row.replaced_by.as_deref() == Some(id));
+        Ok(survivor.or_else(replaced).map(|row| row.identity_id.clone()))
     }
 
     /// The identity joined, or the present one if the record is alone in it, or a new one.

@@ -1,7 +1,7 @@
 //! The links between records that a Patient itself declares: FHIR R4 Patient.link, `replaced-by` and `replaces`.
 //!
-//! They say that two records are one person, so they decide the identity before the matcher does. Links of other types,
-//! and to other servers, say nothing here. Not here: links that this server computes (see `compose`).
+//! They say that two records are one person, so they decide the identity before the matcher does. A record whose survivor
+//! is on another server is no match here either. Links of other types say nothing here. Not here: links that this server computes (see `compose`).
 
 use crate::fhir::json::Value;
 
@@ -14,6 +14,9 @@ pub struct Links {
     pub replaces: Vec<String>,
 }
 
+/// Stands for a survivor on another server; no id of this one has a slash.
+const ELSEWHERE: &str = "/";
+
 /// Links of one Patient read at most.
 const LINKS_MAX: usize = 50;
 
@@ -23,10 +26,10 @@ pub fn read_links(patient: &Value<'_>, base_url: &str) -> Links {
     let mut links = Links::default();
     for link in patient.list("link").iter().take(LINKS_MAX) {
         let reference = link.get("other").and_then(|other| other.text("reference"));
-        let Some(id) = reference.and_then(|reference| local_id(reference, base_url)) else { continue };
-        match link.text("type") {
-            Some("replaced-by") => links.replaced_by = Some(id.to_owned()),
-            Some("replaces") => links.replaces.push(id.to_owned()),
+        let local = reference.and_then(|reference| local_id(reference, base_url));
+        match (link.text("type"), local) {
+            (Some("replaced-by"), local) => links.replaced_by = Some(local.unwrap_or(ELSEWHERE).to_owned()),
+            (Some("replaces"), Some(local)) => links.replaces.push(local.to_owned()),
             _ => {}
         }
     }
@@ -54,6 +57,9 @@ mod tests {
             {"type":"seealso","other":{"reference":"Patient/d"}},
             {"type":"replaces","other":{"display":"no reference"}}]}"#;
         let links = read_links(&parse(body.as_bytes(), &Limits::DEFAULT).expect("JSON"), "http://h/fhir");
+        let elsewhere = r#"{"link":[{"type":"replaced-by","other":{"reference":"http://elsewhere/fhir/Patient/c"}}]}"#;
+        let away = read_links(&parse(elsewhere.as_bytes(), &Limits::DEFAULT).expect("JSON"), "http://h/fhir");
+        assert_eq!(away.replaced_by.as_deref(), Some(ELSEWHERE));
         assert_eq!(links, Links { replaced_by: Some("a".to_owned()), replaces: vec!["b".to_owned()] });
     }
 }

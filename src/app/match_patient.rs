@@ -12,7 +12,7 @@ use crate::fhir::name_text;
 use crate::identity::{self, MemberRecord};
 use crate::matching::grade::MatchGrade;
 use crate::matching::pool::{self, IdentityMatch};
-use crate::matching::record::{NORMALISER_VERSION, Record};
+use crate::matching::record::{NORMALISER_VERSION, Record, beyond_limits};
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
 use crate::store::record::{self, RecordRow};
 use crate::store::{Connection, resource, transaction};
@@ -81,6 +81,10 @@ impl App {
         let judged = self.judge(&patient, audit)?;
         remarks.extend(judged.issues);
         remarks.extend(judged.weight.issues());
+        remarks.extend(beyond_limits(&patient).into_iter().map(|(element, max)| {
+            let text = format!("Only the first {max} take part in matching.");
+            Issue::warning(IssueCode::Incomplete, text).at(element)
+        }));
         let query = Record::from_patient(&patient, &self.rules.normaliser);
         let selection = self.find_selection(&query, &parameters, request.operation)?;
         note(audit, &selection, self.rules.model.version());

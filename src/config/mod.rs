@@ -220,6 +220,11 @@ impl Config {
         if !self.server.base_url.starts_with("http://") && !self.server.base_url.starts_with("https://") {
             return refuse("server.base_url", "must be an absolute http or https URL");
         }
+        let id = &self.organization.id;
+        let is_id = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+        if !(1..=64).contains(&id.len()) || !id.bytes().all(is_id) {
+            return refuse("organization.id", "must have 1 to 64 letters, digits, hyphens and dots");
+        }
         if !self.server.base_url.ends_with("/fhir") {
             return refuse("server.base_url", "must end in /fhir");
         }
@@ -365,6 +370,8 @@ mod tests {
             (None, &[], &[("match.response", "secret")], "--match-response"),
             (None, &[], &[("match.probability_min", "2")], "--match-probability-min"),
             (None, &[], &[("server.base_url", "ftp://x")], "server.base_url"),
+            (None, &[], &[("server.base_url", "http://x/other")], "server.base_url"),
+            (None, &[], &[("organization.id", "a_b")], "organization.id"),
         ];
         for (file, environment, flags, expected) in table {
             let error = load(*file, environment, flags).expect_err("refused").to_string();

@@ -86,9 +86,11 @@ pub fn query_pairs(request: &HttpRequest) -> Vec<(String, String)> {
 /// # Errors
 /// `NotAcceptable`.
 pub fn check_accept(request: &HttpRequest) -> Result<(), AppError> {
+    let lines: Vec<&str> = request.headers().get_all(header::ACCEPT).filter_map(|line| line.to_str().ok()).collect();
+    let accept = (!lines.is_empty()).then(|| lines.join(","));
     let pairs = query_pairs(request);
     let format = pairs.iter().find(|(name, _)| name == "_format").map(|(_, value)| value.as_str());
-    if negotiate::accepts_json(header_text(request, &header::ACCEPT), format) {
+    if negotiate::accepts_json(accept.as_deref(), format) {
         return Ok(());
     }
     let text = "Answers are application/fhir+json only.";

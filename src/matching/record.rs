@@ -18,7 +18,7 @@ use crate::fhir::json::Value;
 
 /// Raised whenever the same Patient would give another [`Record`], by code or by `profiles/nicknames.json` and
 /// `profiles/placeholders.json`; encoded records of another version are recomputed.
-pub const NORMALISER_VERSION: i32 = 3;
+pub const NORMALISER_VERSION: i32 = 4;
 
 const NAMES_MAX: usize = 8;
 const ADDRESSES_MAX: usize = 8;
@@ -83,6 +83,21 @@ impl fmt::Display for DecodeError {
 }
 
 impl std::error::Error for DecodeError {}
+
+/// Elements of which a Patient has more than take part in matching, with how many do: what must be said, not kept quiet.
+#[must_use]
+pub fn beyond_limits(patient: &Value<'_>) -> Vec<(&'static str, usize)> {
+    let telecoms =
+        |system: &str| patient.list("telecom").iter().filter(|item| item.text("system") == Some(system)).count();
+    let counted = [
+        ("Patient.name", patient.list("name").len(), NAMES_MAX),
+        ("Patient.address", patient.list("address").len(), ADDRESSES_MAX),
+        ("Patient.telecom", telecoms("phone"), PHONES_MAX),
+        ("Patient.telecom", telecoms("email"), EMAILS_MAX),
+        ("Patient.identifier", patient.list("identifier").len(), IDENTIFIERS_MAX),
+    ];
+    counted.into_iter().filter(|(_, count, max)| count > max).map(|(element, _, max)| (element, max)).collect()
+}
 
 impl Record {
     /// Reads what of `patient` can be compared.

@@ -78,6 +78,19 @@ pub fn list_of_identities(connection: &mut Connection, identity_ids: &[&str]) ->
     Ok(rows)
 }
 
+/// Records that name one of `ids` as the record that has replaced them, ordered by id.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_replaced_by(connection: &mut Connection, ids: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
+    Ok(record::table
+        .filter(record::replaced_by.is_not_null())
+        .filter(record::replaced_by.eq_any(ids))
+        .order(record::id)
+        .select(RecordRow::as_select())
+        .load(connection)?)
+}
+
 /// Up to `records_max` records after an id, ordered by id: for building the index. `None` begins at the first.
 ///
 /// # Errors

@@ -18,6 +18,8 @@ on_both_databases! {
     a_claim_is_required_and_judged,
     a_name_given_as_text_is_recognised,
     evidence_of_several_records_of_one_identity_counts_together,
+    a_chain_of_merges_leads_to_its_end_in_any_order_of_arrival,
+    repetitions_beyond_the_limits_are_announced,
     a_record_is_found_by_what_it_says_now,
     a_request_that_is_none_is_refused_with_its_place,
 }
@@ -275,4 +277,38 @@ fn a_request_that_is_none_is_refused_with_its_place(app: &TestApp) {
     assert_eq!((&warning["severity"], &warning["expression"]), (&json!("warning"), &json!([first])));
     let ssn = with(&patient, "identifier", json!([{"system": SSN, "value": "987-65-4320"}]));
     app.post("/Patient/$idi-match", parameters("IDIPatient", &ssn, &[])).send().expect(422).issues();
+}
+
+/// a was merged into b, and b into c: whoever asks for any of them gets c, in whatever order they came.
+fn a_chain_of_merges_leads_to_its_end_in_any_order_of_arrival(app: &TestApp) {
+    let link = |kind: &str, id: &str| json!({"type": kind, "other": {"reference": format!("Patient/{id}")}});
+    let orders = [["a", "b", "c"], ["a", "c", "b"], ["b", "a", "c"], ["b", "c", "a"], ["c", "a", "b"], ["c", "b", "a"]];
+    for (turn, order) in orders.iter().enumerate() {
+        let person =
+            |name: &str| stranger(10 * turn + ["a", "b", "c"].iter().position(|known| *known == name).unwrap());
+        let id = |name: &str| format!("{name}{turn}");
+        let links = |name: &str| match name {
+            "a" => json!([link("replaced-by", &id("b"))]),
+            "b" => json!([link("replaced-by", &id("c")), link("replaces", &id("a"))]),
+            _ => json!([link("replaces", &id("b"))]),
+        };
+        for name in order {
+            app.store_patient(&with(&with_id(&person(name), &id(name)), "link", links(name)));
+        }
+        for name in ["a", "b", "c"] {
+            assert_eq!(app.idi_match(&person(name)).ids(), [id("c")], "{order:?}: asked for {name}");
+        }
+    }
+}
+
+/// What is beyond the limits does not take part, and that is said.
+fn repetitions_beyond_the_limits_are_announced(app: &TestApp) {
+    app.store_patient(&stranger(1));
+    let many: Vec<_> = (0..30).map(|number| telecom("phone", &format!("614-555-01{number:02}"))).collect();
+    let asked = app.idi_match(&with(&stranger(1), "telecom", json!(many)));
+    let said = asked
+        .issues()
+        .into_iter()
+        .any(|issue| issue["code"] == "incomplete" && issue["expression"] == json!(["Patient.telecom"]));
+    assert!(said, "{:?}", asked.issues());
 }

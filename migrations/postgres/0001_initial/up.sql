@@ -68,6 +68,7 @@ CREATE TABLE record (
     replaced_by   TEXT
 );
 CREATE INDEX record_identity ON record (identity_id);
+CREATE INDEX record_replaced ON record (replaced_by) WHERE replaced_by IS NOT NULL;
 
 -- A record that may belong to another identity than its own: for a person to decide.
 CREATE TABLE review (

@@ -225,8 +225,16 @@ fn without_placeholders(mut name: Name, rules: &Normaliser) -> Option<Name> {
     let known = &rules.placeholders;
     let whole = format!("{} {}", name.given.as_deref().unwrap_or(""), name.family.as_deref().unwrap_or(""));
     let is_made_up = known.names.contains(&whole);
+    let family = name.family.as_deref().unwrap_or("");
+    // "Smithgirl": a newborn named after the surname.
+    let is_of_family = |given: &str| {
+        ["boy", "girl", "baby", "infant"]
+            .iter()
+            .any(|word| !family.is_empty() && given.strip_suffix(word) == Some(family))
+    };
     let is_baby = |given: &str| {
         known.given.contains(given)
+            || is_of_family(given)
             || given.starts_with("babyboy")
             || given.starts_with("babygirl")
             || given.starts_with("infantof")

@@ -18,6 +18,7 @@ use crate::store::record;
 use super::App;
 use super::context::Context;
 use super::error::AppError;
+use super::live_index::features_of;
 
 /// Why a record got its score.
 #[derive(Debug, Clone, Serialize)]
@@ -80,9 +81,7 @@ impl App {
             let issue = Issue::error(IssueCode::NotFound, "There is no such record.").at("record");
             AppError::new(super::error::ErrorKind::NotFound, vec![issue])
         })?;
-        let body = crate::store::resource::find(&mut conn, "Patient", record_id)?.map(|found| found.body);
-        let record = self.features(row.normaliser, &row.features, &body.unwrap_or_default());
-        let record = record.ok_or_else(AppError::internal)?;
+        let record = features_of(&mut conn, &row, &self.rules)?;
         Ok((row.identity_id, MemberRecord { record_id: row.id, version: row.version, record }))
     }
 }

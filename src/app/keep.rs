@@ -20,7 +20,7 @@ use super::clock::{Clock, instant};
 use super::error::AppError;
 use super::incoming::{Incoming, ResourceKind};
 use super::links::Links;
-use super::live_index::features_of_stored;
+use super::live_index::features_of;
 use super::rules::Rules;
 use super::writer::Unit;
 
@@ -207,10 +207,7 @@ impl Batch<'_> {
                 continue;
             }
             waiting.append(&mut record::list_replaced_by(unit.conn, &[&row.id])?);
-            let features = match Record::decode(&row.features) {
-                Ok(features) => features,
-                Err(_) => features_of_stored(unit.conn, &row.id, self.keeper.rules)?,
-            };
+            let features = features_of(unit.conn, &row, self.keeper.rules)?;
             let left = std::mem::replace(&mut row.identity_id, identity_id.to_owned());
             row.assigned_us = self.keeper.now_us;
             unit.index_upsert(Member { record_id: &row.id, version: row.version, identity_id }, &features);

@@ -3,16 +3,17 @@
 //! Why: it only proposes; what is returned is read from the store. So a copy that lags by a moment can miss a record for
 //! that moment and can never show a wrong one. Not here: blocking and scoring (see `matching::index`).
 
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
-use crate::fhir::json::{Limits, parse};
+use crate::fhir::json::parse;
 use crate::fhir::name_text;
 use crate::matching::index::{Index, Member};
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::store::record::RecordRow;
 use crate::store::{Connection, StoreError, change, record, resource};
 
+use super::STORED_LIMITS;
 use super::rules::Rules;
 
 /// Rows read at a time.
@@ -22,7 +23,6 @@ pub struct LiveIndex {
     index: RwLock<Index>,
     /// The last `change.seq` that is in the index; held while following.
     followed: Mutex<i64>,
-    followed_seq: AtomicI64,
     records: AtomicUsize,
     rules: Arc<Rules>,
 }
@@ -54,8 +54,7 @@ impl LiveIndex {
         }
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
-        let (followed, followed_seq) = (Mutex::new(seq), AtomicI64::new(seq));
-        Ok((Self { index, followed, followed_seq, records, rules }, old))
+        Ok((Self { index, followed: Mutex::new(seq), records, rules }, old))
     }
 
     /// Applies every committed change that is not in the index yet; gives their number.
@@ -81,7 +80,6 @@ impl LiveIndex {
             drop(index);
             applied += rows.len();
             *followed = last_seq;
-            self.followed_seq.store(last_seq, Ordering::Relaxed);
         }
         Ok(applied)
     }
@@ -97,12 +95,6 @@ impl LiveIndex {
         self.records.load(Ordering::Relaxed)
     }
 
-    /// The last change in the index.
-    #[must_use]
-    pub fn followed_seq(&self) -> i64 {
-        self.followed_seq.load(Ordering::Relaxed)
-    }
-
     fn lock_followed(&self) -> MutexGuard<'_, i64> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,26 +104,24 @@ fn member(row: &RecordRow) -> Member<'_> {
     Member { record_id: &row.id, version: row.version, identity_id: &row.identity_id }
 }
 
-/// The features of `rows`; those of another normaliser version are made again from the stored Patient.
 fn decode_all(conn: &mut Connection, rows: &[RecordRow], rules: &Rules) -> Result<Vec<Record>, StoreError> {
-    let mut decoded = Vec::with_capacity(rows.len());
-    for row in rows {
-        let current = row.normaliser == NORMALISER_VERSION;
-        match current.then(|| Record::decode(&row.features)).and_then(Result::ok) {
-            Some(features) => decoded.push(features),
-            None => decoded.push(features_of_stored(conn, &row.id, rules)?),
-        }
+    rows.iter().map(|row| features_of(conn, row, rules)).collect()
+}
+
+/// The features of a row; those of another normaliser version are made again from the stored Patient.
+pub(super) fn features_of(conn: &mut Connection, row: &RecordRow, rules: &Rules) -> Result<Record, StoreError> {
+    let is_current = row.normaliser == NORMALISER_VERSION;
+    match is_current.then(|| Record::decode(&row.features)).and_then(Result::ok) {
+        Some(features) => Ok(features),
+        None => features_of_stored(conn, &row.id, rules),
     }
-    Ok(decoded)
 }
 
 /// Features from the stored document; a record without one has none (and so is never proposed).
 pub(super) fn features_of_stored(conn: &mut Connection, id: &str, rules: &Rules) -> Result<Record, StoreError> {
     let stored = resource::find(conn, "Patient", id)?;
     let body = stored.map_or_else(|| "{}".to_owned(), |stored| stored.body);
-    let unlimited =
-        Limits { body_bytes_max: usize::MAX, values_max: usize::MAX, string_bytes_max: usize::MAX, depth_max: 120 };
-    let record = parse(body.as_bytes(), &unlimited).map(|patient| {
+    let record = parse(body.as_bytes(), &STORED_LIMITS).map(|patient| {
         let (patient, _) = name_text::complete(patient);
         Record::from_patient(&patient, &rules.normaliser)
     });

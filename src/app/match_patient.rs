@@ -12,7 +12,7 @@ use crate::fhir::name_text;
 use crate::identity::{self, MemberRecord};
 use crate::matching::grade::MatchGrade;
 use crate::matching::pool::{self, IdentityMatch};
-use crate::matching::record::{NORMALISER_VERSION, Record, beyond_limits};
+use crate::matching::record::{Record, beyond_limits};
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
 use crate::store::record::{self, RecordRow};
 use crate::store::{Connection, resource, transaction};
@@ -22,6 +22,7 @@ use super::answer::{AnswerShape, MatchAnswer};
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
+use super::live_index::features_of;
 use super::select::{Selection, select};
 
 /// Which operation was called.
@@ -153,7 +154,8 @@ impl App {
         for id in ids {
             let mut members = Vec::new();
             for row in rows.iter().filter(|row| row.identity_id == *id) {
-                members.push(self.member(conn, row)?);
+                let record = features_of(conn, row, &self.rules)?;
+                members.push(MemberRecord { record_id: row.id.clone(), version: row.version, record });
             }
             if !members.is_empty() {
                 identities.push(identity::evaluate(query, id, &members, &self.rules.model, population));
@@ -163,16 +165,6 @@ impl App {
         pool::sort(&mut identities);
         leave_out_replaced(&mut identities, rows);
         Ok(identities)
-    }
-
-    fn member(&self, conn: &mut Connection, row: &RecordRow) -> Result<MemberRecord, AppError> {
-        let body = match row.normaliser {
-            NORMALISER_VERSION => None,
-            _ => resource::find(conn, "Patient", &row.id)?.map(|patient| patient.body),
-        };
-        let record = self.features(row.normaliser, &row.features, body.as_deref().unwrap_or_default());
-        let record = record.ok_or_else(AppError::internal)?;
-        Ok(MemberRecord { record_id: row.id.clone(), version: row.version, record })
     }
 }
 
@@ -219,11 +211,6 @@ fn note(audit: &mut AuditRecord, selection: &Selection, model_version: &str) {
     let records = identities.iter().flat_map(|identity| &identity.records);
     detail.records = records.map(|record| record.record_id.clone()).collect();
     detail.reasons.extend(selection.reason().map(str::to_owned));
-}
-
-/// Issue codes used for remarks about a selection.
-pub(super) fn remark(code: IssueCode, text: &str) -> Issue {
-    Issue::information(code, text)
 }
 
 /// The grade from which a match counts as certain.

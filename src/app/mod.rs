@@ -40,9 +40,8 @@ use std::time::Duration;
 
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::Config;
-use crate::fhir::{json, name_text};
+use crate::fhir::json;
 use crate::matching::index::Ask;
-use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
 
 use clock::Clock;
@@ -147,6 +146,7 @@ impl App {
                 is_following.store(followed, Ordering::Relaxed);
                 metrics::gauge!("idi_match_index_is_following").set(if followed { 1.0 } else { 0.0 });
                 #[allow(clippy::cast_precision_loss, reason = "a gauge")]
+                metrics::gauge!("idi_match_index_values_refused").set(live.read().values_refused() as f64);
                 metrics::gauge!("idi_match_index_records").set(live.records() as f64);
             }
         })?;
@@ -278,16 +278,6 @@ impl App {
             identities_max: matching.identities_max.max(IDENTITIES_SEEN_MIN) + 1,
             parallel_from: matching.parallel_from,
         }
-    }
-
-    /// The features of a stored record: as stored, or made again for another version of the normaliser.
-    fn features(&self, normaliser: i32, features: &[u8], body: &str) -> Option<Record> {
-        let current = (normaliser == NORMALISER_VERSION).then(|| Record::decode(features).ok()).flatten();
-        current.or_else(|| {
-            let patient = json::parse(body.as_bytes(), &STORED_LIMITS).ok()?;
-            let (patient, _) = name_text::complete(patient);
-            Some(Record::from_patient(&patient, &self.rules.normaliser))
-        })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::match_parameters::MatchParameters;
 use crate::matching::pool::{Decision, IdentityMatch, NameDistance};
 
-use super::match_patient::{Found, MatchOperation, is_certain, remark};
+use super::match_patient::{Found, MatchOperation, is_certain};
 
 /// Why nothing, or not everything, is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,10 +27,11 @@ pub enum Reason {
 impl Reason {
     fn remark(self) -> Issue {
         match self {
-            Self::Ambiguous => {
-                remark(IssueCode::MultipleMatches, "Several identities are close; none is returned (onlySingleMatch).")
-            }
-            Self::NotCertain => remark(
+            Self::Ambiguous => Issue::information(
+                IssueCode::MultipleMatches,
+                "Several identities are close; none is returned (onlySingleMatch).",
+            ),
+            Self::NotCertain => Issue::information(
                 IssueCode::Informational,
                 "No identity matches with high confidence; none is returned (onlySingleMatch).",
             ),
@@ -73,7 +74,7 @@ impl Selection {
     /// What the answer must say about the search; "No Match Found" first.
     #[must_use]
     pub fn remarks(&self) -> Vec<Issue> {
-        let none = self.identities.is_empty().then(|| remark(IssueCode::NotFound, "No Match Found"));
+        let none = self.identities.is_empty().then(|| Issue::information(IssueCode::NotFound, "No Match Found"));
         none.into_iter().chain(self.reasons.iter().map(|reason| reason.remark())).collect()
     }
 

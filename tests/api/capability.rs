@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, text, texts};
-use crate::people::{GUIDE, organization, stranger, with_id};
+use crate::people::{GUIDE, example, organization, stranger, with_id};
 use crate::support::TestApp;
 
 on_both_databases! {
@@ -39,6 +39,11 @@ fn the_statement_describes_this_server(app: &TestApp) {
     let expected = [
         "Patient",
         "Organization",
+        "RelatedPerson",
+        "Person",
+        "Consent",
+        "Provenance",
+        "Task",
         "CodeSystem",
         "NamingSystem",
         "OperationDefinition",
@@ -80,6 +85,7 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
         let body = match kind {
             "Patient" => with_id(&stranger(1), "p1"),
             "Organization" => organization("o1"),
+            _ if of(&resource["interaction"], "code").contains(&"create") => example(kind, "e1"),
             _ => app.get(&format!("/{kind}")).send().match_bundle().0["entry"][0]["resource"].clone(),
         };
         let listed = of(&resource["interaction"], "code");
@@ -127,7 +133,7 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
 
 fn types_that_are_not_listed_are_not_served(app: &TestApp) {
     let id = "1";
-    for kind in ["Practitioner", "Observation", "Bundle", "AuditEvent", "Person", "Parameters", "patient", "Patients"] {
+    for kind in ["Practitioner", "Observation", "Bundle", "AuditEvent", "Device", "Parameters", "patient", "Patients"] {
         let body = json!({"resourceType": kind, "id": id});
         for interaction in ["read", "vread", "update", "delete", "create", "search-type"] {
             let answer = interact(app, interaction, kind, &body).expect(404);

@@ -15,5 +15,6 @@ pub mod match_parameters;
 pub mod moment;
 pub mod name_text;
 pub mod path;
+pub mod search_parameter;
 pub mod splice;
 pub mod us_core;

@@ -108,7 +108,9 @@ fn read_parameters(pairs: &[(String, String)], handling: Handling) -> Result<Ask
                 asked.after = Some(read_position(value).ok_or_else(|| refuse(name, UNREADABLE))?);
                 continue;
             }
-            "_since" | "_at" | "_count" | "_page" => return Err(refuse(name, "The parameter is given more than once.")),
+            "_since" | "_at" | "_count" | "_page" => {
+                return Err(refuse(name, "The parameter is given more than once."));
+            }
             "_format" | "_pretty" | "_summary" | "_elements" => continue,
             _ if handling == Handling::Lenient => continue,
             _ => return Err(refuse_with(IssueCode::NotSupported, name, "This parameter of history is not known.")),

@@ -5,6 +5,7 @@
 //! stored Patient (see `fhir::us_core`).
 
 pub mod capability;
+pub mod history_bundle;
 pub mod match_bundle;
 pub mod outcome;
 pub mod responder;

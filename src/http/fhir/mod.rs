@@ -3,6 +3,7 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
+mod explain;
 mod metadata;
 mod operation;
 mod pages;
@@ -34,6 +35,7 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/metadata").route(web::get().to(metadata::get)), "GET"),
         (web::resource("/Patient/$idi-match").route(web::post().to(operation::idi_match)), "POST"),
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),
+        (web::resource("/Patient/$explain-match").route(web::post().to(explain::explain_match)), "POST"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
         (
             web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),

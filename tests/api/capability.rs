@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, text, texts};
-use crate::people::{GUIDE, example, organization, stranger, with_id};
+use crate::people::{GUIDE, example, organization, parameters, stranger, with_id};
 use crate::support::TestApp;
 
 on_both_databases! {
@@ -81,6 +81,15 @@ fn interact(app: &TestApp, interaction: &str, kind: &str, body: &Value) -> Answe
     }
 }
 
+/// What an operation is sent, of a resource that is stored.
+fn operation_input(operation: &str, body: &Value) -> Value {
+    if operation != "explain-match" {
+        return body.clone();
+    }
+    let record = json!({"name": "record", "valueId": text(body, "id")});
+    parameters("patient", body, &[record])
+}
+
 fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
     for resource in resources(&statement(app)) {
         let kind = text(&resource, "type");
@@ -95,11 +104,11 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
             app.put(&format!("/{kind}/{}", text(&body, "id")), &body).send().expect(201);
         }
         for operation in of(&resource["operation"], "name") {
-            app.post(&format!("/{kind}/${operation}"), &body).send().expect(200);
+            app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().expect(200);
         }
-        for operation in ["match", "idi-match", "validate", "everything"] {
+        for operation in ["match", "idi-match", "explain-match", "validate", "everything"] {
             let is_listed = of(&resource["operation"], "name").contains(&operation);
-            let status = app.post(&format!("/{kind}/${operation}"), &body).send().status;
+            let status = app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().status;
             assert_eq!(status == 200, is_listed, "{kind} ${operation}: {status}");
         }
         for parameter in of(&resource["searchParam"], "name") {

@@ -4,6 +4,7 @@
 
 mod artifact;
 mod history;
+mod explain;
 mod metadata;
 mod operation;
 mod pages;
@@ -35,6 +36,7 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/metadata").route(web::get().to(metadata::get)), "GET"),
         (web::resource("/Patient/$idi-match").route(web::post().to(operation::idi_match)), "POST"),
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),
+        (web::resource("/Patient/$explain-match").route(web::post().to(explain::explain_match)), "POST"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
         (
             web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),

@@ -3,8 +3,8 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
-mod history;
 mod explain;
+mod history;
 mod metadata;
 mod operation;
 mod pages;

@@ -271,7 +271,7 @@ mod tests {
             (
                 r##"{"resourceType":"Patient","contained":[{"id":"c"}],"managingOrganization":{"reference":"#c"}}"##,
                 Subset::Summary,
-                r##"{"resourceType":"Patient","managingOrganization":{"reference":"#c"},"contained":[{"id":"c"}],META}"##,
+                r##"{"resourceType":"Patient","contained":[{"id":"c"}],"managingOrganization":{"reference":"#c"},META}"##,
             ),
             (
                 r##"{"resourceType":"Patient","contained":[{"id":"c"}],"generalPractitioner":[{"reference":"#c"}]}"##,

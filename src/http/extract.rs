@@ -115,17 +115,36 @@ pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Re
     read_body(request, payload, app).await
 }
 
+/// As [`body`], of a patch.
+///
+/// # Errors
+/// Those of [`body`].
+pub async fn patch_body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
+    check_accept(request)?;
+    check_media_type(request, negotiate::is_json_patch, "A patch is application/json-patch+json in UTF-8.")?;
+    read_bytes(request, payload, app).await
+}
+
 /// Reads the body: JSON media type, at most `limits.body_bytes_max` bytes, within `limits.body_timeout_ms`.
 ///
 /// # Errors
 /// `MediaType`, `TooLarge` or `Invalid`.
 pub async fn read_body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
+    let text = "Bodies are application/fhir+json in UTF-8, without content encoding.";
+    check_media_type(request, negotiate::is_json_body, text)?;
+    read_bytes(request, payload, app).await
+}
+
+fn check_media_type(request: &HttpRequest, is_known: fn(Option<&str>) -> bool, text: &str) -> Result<(), AppError> {
     let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
-    if encoded || !negotiate::is_json_body(header_text(request, &header::CONTENT_TYPE)) {
-        let text = "Bodies are application/fhir+json in UTF-8, without content encoding.";
-        let issue = Issue::error(IssueCode::NotSupported, text).at("http.content-type");
-        return Err(AppError::new(ErrorKind::MediaType, vec![issue]));
+    if !encoded && is_known(header_text(request, &header::CONTENT_TYPE)) {
+        return Ok(());
     }
+    let issue = Issue::error(IssueCode::NotSupported, text).at("http.content-type");
+    Err(AppError::new(ErrorKind::MediaType, vec![issue]))
+}
+
+async fn read_bytes(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
     let bytes_max = app.config.limits.body_bytes_max;
     let announced = header_text(request, &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bytes_max as u64) {

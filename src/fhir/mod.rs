@@ -17,5 +17,4 @@ pub mod name_text;
 pub mod path;
 pub mod search_parameter;
 pub mod splice;
-pub mod time_range;
 pub mod us_core;

@@ -186,7 +186,12 @@ mod tests {
         for (_, parameters) in TABLES {
             for parameter in *parameters {
                 assert!(!parameter.numbers().is_empty(), "{}", parameter.name);
-                assert_eq!(parameter.kind == SearchKind::Reference, !parameter.targets.is_empty(), "{}", parameter.name);
+                assert_eq!(
+                    parameter.kind == SearchKind::Reference,
+                    !parameter.targets.is_empty(),
+                    "{}",
+                    parameter.name
+                );
                 for number in parameter.includes {
                     let included = of_number(*number).expect("a known number");
                     assert_eq!(included.resource_type, parameter.resource_type, "{}", parameter.name);

@@ -155,7 +155,8 @@ fn tokens(
     place: &str,
 ) -> Result<Vec<SearchCondition>, AppError> {
     let tokens: Option<Vec<Token>> = values.iter().map(|value| read(value)).collect();
-    let values = tokens.ok_or_else(|| refuse(IssueCode::Value, "The value is none of this parameter's forms.", place))?;
+    let values =
+        tokens.ok_or_else(|| refuse(IssueCode::Value, "The value is none of this parameter's forms.", place))?;
     Ok(vec![SearchCondition::Tokens { parameters, values }])
 }
 

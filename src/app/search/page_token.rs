@@ -7,8 +7,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
-use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
+use chacha20poly1305::aead::{Aead as _, Key, KeyInit as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 
 use crate::store::resource::{Position, SortValue};
@@ -21,7 +21,7 @@ const NONCE_BYTES: usize = 24;
 
 /// Seals and opens tokens.
 #[derive(Clone)]
-pub struct PageKey(Key);
+pub struct PageKey(Key<XChaCha20Poly1305>);
 
 impl PageKey {
     #[must_use]
@@ -79,7 +79,8 @@ impl Continuation {
     pub fn seal(&self, key: &PageKey, holder: &Holder<'_>, uuid: &str) -> Option<String> {
         let plain = postcard::to_stdvec(self).ok()?;
         let nonce = nonce(uuid)?;
-        let payload = Payload { msg: &plain, aad: holder.text().as_bytes() };
+        let holder = holder.text();
+        let payload = Payload { msg: &plain, aad: holder.as_bytes() };
         let sealed = XChaCha20Poly1305::new(&key.0).encrypt(&XNonce::from(nonce), payload).ok()?;
         let mut bytes = nonce.to_vec();
         bytes.extend(sealed);
@@ -95,7 +96,8 @@ impl Continuation {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (nonce, sealed) = bytes.split_at_checked(NONCE_BYTES)?;
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().ok()?;
-        let payload = Payload { msg: sealed, aad: holder.text().as_bytes() };
+        let holder = holder.text();
+        let payload = Payload { msg: sealed, aad: holder.as_bytes() };
         let plain = XChaCha20Poly1305::new(&key.0).decrypt(&XNonce::from(nonce), payload).ok()?;
         postcard::from_bytes(&plain).ok()
     }

@@ -309,7 +309,8 @@ mod tests {
 
     #[test]
     fn what_comes_along_is_named_by_type_and_parameter() {
-        let names = |value: &str, way| include(value, way, Reach::Matches).map(|found| (found.source, found.parameters));
+        let names =
+            |value: &str, way| include(value, way, Reach::Matches).map(|found| (found.source, found.parameters));
         assert_eq!(names("Patient:organization", Way::Forward), Some(("Patient", vec![21])));
         assert_eq!(names("Patient:link:RelatedPerson", Way::Forward), Some(("Patient", vec![20])));
         assert_eq!(names("Patient:*", Way::Forward), Some(("Patient", vec![18, 20, 21])));

@@ -2,8 +2,9 @@
 //!
 //! Not here: which parameter a value belongs to (see `condition`).
 
+use crate::fhir::moment::range_us;
 use crate::fhir::search_parameter::{contact_key, reference_target};
-use crate::fhir::time_range::TimeRange;
+
 use crate::store::resource::{DatePrefix, DateTest, Token};
 
 /// The alternatives of a value: parts between commas, still escaped, without the empty ones.
@@ -103,7 +104,8 @@ pub fn date(text: &str, now_us: i64) -> Option<DateTest> {
         Some(("ap", date)) => (DatePrefix::Ap, date),
         _ => (DatePrefix::Eq, text.as_str()),
     };
-    let TimeRange { lo_us, hi_us } = TimeRange::parse(date)?;
+    // A time zone's `+` that was not percent-encoded arrives as a space.
+    let (lo_us, hi_us) = range_us(&date.replace(' ', "+"))?;
     // Approximately: within a tenth of the time between then and now.
     let near_us = if prefix == DatePrefix::Ap { now_us.saturating_sub(lo_us).saturating_abs() / 10 } else { 0 };
     Some(DateTest { prefix, lo_us: lo_us - near_us, hi_us: hi_us + near_us })
@@ -130,7 +132,8 @@ mod tests {
 
     #[test]
     fn tokens_have_four_forms() {
-        let both = |system: &str, value: &str| Token::SystemValue { system: system.to_owned(), value: value.to_owned() };
+        let both =
+            |system: &str, value: &str| Token::SystemValue { system: system.to_owned(), value: value.to_owned() };
         for (text, expected) in [
             ("v", Some(Token::Value("v".to_owned()))),
             ("|v", Some(Token::ValueWithoutSystem("v".to_owned()))),
@@ -150,7 +153,8 @@ mod tests {
     #[test]
     fn references_have_three_forms_and_may_be_of_one_type() {
         let base = "http://here.example/fhir";
-        let own = |system: &str, value: &str| Some(Token::SystemValue { system: system.to_owned(), value: value.to_owned() });
+        let own =
+            |system: &str, value: &str| Some(Token::SystemValue { system: system.to_owned(), value: value.to_owned() });
         for (text, of, expected) in [
             ("1", None, Some(Token::Value("1".to_owned()))),
             ("1", Some("Patient"), own("Patient", "1")),

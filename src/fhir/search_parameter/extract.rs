@@ -8,7 +8,7 @@ use rphonetic::{DoubleMetaphone, Encoder as _};
 use super::{DateValue, Form, SearchParameter, SearchValues, Source, StringValue, TokenValue, of_type};
 use crate::fhir::fold::fold;
 use crate::fhir::json::Value;
-use crate::fhir::time_range::TimeRange;
+use crate::fhir::moment::range_us;
 
 /// Values of one parameter kept at most.
 const VALUES_MAX: usize = 64;
@@ -135,11 +135,8 @@ impl Values<'_> {
             Form::Contact(systems) => self.contact(value, systems),
             Form::Reference => self.reference(value, None),
             Form::ReferenceTo(resource_type) => self.reference(value, Some(resource_type)),
-            Form::Date => self.date(value.as_str().and_then(TimeRange::parse)),
-            Form::Period => {
-                let end = |name| value.text(name).and_then(TimeRange::parse);
-                self.date(TimeRange::between(end("start"), end("end")));
-            }
+            Form::Date => self.date(value.as_str().and_then(range_us)),
+            Form::Period => self.date(period(value)),
         }
     }
 
@@ -168,7 +165,8 @@ impl Values<'_> {
 
     fn contact(&mut self, value: &Value<'_>, systems: &[&str]) {
         let system = value.text("system").unwrap_or_default();
-        let is_meant = if systems.is_empty() { !matches!(system, "phone" | "email") } else { systems.contains(&system) };
+        let is_meant =
+            if systems.is_empty() { !matches!(system, "phone" | "email") } else { systems.contains(&system) };
         if is_meant {
             self.token(None, value.text("value").map(contact_key).as_deref());
         }
@@ -182,10 +180,20 @@ impl Values<'_> {
         }
     }
 
-    fn date(&mut self, range: Option<TimeRange>) {
-        let Some(TimeRange { lo_us, hi_us }) = range else { return };
+    fn date(&mut self, range: Option<(i64, i64)>) {
+        let Some((lo_us, hi_us)) = range else { return };
         self.found.dates.push(DateValue { parameter: self.parameter.number, lo_us, hi_us });
     }
+}
+
+/// From the start of one time to the end of another; a missing one is open (FHIR R4 Search, date).
+fn period(value: &Value<'_>) -> Option<(i64, i64)> {
+    let [start, end] = ["start", "end"].map(|name| value.text(name).and_then(range_us));
+    if start.is_none() && end.is_none() {
+        return None;
+    }
+    let lo_us = start.map_or(i64::MIN, |(lo_us, _)| lo_us);
+    Some((lo_us, end.map_or(i64::MAX, |(_, hi_us)| hi_us).max(lo_us)))
 }
 
 const fn boolean(flag: bool) -> &'static str {
@@ -209,7 +217,8 @@ mod tests {
         let number = find(resource_type, name).expect("a parameter").number;
         let strings = values.strings.iter().filter(|v| v.parameter == number).map(|v| v.value.clone());
         let tokens = values.tokens.iter().filter(|v| v.parameter == number);
-        let tokens = tokens.map(|v| if v.system.is_empty() { v.value.clone() } else { format!("{}|{}", v.system, v.value) });
+        let tokens =
+            tokens.map(|v| if v.system.is_empty() { v.value.clone() } else { format!("{}|{}", v.system, v.value) });
         let dates = values.dates.iter().filter(|v| v.parameter == number).map(|v| format!("{}..{}", v.lo_us, v.hi_us));
         strings.chain(tokens).chain(dates).collect()
     }
@@ -244,10 +253,7 @@ mod tests {
             ("email", &["jose@example.org"]),
             ("family", &["munoz-garcia perez", "garcia perez", "perez"]),
             ("gender", &["http://hl7.org/fhir/administrative-gender|female"]),
-            (
-                "general-practitioner",
-                &["Organization|o1", "Organization|o2", "http://there.example/Organization/o3"],
-            ),
+            ("general-practitioner", &["Organization|o1", "Organization|o2", "http://there.example/Organization/o3"]),
             ("given", &["jose", "maria"]),
             ("identifier", &["urn:a|1", "2"]),
             ("language", &["urn:ietf:bcp:47|es"]),
@@ -340,11 +346,9 @@ mod tests {
 
     #[test]
     fn contacts_are_compared_without_case_and_punctuation() {
-        for (one, other) in [
-            ("+1 (614) 555-0100", "1-614-555-0100"),
-            ("Jane.Roe@Example.org ", "jane.roe@example.org"),
-            ("911", "911"),
-        ] {
+        for (one, other) in
+            [("+1 (614) 555-0100", "1-614-555-0100"), ("Jane.Roe@Example.org ", "jane.roe@example.org"), ("911", "911")]
+        {
             assert_eq!(contact_key(one), contact_key(other));
         }
         assert_ne!(contact_key("a1234567@x"), contact_key("1234567"));

@@ -37,6 +37,19 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),
         (web::resource("/Patient/$explain-match").route(web::post().to(explain::explain_match)), "POST"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
+        (web::resource("/{type}/{id}/$validate").route(web::post().to(operation::validate_instance)), "POST"),
+        (
+            web::resource("/{type}/{id}/$meta")
+                .route(web::get().to(operation::meta))
+                .route(web::post().to(operation::meta)),
+            "GET, POST",
+        ),
+        (
+            web::resource("/{type}/{id}/_history/{version}/$meta")
+                .route(web::get().to(operation::version_meta))
+                .route(web::post().to(operation::version_meta)),
+            "GET, POST",
+        ),
         (
             web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),
             "GET, POST",

@@ -37,7 +37,8 @@ pub struct Capability {
     pub served: Vec<Served>,
 }
 
-const STORED_INTERACTIONS: &[&str] = &["read", "vread", "update", "delete", "create", "search-type"];
+const STORED_INTERACTIONS: &[&str] =
+    &["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
 const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
 const PATIENT_PARAMS: &[(&str, &str)] =
     &[("_id", "token"), ("identifier", "token"), ("family", "string"), ("given", "string"), ("birthdate", "date")];

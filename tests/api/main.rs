@@ -42,6 +42,7 @@ mod delete;
 mod errors;
 mod explain;
 mod health;
+mod history;
 mod idi_match;
 mod instances;
 mod match_bundle;

@@ -4,6 +4,7 @@
 
 mod artifact;
 mod explain;
+mod history;
 mod metadata;
 mod operation;
 mod pages;
@@ -54,6 +55,8 @@ pub fn routes(config: &mut ServiceConfig) {
             web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),
             "GET, POST",
         ),
+        (web::resource("/{type}/_history").route(web::get().to(history::of_type)), "GET"),
+        (web::resource("/{type}/{id}/_history").route(web::get().to(history::of_instance)), "GET"),
         (
             web::resource("/{type}/{id}")
                 .route(web::get().to(resource::read))

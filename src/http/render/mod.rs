@@ -6,6 +6,7 @@
 
 pub mod capability;
 pub mod explanation;
+pub mod history_bundle;
 pub mod match_bundle;
 pub mod outcome;
 pub mod responder;

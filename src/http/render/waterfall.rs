@@ -176,8 +176,7 @@ fn picture(explanation: &Explanation) -> String {
     describe(&mut out, explanation);
     let _ = write!(
         out,
-        r#"<defs><pattern id="against" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="{AGAINST}"/><rect width="2" height="6" fill="{}"/></pattern></defs><rect width="{WIDTH}" height="{height}" fill="{}"/>"#,
-        "#f0c3b3", "#ffffff"
+        r##"<defs><pattern id="against" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="{AGAINST}"/><rect width="2" height="6" fill="#f0c3b3"/></pattern></defs><rect width="{WIDTH}" height="{height}" fill="#ffffff"/>"##,
     );
     heading(&mut out, explanation);
     grid(&mut out, scale, rows_end);

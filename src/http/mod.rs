@@ -11,6 +11,7 @@ mod negotiate;
 mod prefer;
 mod present;
 pub mod render;
+mod route;
 pub mod server;
 
 /// The media type of every FHIR answer.

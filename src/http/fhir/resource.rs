@@ -1,6 +1,6 @@
-//! Create, read, vread, update, patch, delete and search of the stored types, and reads of the artifacts.
+//! Create, read, vread, update, patch and delete of the stored types, and reads of the artifacts.
 //!
-//! FHIR R4 RESTful API. Not here: what the interactions do (see `app`).
+//! FHIR R4 RESTful API. Not here: what the interactions do (see `app`), searches (see `search`).
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -15,11 +15,10 @@ use crate::app::update::Condition;
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
-use super::super::extract::{AppData, body, check_accept, context, header_text, patch_body, query_pairs, refuse, run};
-use super::super::prefer::{PREFERENCE_APPLIED, Return, handling};
-use super::super::render::{outcome, search_bundle};
+use super::super::extract::{AppData, body, check_accept, context, header_text, patch_body, refuse, run};
+use super::super::prefer::{PREFERENCE_APPLIED, Return};
+use super::super::render::outcome;
 use super::super::{FHIR_JSON, error};
-use super::{artifact, pages};
 
 const IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
 
@@ -150,28 +149,6 @@ fn read_condition(request: &HttpRequest) -> ReadCondition {
     ReadCondition {
         if_none_match: joined(request, &header::IF_NONE_MATCH),
         modified_since_us: since.and_then(|since| i64::try_from(since.as_micros()).ok()),
-    }
-}
-
-/// `GET /{type}?…`
-pub async fn search(app: AppData, request: HttpRequest, path: web::Path<String>) -> HttpResponse {
-    let ctx = context(&request, &app);
-    if let Err(error) = check_accept(&request) {
-        return refuse(&app, &ctx, Action::Search, error).await;
-    }
-    let resource_type = path.into_inner();
-    let handling = handling(&request);
-    if artifact::is_artifact(&resource_type) {
-        return artifact::search(app, ctx, resource_type, query_pairs(&request), handling).await;
-    }
-    let (asked, pairs) = (ctx.clone(), query_pairs(&request));
-    let found = run(&app, move |app| {
-        let page = app.search(&asked, &resource_type, &pairs, handling)?;
-        super::render(search_bundle::render(&app.responder, &pages::of_stored(&asked, page)))
-    });
-    match found.await {
-        Ok(bundle) => HttpResponse::Ok().content_type(FHIR_JSON).body(bundle),
-        Err(error) => error::respond(&error, &ctx.request_id),
     }
 }
 

@@ -35,6 +35,7 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         description: "idi-match: person matching as the HL7 Interoperable Digital Identity and Patient Matching guide has it",
         security: "Open: every caller on this machine is let in, without authorization.",
         formats: &["application/fhir+json", "json"],
+        patch_formats: &["application/json-patch+json"],
         resources: &resources,
     };
     super::render(render(&state.responder, &input))

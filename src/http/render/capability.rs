@@ -25,6 +25,7 @@ pub struct CapabilityInput<'a> {
     pub security: &'a str,
     /// Mime types.
     pub formats: &'a [&'a str],
+    pub patch_formats: &'a [&'a str],
     pub resources: &'a [ServedResource<'a>],
 }
 
@@ -90,6 +91,7 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .implementation(implementation)
         .fhir_version(FHIRVersion::N401)
         .format(list(input.formats.iter().map(|&format| format.to_owned())))
+        .patch_format(list(input.patch_formats.iter().map(|&format| format.to_owned())))
         .rest(list([rest]))
         .build()?;
     Ok(write_capability_statement(&statement)?.into_bytes())
@@ -117,6 +119,8 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .operation(list(operations?))
         .build()?;
     typed.profile = served.profile.map(str::to_owned);
+    // Every read goes through the same conditions (see `app::read`).
+    typed.conditional_read = Some(code("CapabilityStatement.rest.resource.conditionalRead", "full-support")?);
     Ok(typed)
 }
 
@@ -169,6 +173,7 @@ mod tests {
             description: "Identity matching",
             security: "Open on a loopback address",
             formats: &["application/fhir+json"],
+            patch_formats: &["application/json-patch+json"],
             resources,
         }
     }
@@ -191,6 +196,7 @@ mod tests {
             },
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json"],
+            "patchFormat": ["application/json-patch+json"],
             "rest": [{
                 "mode": "server",
                 "security": {"description": "Open on a loopback address"},
@@ -202,6 +208,7 @@ mod tests {
                     ],
                     "versioning": "versioned-update",
                     "updateCreate": true,
+                    "conditionalRead": "full-support",
                     "searchParam": [{"name": "family", "type": "string"}, {"name": "identifier", "type": "token"}],
                     "operation": [
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},

@@ -5,23 +5,47 @@ use crate::fhir::issue::{Issue, IssueCode};
 use crate::profile::artifact::ARTIFACT_TYPES;
 
 use super::App;
+use super::conditional::Criteria;
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, admit};
 use super::keep::{Expected, Kept};
+use super::write::{Content, Target, Write};
 
 impl App {
-    /// Stores a new resource; an id in the body is not used.
+    /// Stores a new resource; an id in the body is not used. `if_none_exist` is a query: when one resource fits it, that
+    /// one is the answer and nothing is stored (FHIR R4 RESTful API, conditional create).
     ///
     /// # Errors
-    /// `NotFound` for a type that is not stored, `Invalid` for content that is not FHIR.
-    pub fn create(&self, ctx: &Context, resource_type: &str, body: &[u8]) -> Result<Kept, AppError> {
-        let id = (ctx.clock.uuid)();
-        let admitted = stored_kind(resource_type)
-            .and_then(|kind| admit(&self.door(None), Some(kind), body))
-            .map(|incoming| (id, incoming));
-        self.keep_audited(ctx, Action::Create, resource_type, admitted, Expected::Anything)
+    /// `NotFound` for a type that is not stored, `Invalid` for content that is not FHIR, `PreconditionFailed` when
+    /// several resources fit.
+    pub fn create(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        if_none_exist: Option<&str>,
+        body: &[u8],
+    ) -> Result<Kept, AppError> {
+        let judged = stored_kind(resource_type).and_then(|kind| {
+            let target = create_target(ctx, kind, if_none_exist)?;
+            let incoming = Box::new(admit(&self.door(None), Some(kind), body)?);
+            Ok(Write { kind, target, content: Content::Resource(incoming), expected: Expected::Anything })
+        });
+        self.write(ctx, Action::Create, resource_type, judged)?.into_kept()
     }
+}
+
+/// Whom a create is aimed at.
+///
+/// # Errors
+/// `Invalid` for criteria that cannot be searched for.
+pub fn create_target(ctx: &Context, kind: ResourceKind, if_none_exist: Option<&str>) -> Result<Target, AppError> {
+    let id = (ctx.clock.uuid)();
+    let Some(query) = if_none_exist else { return Ok(Target::New(id)) };
+    // "Just the search parameters (what would be in the URL following the ?)"; some clients send what stands before it.
+    let query = query.strip_prefix(kind.name()).unwrap_or(query);
+    let query = query.strip_prefix('?').unwrap_or(query);
+    Criteria::parse(ctx, kind, query, "http.if-none-exist").map(|criteria| Target::NewUnless(id, criteria))
 }
 
 /// The stored type of that name.

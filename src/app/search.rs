@@ -81,6 +81,16 @@ impl App {
     }
 }
 
+/// The conditions of a query string, all of which are understood.
+pub fn conditions_of(kind: ResourceKind, query: &str) -> Result<Vec<SearchCondition>, AppError> {
+    let pairs: Vec<(String, String)> = query
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.replace("%7C", "|").replace("%3A", ":")))
+        .collect();
+    Ok(read_search(kind, &pairs, Handling::Strict, 2, 2)?.conditions)
+}
+
 #[derive(Debug)]
 struct Asked {
     conditions: Vec<SearchCondition>,

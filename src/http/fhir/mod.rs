@@ -3,6 +3,7 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
+mod conditional;
 mod metadata;
 mod operation;
 mod pages;
@@ -36,8 +37,12 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
         (
-            web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),
-            "GET, POST",
+            web::resource("/{type}")
+                .route(web::get().to(resource::search))
+                .route(web::post().to(resource::create))
+                .route(web::put().to(conditional::update))
+                .route(web::delete().to(conditional::delete)),
+            "GET, POST, PUT, DELETE",
         ),
         (
             web::resource("/{type}/{id}")

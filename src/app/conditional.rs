@@ -1,0 +1,66 @@
+//! Criteria instead of an id: FHIR R4 RESTful API, conditional create, update, patch and delete; conditional references.
+//!
+//! They are searches that must find one resource at most, run in the transaction that writes. A caller learns from them
+//! whether somebody is there, as from a search: so they pass through the same constraint. Not here: what follows from
+//! a match (see `write`), search parameters (see `search`).
+
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::store::Connection;
+use crate::store::resource::{self, Resource, SearchCondition, SearchConstraint, SearchQuery};
+
+use super::context::Context;
+use super::error::{AppError, ErrorKind};
+use super::incoming::ResourceKind;
+use super::search::conditions_of;
+
+/// A search for at most one resource.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Criteria {
+    conditions: Vec<SearchCondition>,
+    constraint: SearchConstraint,
+    /// Where the caller has written them, for issues.
+    place: &'static str,
+}
+
+impl Criteria {
+    /// Reads the query of a conditional interaction. Criteria that every resource fits are refused.
+    ///
+    /// # Errors
+    /// `Invalid` for what cannot be searched for.
+    pub fn parse(ctx: &Context, kind: ResourceKind, query: &str, place: &'static str) -> Result<Self, AppError> {
+        let conditions = conditions_of(kind, &criteria_of(query))?;
+        if conditions.is_empty() {
+            let text = "A conditional interaction needs criteria that tell one resource from others.";
+            return Err(AppError::invalid(vec![Issue::error(IssueCode::Required, text).at(place)]));
+        }
+        Ok(Self { conditions, constraint: ctx.caller.search_constraint(), place })
+    }
+}
+
+/// The query without what says how the answer is written (FHIR R4 RESTful API, general parameters).
+fn criteria_of(query: &str) -> String {
+    const GENERAL: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];
+    let names = |pair: &&str| !pair.is_empty() && !GENERAL.contains(&pair.split('=').next().unwrap_or_default());
+    query.split('&').filter(names).collect::<Vec<_>>().join("&")
+}
+
+/// The one resource that fits.
+///
+/// # Errors
+/// `PreconditionFailed` when several do.
+pub fn find_match(conn: &mut Connection, kind: ResourceKind, criteria: &Criteria) -> Result<Option<Resource>, AppError> {
+    let query = SearchQuery {
+        resource_type: kind.name().to_owned(),
+        conditions: criteria.conditions.clone(),
+        constraint: criteria.constraint,
+        after_id: None,
+        count: 2,
+    };
+    let mut rows = resource::search(conn, &query)?.rows;
+    if rows.len() > 1 {
+        let text = "More than one resource fits the criteria.";
+        let issue = Issue::error(IssueCode::MultipleMatches, text).at(criteria.place);
+        return Err(AppError::new(ErrorKind::PreconditionFailed, vec![issue]));
+    }
+    Ok(rows.pop())
+}

@@ -6,7 +6,7 @@
 
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::Connection;
-use crate::store::resource::{self, Resource, SearchCondition, SearchConstraint, SearchQuery};
+use crate::store::resource::{self, Resource, SearchCondition, SearchConstraint, SearchQuery, Total};
 
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
@@ -53,8 +53,10 @@ pub fn find_match(conn: &mut Connection, kind: ResourceKind, criteria: &Criteria
         resource_type: kind.name().to_owned(),
         conditions: criteria.conditions.clone(),
         constraint: criteria.constraint,
-        after_id: None,
+        sort: Vec::new(),
+        after: None,
         count: 2,
+        total: Total::None,
     };
     let mut rows = resource::search(conn, &query)?.rows;
     if rows.len() > 1 {

@@ -49,12 +49,11 @@ pub fn delete(
     kind: ResourceKind,
     id: &str,
     expected: Expected,
-    now_us: i64,
 ) -> Result<bool, AppError> {
     let current = resource::find(unit.conn, kind.name(), id)?;
     check_expected(current.as_ref(), expected)?;
     let Some(current) = current.filter(|current| !current.deleted) else { return Ok(false) };
-    resource::delete(unit.conn, kind.name(), id, current.version, now_us)?;
+    resource::delete(unit.conn, kind.name(), id, current.version, unit.now_us)?;
     if kind == ResourceKind::Patient {
         if let Some(identity_id) = record::delete(unit.conn, id)? {
             identity::delete_if_empty(unit.conn, &identity_id)?;

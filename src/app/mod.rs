@@ -26,7 +26,6 @@ pub mod refresh;
 pub mod responder;
 pub mod rules;
 pub mod search;
-pub mod search_values;
 pub mod select;
 pub mod update;
 pub mod validate;
@@ -78,6 +77,8 @@ pub enum StartError {
     /// `place` is the database's URL without its secrets.
     #[error("{place}: {error}")]
     Store { place: String, error: StoreError },
+    #[error("search values of an older version cannot be made again: {0:?}")]
+    Search(error::ErrorKind),
     #[error("threads: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -107,8 +108,8 @@ impl App {
         let writer = Writer::start(
             store.clone(),
             Arc::clone(&live),
-            config.limits.write_queue_max,
-            config.limits.commit_batch_max,
+            clock,
+            writer::Limits { queue_max: config.limits.write_queue_max, batch_max: config.limits.commit_batch_max },
         )?;
         let app = Self {
             config: Arc::new(config),
@@ -123,6 +124,7 @@ impl App {
             started_us: (clock.now_us)(),
         };
         app.follow_in_background()?;
+        app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
         match app.refresh_features(&old) {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "features made again for this version of the normaliser"),

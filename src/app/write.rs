@@ -107,7 +107,6 @@ pub struct Desk {
     pub rules: Arc<Rules>,
     pub config: Arc<Config>,
     pub clock: Clock,
-    pub now_us: i64,
     pub ask: Ask,
 }
 
@@ -124,7 +123,7 @@ impl Desk {
     }
 
     pub fn keeper(&self) -> Keeper<'_> {
-        Keeper { rules: &self.rules, clock: self.clock, now_us: self.now_us, ask: &self.ask }
+        Keeper { rules: &self.rules, clock: self.clock, ask: &self.ask }
     }
 
     /// Aims and does one write.
@@ -139,7 +138,7 @@ impl Desk {
         };
         match write.content {
             Content::Nothing => {
-                let found = delete(unit, write.kind, &id, expected, self.now_us)?;
+                let found = delete(unit, write.kind, &id, expected)?;
                 Ok(Written::Deleted(Some(id).filter(|_| found)))
             }
             Content::Resource(incoming) => {
@@ -225,12 +224,11 @@ fn aim_at_fitting(write: &Write, found: Option<String>, new_id: &str) -> Result<
 }
 
 impl App {
-    pub(super) fn desk(&self, ctx: &Context) -> Desk {
+    pub(super) fn desk(&self) -> Desk {
         Desk {
             rules: Arc::clone(&self.rules),
             config: Arc::clone(&self.config),
             clock: self.clock,
-            now_us: ctx.now_us,
             ask: self.ask(),
         }
     }
@@ -248,7 +246,7 @@ impl App {
             Ok(write) => write,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let desk = self.desk(ctx);
+        let desk = self.desk();
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| desk.perform_audited(unit, write, audit))
     }
 }

@@ -13,13 +13,16 @@ use super::error::{AppError, ErrorKind};
 use super::incoming::ResourceKind;
 use super::search::conditions_of;
 
+/// The place of the criteria in an address.
+pub const HTTP_QUERY: &str = "http.query";
+
 /// A search for at most one resource.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Criteria {
     conditions: Vec<SearchCondition>,
     constraint: SearchConstraint,
     /// Where the caller has written them, for issues.
-    place: &'static str,
+    place: String,
 }
 
 impl Criteria {
@@ -27,14 +30,22 @@ impl Criteria {
     ///
     /// # Errors
     /// `Invalid` for what cannot be searched for.
-    pub fn parse(ctx: &Context, kind: ResourceKind, query: &str, place: &'static str) -> Result<Self, AppError> {
-        let conditions = conditions_of(kind, &criteria_of(query))?;
+    pub fn parse(ctx: &Context, kind: ResourceKind, query: &str, place: &str) -> Result<Self, AppError> {
+        let conditions = conditions_of(kind, &criteria_of(query)).map_err(|error| located(error, place))?;
         if conditions.is_empty() {
             let text = "A conditional interaction needs criteria that tell one resource from others.";
             return Err(AppError::invalid(vec![Issue::error(IssueCode::Required, text).at(place)]));
         }
-        Ok(Self { conditions, constraint: ctx.caller.search_constraint(), place })
+        Ok(Self { conditions, constraint: ctx.caller.search_constraint(), place: place.to_owned() })
     }
+}
+
+/// A parameter of a query has its own place already; of other criteria the whole has one.
+fn located(mut error: AppError, place: &str) -> AppError {
+    if place != HTTP_QUERY {
+        error.issues.iter_mut().for_each(|issue| issue.expression = vec![place.to_owned()]);
+    }
+    error
 }
 
 /// The query without what says how the answer is written (FHIR R4 RESTful API, general parameters).
@@ -61,7 +72,7 @@ pub fn find_match(conn: &mut Connection, kind: ResourceKind, criteria: &Criteria
     let mut rows = resource::search(conn, &query)?.rows;
     if rows.len() > 1 {
         let text = "More than one resource fits the criteria.";
-        let issue = Issue::error(IssueCode::MultipleMatches, text).at(criteria.place);
+        let issue = Issue::error(IssueCode::MultipleMatches, text).at(&criteria.place);
         return Err(AppError::new(ErrorKind::PreconditionFailed, vec![issue]));
     }
     Ok(rows.pop())

@@ -8,9 +8,9 @@ use super::App;
 use super::conditional::Criteria;
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
-use super::incoming::{ResourceKind, admit};
+use super::incoming::ResourceKind;
 use super::keep::{Expected, Kept};
-use super::write::{Content, Target, Write};
+use super::write::{Order, Target, Verb};
 
 impl App {
     /// Stores a new resource; an id in the body is not used. `if_none_exist` is a query: when one resource fits it, that
@@ -26,26 +26,23 @@ impl App {
         if_none_exist: Option<&str>,
         body: &[u8],
     ) -> Result<Kept, AppError> {
-        let judged = stored_kind(resource_type).and_then(|kind| {
-            let target = create_target(ctx, kind, if_none_exist)?;
-            let incoming = Box::new(admit(&self.door(None), Some(kind), body)?);
-            Ok(Write { kind, target, content: Content::Resource(incoming), expected: Expected::Anything })
-        });
-        self.write(ctx, Action::Create, resource_type, judged)?.into_kept()
+        let order = stored_kind(resource_type).and_then(|kind| create_order(ctx, kind, if_none_exist));
+        self.write(ctx, Action::Create, resource_type, order, body)?.into_kept()
     }
 }
 
-/// Whom a create is aimed at.
+/// A create without its body.
 ///
 /// # Errors
 /// `Invalid` for criteria that cannot be searched for.
-pub fn create_target(ctx: &Context, kind: ResourceKind, if_none_exist: Option<&str>) -> Result<Target, AppError> {
+pub fn create_order(ctx: &Context, kind: ResourceKind, if_none_exist: Option<&str>) -> Result<Order, AppError> {
     let id = (ctx.clock.uuid)();
-    let Some(query) = if_none_exist else { return Ok(Target::New(id)) };
+    let order = |target| Order { kind, target, verb: Verb::Store, expected: Expected::Anything };
+    let Some(query) = if_none_exist else { return Ok(order(Target::New(id))) };
     // "Just the search parameters (what would be in the URL following the ?)"; some clients send what stands before it.
     let query = query.strip_prefix(kind.name()).unwrap_or(query);
     let query = query.strip_prefix('?').unwrap_or(query);
-    Criteria::parse(ctx, kind, query, "http.if-none-exist").map(|criteria| Target::NewUnless(id, criteria))
+    Criteria::parse(ctx, kind, query, "http.if-none-exist").map(|criteria| order(Target::NewUnless(id, criteria)))
 }
 
 /// The stored type of that name.

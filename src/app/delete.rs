@@ -9,7 +9,7 @@ use super::error::AppError;
 use super::incoming::ResourceKind;
 use super::keep::{Expected, check_expected};
 use super::update::{Address, Condition};
-use super::write::{Content, Write};
+use super::write::Verb;
 use super::writer::Unit;
 
 impl App {
@@ -24,19 +24,8 @@ impl App {
         address: Address<'_>,
         condition: Condition<'_>,
     ) -> Result<(), AppError> {
-        let judged = self.judge_delete(ctx, resource_type, address, condition);
-        self.write(ctx, Action::Delete, resource_type, judged).map(|_| ())
-    }
-
-    pub(super) fn judge_delete(
-        &self,
-        ctx: &Context,
-        resource_type: &str,
-        address: Address<'_>,
-        condition: Condition<'_>,
-    ) -> Result<Write, AppError> {
-        let (kind, target) = self.target(ctx, resource_type, address)?;
-        Ok(Write { kind, target, content: Content::Nothing, expected: condition.expected()? })
+        let order = self.order(ctx, Verb::Delete, resource_type, address, condition);
+        self.write(ctx, Action::Delete, resource_type, order, b"").map(|_| ())
     }
 }
 

@@ -10,9 +10,9 @@ use crate::fhir::issue::{Issue, IssueCode};
 use super::App;
 use super::context::{Caller, Context};
 use super::error::{AppError, ErrorKind};
-use super::incoming::{ResourceKind, admit};
+use super::incoming::ResourceKind;
 use super::keep::Expected;
-use super::write::{Content, Target, Write};
+use super::write::{Order, Target, Verb};
 
 impl App {
     /// Stores the responder, unless it is stored so already.
@@ -23,13 +23,8 @@ impl App {
         let ctx = Context::new(Caller::Open, self.clock);
         let kind = ResourceKind::Organization;
         let id = self.config.organization.id.clone();
-        let judged = admit(&self.door(None), Some(kind), body.as_bytes()).map(|incoming| Write {
-            kind,
-            target: Target::New(id),
-            content: Content::Resource(Box::new(incoming)),
-            expected: Expected::Anything,
-        });
-        self.write(&ctx, Action::Update, kind.name(), judged).map(|_| ())
+        let order = Order { kind, target: Target::New(id), verb: Verb::Store, expected: Expected::Anything };
+        self.write(&ctx, Action::Update, kind.name(), Ok(order), body.as_bytes()).map(|_| ())
     }
 }
 

@@ -4,14 +4,14 @@ use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
 use super::App;
-use super::conditional::Criteria;
+use super::conditional::{Criteria, HTTP_QUERY};
 use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
-use super::incoming::{Incoming, ResourceKind, admit, check_id};
+use super::incoming::{Incoming, check_id};
 use super::keep::{Expected, Kept};
 use super::responder::check_not_responder;
-use super::write::{Content, Target, Write};
+use super::write::{Order, Target, Verb};
 
 impl App {
     /// Stores a version of the resource that is addressed, whose id the body must repeat; when it is addressed by a query
@@ -28,50 +28,38 @@ impl App {
         condition: Condition<'_>,
         body: &[u8],
     ) -> Result<Kept, AppError> {
-        let judged = self.judge_update(ctx, resource_type, address, condition, body);
-        self.write(ctx, Action::Update, resource_type, judged)?.into_kept()
+        let order = self.order(ctx, Verb::Store, resource_type, address, condition);
+        self.write(ctx, Action::Update, resource_type, order, body)?.into_kept()
     }
 
-    fn judge_update(
+    /// An update, patch or delete without its body.
+    ///
+    /// # Errors
+    /// `NotFound` for a type that is not stored, `Invalid` for what is no id, no criteria or no condition, `Conflict` for
+    /// the responder.
+    pub(super) fn order(
         &self,
         ctx: &Context,
+        verb: Verb,
         resource_type: &str,
         address: Address<'_>,
         condition: Condition<'_>,
-        body: &[u8],
-    ) -> Result<Write, AppError> {
+    ) -> Result<Order, AppError> {
         let expected = condition.expected()?;
-        let (kind, target) = self.target(ctx, resource_type, address)?;
-        let incoming = Box::new(admit(&self.door(None), Some(kind), body)?);
-        if let Target::Id(id) = &target {
-            check_same_id(&incoming, id)?;
+        if let Address::Id(id) = address {
+            check_id(id)?;
         }
-        Ok(Write { kind, target, content: Content::Resource(incoming), expected })
-    }
-
-    /// Whom an update, patch or delete is aimed at.
-    ///
-    /// # Errors
-    /// `NotFound` for a type that is not stored, `Invalid` for what is no id or no criteria, `Conflict` for the responder.
-    pub(super) fn target(
-        &self,
-        ctx: &Context,
-        resource_type: &str,
-        address: Address<'_>,
-    ) -> Result<(ResourceKind, Target), AppError> {
-        match address {
+        let kind = stored_kind(resource_type)?;
+        let target = match address {
             Address::Id(id) => {
-                check_id(id)?;
-                let kind = stored_kind(resource_type)?;
                 check_not_responder(&self.config, kind, id)?;
-                Ok((kind, Target::Id(id.to_owned())))
+                Target::Id(id.to_owned())
             }
             Address::Query(query) => {
-                let kind = stored_kind(resource_type)?;
-                let criteria = Criteria::parse(ctx, kind, query, "http.query")?;
-                Ok((kind, Target::Fitting(criteria, (ctx.clock.uuid)())))
+                Target::Fitting(Criteria::parse(ctx, kind, query, HTTP_QUERY)?, (ctx.clock.uuid)())
             }
-        }
+        };
+        Ok(Order { kind, target, verb, expected })
     }
 }
 

@@ -37,6 +37,26 @@ pub struct Write {
     pub expected: Expected,
 }
 
+/// A write whose address and conditions are read, and whose body is not.
+#[derive(Debug, Clone)]
+pub struct Order {
+    pub kind: ResourceKind,
+    pub target: Target,
+    pub verb: Verb,
+    pub expected: Expected,
+}
+
+/// What the body of an [`Order`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verb {
+    /// A resource to be stored.
+    Store,
+    /// A JSON Patch.
+    Patch,
+    /// There is none.
+    Delete,
+}
+
 /// Whom a write is aimed at.
 #[derive(Debug, Clone)]
 pub enum Target {
@@ -223,6 +243,25 @@ fn aim_at_fitting(write: &Write, found: Option<String>, new_id: &str) -> Result<
     }
 }
 
+impl Desk {
+    /// Judges the body of an order.
+    ///
+    /// # Errors
+    /// `Invalid` or `TooLarge` for what is no resource of its type, or has another id than its address.
+    pub fn judge(&self, order: Order, body: &[u8]) -> Result<Write, AppError> {
+        let Order { kind, target, verb, expected } = order;
+        let content = match verb {
+            Verb::Store => Content::Resource(Box::new(admit(&self.door(), Some(kind), body)?)),
+            Verb::Patch => Content::Patch(body.to_vec()),
+            Verb::Delete => Content::Nothing,
+        };
+        if let (Target::Id(id), Content::Resource(incoming)) = (&target, &content) {
+            check_same_id(incoming, id)?;
+        }
+        Ok(Write { kind, target, content, expected })
+    }
+}
+
 impl App {
     pub(super) fn desk(&self) -> Desk {
         Desk {
@@ -233,20 +272,21 @@ impl App {
         }
     }
 
-    /// Does one write with its audit row, or audits why it was not admitted.
+    /// Judges and does one write with its audit row, or audits why it was not admitted.
     pub(super) fn write(
         &self,
         ctx: &Context,
         action: Action,
         resource_type: &str,
-        judged: Result<Write, AppError>,
+        order: Result<Order, AppError>,
+        body: &[u8],
     ) -> Result<Written, AppError> {
         let audit = write_audit(ctx, action, resource_type);
-        let write = match judged {
+        let desk = self.desk();
+        let write = match order.and_then(|order| desk.judge(order, body)) {
             Ok(write) => write,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let desk = self.desk();
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| desk.perform_audited(unit, write, audit))
     }
 }

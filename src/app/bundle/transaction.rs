@@ -1,0 +1,175 @@
+//! A transaction: all entries or none, in one piece of work of the writer (FHIR R4 RESTful API, transaction).
+//!
+//! Outside of the lock every entry is read, ids are allotted, references between entries rewritten and documents judged.
+//! Under it, in the order of the processing rules: deletes; whom the others are aimed at, which may change the address of a
+//! conditional create or update; creates, updates and patches; those whose references ask by criteria, so that these find
+//! what the others have written; reads. Not here: batches.
+
+use std::collections::{HashMap, HashSet};
+
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use crate::app::conditional::{Criteria, find_match};
+use crate::app::context::Context;
+use crate::app::error::{AppError, ErrorKind};
+use crate::app::incoming::{Incoming, ResourceKind, admit};
+use crate::app::keep::{Arrival, Expected, Kept, keep, keep_single};
+use crate::app::write::{Aim, Content, Desk, Order, Target, Verb, Write};
+use crate::app::writer::{Done, Scope, Unit};
+use crate::app::{App, close, panicked};
+use crate::audit::{Action, AuditRecord};
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::fhir::json::parse;
+use crate::fhir::references::replace;
+
+use super::answer::EntryAnswer;
+use super::entry::Entry;
+use super::links::{Conditional, Names, find_conditional};
+use super::patch_body::patch_of;
+use super::place::stop;
+use super::reading::Reading;
+use super::task::Task;
+
+/// Problems listed at most, of all entries together.
+const ISSUES_MAX: usize = 100;
+
+/// Everything that can be known of a transaction outside of the lock.
+struct Plan {
+    names: Names,
+    steps: Vec<Step>,
+}
+
+/// An entry that is ready to be done.
+struct Step {
+    /// Of the entry.
+    number: usize,
+    full_url: Option<String>,
+    work: StepWork,
+}
+
+enum StepWork {
+    Read(Reading),
+    Write(Box<Draft>),
+}
+
+/// A write whose document may have to be rewritten once more.
+struct Draft {
+    write: Write,
+    /// The document that was judged, when it refers to other entries or by criteria.
+    linked: Option<Linked>,
+}
+
+struct Linked {
+    document: String,
+    conditional: Vec<Conditional>,
+}
+
+impl App {
+    /// Does all that the entries ask for, or nothing.
+    ///
+    /// # Errors
+    /// That of the first entry that stops it, with the problems of all entries where they are problems of documents.
+    pub(super) fn transaction(&self, ctx: &Context, entries: Vec<Entry>) -> Result<Vec<EntryAnswer>, AppError> {
+        let audit = ctx.audit(Action::Transaction);
+        let plan = match self.plan(ctx, entries) {
+            Ok(plan) => plan,
+            Err(error) => return Err(self.refuse_with(audit, error)),
+        };
+        let (desk, ctx) = (self.desk(), ctx.clone());
+        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
+            let mut audit = audit;
+            let result = Run::new(&desk, &ctx, &plan).run(unit, &mut audit);
+            close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());
+            Done { result, audit }
+        })
+    }
+
+    fn plan(&self, ctx: &Context, entries: Vec<Entry>) -> Result<Plan, AppError> {
+        let tasks = entries.iter().map(|entry| self.task(ctx, entry).map_err(|error| stop(error, entry.number)));
+        let tasks = gather(tasks.collect())?;
+        let mut names = Names::default();
+        for (entry, task) in entries.iter().zip(&tasks) {
+            if let (Some(full_url), Task::Write(order)) = (&entry.full_url, task)
+                && order.verb != Verb::Delete
+            {
+                names.insert(full_url, &address(order.kind, allotted(&order.target)));
+            }
+        }
+        let desk = self.desk();
+        let steps: Vec<(Entry, Task)> = entries.into_iter().zip(tasks).collect();
+        let steps = steps.into_par_iter().map(|(entry, task)| {
+            let number = entry.number;
+            step(&desk, ctx, &names, entry, task).map_err(|error| stop(error, number))
+        });
+        let steps = gather(steps.collect())?;
+        Ok(Plan { names, steps })
+    }
+}
+
+/// The id that a write has got, as far as is known outside of the lock.
+fn allotted(target: &Target) -> &str {
+    match target {
+        Target::New(id) | Target::NewUnless(id, _) | Target::Id(id) | Target::Fitting(_, id) => id,
+    }
+}
+
+fn address(kind: ResourceKind, id: &str) -> String {
+    format!("{}/{id}", kind.name())
+}
+
+fn step(desk: &Desk, ctx: &Context, names: &Names, entry: Entry, task: Task) -> Result<Step, AppError> {
+    let Entry { number, full_url, resource, .. } = entry;
+    let work = match task {
+        Task::Read(reading) => StepWork::Read(reading),
+        Task::Write(order) => {
+            let body = resource.unwrap_or_default();
+            StepWork::Write(Box::new(draft(desk, ctx, names, full_url.as_deref(), order, &body)?))
+        }
+    };
+    Ok(Step { number, full_url, work })
+}
+
+fn draft(
+    desk: &Desk,
+    ctx: &Context,
+    names: &Names,
+    full_url: Option<&str>,
+    order: Order,
+    body: &str,
+) -> Result<Draft, AppError> {
+    match order.verb {
+        Verb::Delete => Ok(Draft { write: desk.judge(order, b"")?, linked: None }),
+        Verb::Patch => Ok(Draft { write: desk.judge(order, &patch_of(body, &desk.door().limits)?)?, linked: None }),
+        Verb::Store => {
+            let document = parse(body.as_bytes(), &desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
+            let conditional = find_conditional(ctx, names, &document)?;
+            let is_named = names.concern(full_url, &document);
+            let settled = if is_named { Some(names.settle(full_url, body)?) } else { None };
+            let write = desk.judge(order, settled.as_deref().unwrap_or(body).as_bytes())?;
+            let is_linked = is_named || !conditional.is_empty();
+            let document = settled.unwrap_or_else(|| body.to_owned());
+            Ok(Draft { write, linked: is_linked.then_some(Linked { document, conditional }) })
+        }
+    }
+}
+
+/// All results, or the problems of all that failed under the kind of the first.
+fn gather<T>(results: Vec<Result<T, AppError>>) -> Result<Vec<T>, AppError> {
+    let mut all = Vec::with_capacity(results.len());
+    let mut failed: Option<AppError> = None;
+    for result in results {
+        match (result, &mut failed) {
+            (Ok(value), None) => all.push(value),
+            (Ok(_), Some(_)) => {}
+            (Err(error), None) => failed = Some(error),
+            (Err(error), Some(first)) => first.issues.extend(error.issues),
+        }
+    }
+    match failed {
+        None => Ok(all),
+        Some(mut error) => {
+            error.issues.truncate(ISSUES_MAX);
+            Err(error)
+        }
+    }
+}

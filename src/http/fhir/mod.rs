@@ -4,6 +4,8 @@
 
 mod artifact;
 mod conditional;
+mod explain;
+mod history;
 mod metadata;
 mod operation;
 mod pages;
@@ -35,6 +37,7 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/metadata").route(web::get().to(metadata::get)), "GET"),
         (web::resource("/Patient/$idi-match").route(web::post().to(operation::idi_match)), "POST"),
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),
+        (web::resource("/Patient/$explain-match").route(web::post().to(explain::explain_match)), "POST"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
         (
             web::resource("/{type}")
@@ -44,6 +47,8 @@ pub fn routes(config: &mut ServiceConfig) {
                 .route(web::delete().to(conditional::delete)),
             "GET, POST, PUT, DELETE",
         ),
+        (web::resource("/{type}/_history").route(web::get().to(history::of_type)), "GET"),
+        (web::resource("/{type}/{id}/_history").route(web::get().to(history::of_instance)), "GET"),
         (
             web::resource("/{type}/{id}")
                 .route(web::get().to(resource::read))

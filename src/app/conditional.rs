@@ -40,6 +40,26 @@ impl Criteria {
     }
 }
 
+impl Criteria {
+    /// Whether both ask for the same, wherever they are written.
+    #[must_use]
+    pub fn is_equal(&self, other: &Self) -> bool {
+        self.conditions == other.conditions && self.constraint == other.constraint
+    }
+
+    /// Where they are written.
+    #[must_use]
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Where one resource has to be, there is none.
+    #[must_use]
+    pub fn no_match(&self) -> AppError {
+        AppError::precondition_failed("No resource fits the criteria.", &self.place)
+    }
+}
+
 /// A parameter of a query has its own place already; of other criteria the whole has one.
 fn located(mut error: AppError, place: &str) -> AppError {
     if place != HTTP_QUERY {

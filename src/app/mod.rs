@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod artifact;
+pub mod bundle;
 pub mod capability;
 pub mod clock;
 pub mod compose;

@@ -11,6 +11,7 @@ use crate::audit::{Action, AuditRecord};
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json;
+use crate::fhir::json_patch::{self, PatchError};
 use crate::matching::index::Ask;
 use crate::store::resource::{self, Resource};
 
@@ -313,6 +314,15 @@ pub(super) fn write_audit(ctx: &Context, action: Action, resource_type: &str) ->
     audit
 }
 
-fn apply(_: &str, _: &[u8], _: json::Limits) -> Result<String, AppError> {
-    Err(AppError::internal())
+/// FHIR R4 RESTful API, patch: a patch that cannot be read is the caller's fault, one that does not fit the stored version
+/// is unprocessable.
+fn apply(document: &str, patch: &[u8], limits: json::Limits) -> Result<String, AppError> {
+    let limits = json_patch::Limits { operations_max: PATCH_OPERATIONS_MAX, document: limits };
+    json_patch::apply(document, patch, &limits).map_err(|error| match error {
+        PatchError::Malformed(issues) => AppError::invalid(issues),
+        PatchError::Inapplicable(issue) => AppError::unprocessable(vec![issue]),
+    })
 }
+
+/// Operations of one patch at most.
+const PATCH_OPERATIONS_MAX: usize = 1000;

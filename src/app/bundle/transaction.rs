@@ -1,26 +1,18 @@
 //! A transaction: all entries or none, in one piece of work of the writer (FHIR R4 RESTful API, transaction).
 //!
 //! Outside of the lock every entry is read, ids are allotted, references between entries rewritten and documents judged.
-//! Under it, in the order of the processing rules: deletes; whom the others are aimed at, which may change the address of a
-//! conditional create or update; creates, updates and patches; those whose references ask by criteria, so that these find
-//! what the others have written; reads. Not here: batches.
+//! Not here: what happens under it (see `run`), batches.
 
-use std::collections::{HashMap, HashSet};
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
-
-use crate::app::conditional::{Criteria, find_match};
 use crate::app::context::Context;
-use crate::app::error::{AppError, ErrorKind};
-use crate::app::incoming::{Incoming, ResourceKind, admit};
-use crate::app::keep::{Arrival, Expected, Kept, keep, keep_single};
-use crate::app::write::{Aim, Content, Desk, Order, Target, Verb, Write};
-use crate::app::writer::{Done, Scope, Unit};
+use crate::app::error::AppError;
+use crate::app::incoming::ResourceKind;
+use crate::app::write::{Desk, Order, Target, Verb, Write};
+use crate::app::writer::{Done, Scope};
 use crate::app::{App, close, panicked};
-use crate::audit::{Action, AuditRecord};
-use crate::fhir::issue::{Issue, IssueCode};
+use crate::audit::Action;
 use crate::fhir::json::parse;
-use crate::fhir::references::replace;
 
 use super::answer::EntryAnswer;
 use super::entry::Entry;
@@ -28,40 +20,41 @@ use super::links::{Conditional, Names, find_conditional};
 use super::patch_body::patch_of;
 use super::place::stop;
 use super::reading::Reading;
+use super::run::Run;
 use super::task::Task;
 
 /// Problems listed at most, of all entries together.
 const ISSUES_MAX: usize = 100;
 
 /// Everything that can be known of a transaction outside of the lock.
-struct Plan {
-    names: Names,
-    steps: Vec<Step>,
+pub(super) struct Plan {
+    pub names: Names,
+    pub steps: Vec<Step>,
 }
 
 /// An entry that is ready to be done.
-struct Step {
+pub(super) struct Step {
     /// Of the entry.
-    number: usize,
-    full_url: Option<String>,
-    work: StepWork,
+    pub number: usize,
+    pub full_url: Option<String>,
+    pub work: StepWork,
 }
 
-enum StepWork {
+pub(super) enum StepWork {
     Read(Reading),
     Write(Box<Draft>),
 }
 
 /// A write whose document may have to be rewritten once more.
-struct Draft {
-    write: Write,
+pub(super) struct Draft {
+    pub write: Write,
     /// The document that was judged, when it refers to other entries or by criteria.
-    linked: Option<Linked>,
+    pub linked: Option<Linked>,
 }
 
-struct Linked {
-    document: String,
-    conditional: Vec<Conditional>,
+pub(super) struct Linked {
+    pub document: String,
+    pub conditional: Vec<Conditional>,
 }
 
 impl App {
@@ -70,7 +63,7 @@ impl App {
     /// # Errors
     /// That of the first entry that stops it, with the problems of all entries where they are problems of documents.
     pub(super) fn transaction(&self, ctx: &Context, entries: Vec<Entry>) -> Result<Vec<EntryAnswer>, AppError> {
-        let audit = ctx.audit(Action::Transaction);
+        let audit = ctx.audit(Action::Bundle);
         let plan = match self.plan(ctx, entries) {
             Ok(plan) => plan,
             Err(error) => return Err(self.refuse_with(audit, error)),
@@ -107,13 +100,13 @@ impl App {
 }
 
 /// The id that a write has got, as far as is known outside of the lock.
-fn allotted(target: &Target) -> &str {
+pub(super) fn allotted(target: &Target) -> &str {
     match target {
         Target::New(id) | Target::NewUnless(id, _) | Target::Id(id) | Target::Fitting(_, id) => id,
     }
 }
 
-fn address(kind: ResourceKind, id: &str) -> String {
+pub(super) fn address(kind: ResourceKind, id: &str) -> String {
     format!("{}/{id}", kind.name())
 }
 

@@ -10,8 +10,7 @@ use std::sync::Arc;
 use crate::audit::{Action, AuditRecord};
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
-use crate::fhir::json;
-use crate::fhir::json_patch::{self, PatchError};
+use crate::fhir::json_patch;
 use crate::matching::index::Ask;
 use crate::store::resource::{self, Resource};
 
@@ -22,6 +21,7 @@ use super::delete::delete;
 use super::error::AppError;
 use super::incoming::{Door, Incoming, ResourceKind, admit};
 use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, kept};
+use super::patch::apply;
 use super::responder::check_not_responder;
 use super::rules::Rules;
 use super::update::check_same_id;
@@ -214,9 +214,12 @@ impl Desk {
         if current.deleted {
             return Err(AppError::gone());
         }
-        let document = settle(apply(&current.body, patch, document_limits(&self.config))?)?;
+        let limits = json_patch::Limits {
+            operations_max: self.config.limits.patch_operations_max,
+            document: document_limits(&self.config),
+        };
+        let document = settle(apply(&current.body, patch, &limits)?)?;
         let incoming = admit(&self.door(), Some(kind), document.as_bytes())?;
-        check_same_id(&incoming, &id)?;
         Ok(Arrival { id, incoming, expected: Expected::Version(current.version) })
     }
 }
@@ -313,16 +316,3 @@ pub(super) fn write_audit(ctx: &Context, action: Action, resource_type: &str) ->
     audit.resource_type = ResourceKind::of(resource_type).map(|kind| kind.name().to_owned());
     audit
 }
-
-/// FHIR R4 RESTful API, patch: a patch that cannot be read is the caller's fault, one that does not fit the stored version
-/// is unprocessable.
-fn apply(document: &str, patch: &[u8], limits: json::Limits) -> Result<String, AppError> {
-    let limits = json_patch::Limits { operations_max: PATCH_OPERATIONS_MAX, document: limits };
-    json_patch::apply(document, patch, &limits).map_err(|error| match error {
-        PatchError::Malformed(issues) => AppError::invalid(issues),
-        PatchError::Inapplicable(issue) => AppError::unprocessable(vec![issue]),
-    })
-}
-
-/// Operations of one patch at most.
-const PATCH_OPERATIONS_MAX: usize = 1000;

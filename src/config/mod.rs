@@ -82,6 +82,7 @@ pub struct Limits {
     pub string_bytes_max: usize,
     /// Entries of a transaction or batch.
     pub bundle_entries_max: usize,
+    pub patch_operations_max: usize,
     pub page_size: u32,
     pub page_size_max: u32,
     pub http_connections_max: usize,

@@ -205,6 +205,13 @@ pub const SETTINGS: &[Setting] = &[
         "Entries of a transaction or batch Bundle at most.",
     ),
     setting(
+        "limits.patch_operations_max",
+        "limits-patch-operations-max",
+        integer(1, 10_000),
+        "500",
+        "Operations of a JSON Patch at most.",
+    ),
+    setting(
         "limits.page_size",
         "limits-page-size",
         integer(1, 1000),

@@ -1,6 +1,6 @@
 //! JSON Patch: a list of operations on a document (RFC 6902), without loss.
 //!
-//! What: [`apply`] runs the operations in order on the tree of a document; what no operation touches stays as written.
+//! What: [`Patch::apply`] runs the operations in order on the tree of a document; what no operation touches stays as written.
 //! The work is bounded by [`Limits`]: operations, the size of the document at any time, and all that is copied, compared
 //! and thrown away on the way. Why not a library: they go through numbers of 64 bits, and FHIR's `1.50` is not `1.5`.
 //! Not here: whether the result is FHIR (see `profile`), what a patch may not touch (see `app::patch`).
@@ -8,7 +8,7 @@
 mod equality;
 mod pointer;
 
-use super::document::{Layout, Member, Node};
+use super::document::{Member, Node};
 use super::issue::{Issue, IssueCode};
 use super::json::{self, Value};
 
@@ -25,15 +25,6 @@ pub struct Limits {
 
 /// Bytes that all operations together may copy, compare or drop, in sizes of the largest document.
 const WORK_DOCUMENTS_MAX: usize = 8;
-
-/// Why a patch was not applied. Nothing of it was then.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PatchError {
-    /// The patch is no JSON Patch, or larger than it may be.
-    Malformed(Vec<Issue>),
-    /// It does not fit this document: a place that is not there, a test that fails, a result that is too large.
-    Inapplicable(Issue),
-}
 
 /// A patch that was read and not yet applied.
 #[derive(Debug, Clone)]
@@ -100,25 +91,18 @@ impl<'a> Patch<'a> {
     /// Runs the operations on `document`, all or none.
     ///
     /// # Errors
-    /// The first operation that does not fit, with its place in the patch.
-    pub fn apply(&self, document: &str, limits: &Limits) -> Result<String, Issue> {
-        let root =
-            Node::parse(document).map_err(|_| Issue::error(IssueCode::Exception, "The document is not JSON."))?;
-        let mut target = Target::new(root, limits.document);
+    /// The first operation that does not fit, with its place in the patch: a place that is not there, a test that fails,
+    /// a document that grows too large.
+    pub fn apply<'d>(&self, document: Node<'d>, limits: &Limits) -> Result<Node<'d>, Issue>
+    where
+        'a: 'd,
+    {
+        let mut target = Target::new(document, limits.document);
         for (number, operation) in self.operations.iter().enumerate() {
             target.run(operation).map_err(|(code, text)| Issue::error(code, text).at(format!("[{number}]")))?;
         }
-        Ok(target.root.write(Layout::Compact))
+        Ok(target.root)
     }
-}
-
-/// `document` with `patch` applied.
-///
-/// # Errors
-/// See [`PatchError`].
-pub fn apply(document: &str, patch: &[u8], limits: &Limits) -> Result<String, PatchError> {
-    let patch = Patch::parse(patch, limits).map_err(PatchError::Malformed)?;
-    patch.apply(document, limits).map_err(PatchError::Inapplicable)
 }
 
 type Misfit = (IssueCode, &'static str);

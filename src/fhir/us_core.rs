@@ -19,7 +19,9 @@ use serde::de::IgnoredAny;
 use serde_json::Error;
 use serde_json::value::RawValue;
 
-use super::canonical::{DATA_ABSENT_REASON, IDENTITY_VERIFICATION, OBSERVATION_VALUE, RECORD_ID_PATH, SUBSETTED, US_CORE_PATIENT};
+use super::canonical::{
+    DATA_ABSENT_REASON, IDENTITY_VERIFICATION, OBSERVATION_VALUE, RECORD_ID_PATH, SUBSETTED, US_CORE_PATIENT,
+};
 use super::disclosure::{Disclosure, Identifier};
 use super::json::Value;
 use super::name_text;

@@ -43,6 +43,8 @@ fn within(place: &str, entry: usize) -> String {
         "Resource.id" => "request.url",
         place if place == "http" || place.starts_with("http.") => "request.url",
         place if place.starts_with("Bundle.") => return place.to_owned(),
+        // A place inside a patch.
+        place if place.starts_with('[') => "resource.data",
         place => return inside_resource(place, entry),
     };
     format!("Bundle.entry[{entry}].{part}")
@@ -79,6 +81,7 @@ mod tests {
             ("http.identifier", "Bundle.entry[3].request.url"),
             ("http", "Bundle.entry[3].request.url"),
             ("Resource.id", "Bundle.entry[3].request.url"),
+            ("[2].path", "Bundle.entry[3].resource.data"),
             ("Bundle.entry[1].fullUrl", "Bundle.entry[1].fullUrl"),
         ];
         for (place, expected) in table {

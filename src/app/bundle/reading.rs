@@ -5,11 +5,12 @@
 use crate::app::context::Context;
 use crate::app::create::stored_kind;
 use crate::app::error::AppError;
-use crate::app::incoming::check_id;
-use crate::app::read::Version;
+use crate::app::incoming::{ResourceKind, check_id};
+use crate::app::read::{Version, find_version};
 use crate::app::write::Desk;
 use crate::audit::AuditRecord;
-use crate::store::{Connection, resource};
+use crate::store::Connection;
+use crate::store::resource::Resource;
 
 use super::answer::{AnsweredContent, AnsweredVersion, EntryAnswer};
 use super::entry::{Request, Url};
@@ -71,6 +72,32 @@ impl Desk {
         reading: &Reading,
         audit: &mut AuditRecord,
     ) -> Result<EntryAnswer, AppError> {
-        todo()
+        match &reading.wanted {
+            Wanted::Resource { resource_type, id, version } => {
+                check_id(id)?;
+                let kind = stored_kind(resource_type)?;
+                let found = find_version(conn, kind, id, *version)?;
+                audit.detail.records.push(noted(audit, kind, &found.id));
+                Ok(reading.answer(kind, found))
+            }
+            Wanted::Search { .. } => Err(AppError::internal()),
+        }
+    }
+}
+
+/// The row of a single read has its type already.
+fn noted(audit: &AuditRecord, kind: ResourceKind, id: &str) -> String {
+    if audit.resource_type.is_some() { id.to_owned() } else { format!("{}/{id}", kind.name()) }
+}
+
+impl Reading {
+    /// `If-None-Match` of a read: what the caller has already is not sent again (FHIR R4 RESTful API, conditional read).
+    fn answer(&self, kind: ResourceKind, found: Resource) -> EntryAnswer {
+        let Resource { id, version, updated_us, body, .. } = found;
+        let etag = format!("W/\"{version}\"");
+        let has_it = self.if_none_match.as_deref().is_some_and(|known| known.split(',').any(|one| one.trim() == etag));
+        let version = AnsweredVersion { resource_type: kind.name(), id, version, updated_us };
+        let content = if has_it || self.is_head { AnsweredContent::Nothing } else { AnsweredContent::Read(body) };
+        EntryAnswer { status: if has_it { 304 } else { 200 }, version: Some(version), content }
     }
 }

@@ -8,10 +8,9 @@ use std::collections::{HashMap, HashSet};
 
 use crate::app::conditional::{Criteria, find_match};
 use crate::app::context::Context;
-use crate::app::error::{AppError, ErrorKind};
+use crate::app::error::AppError;
 use crate::app::incoming::{Incoming, ResourceKind, admit};
 use crate::app::keep::{Arrival, Expected, keep, keep_single, kept};
-use crate::app::update::check_same_id;
 use crate::app::write::{Aim, Content, Desk, Target};
 use crate::app::writer::Unit;
 use crate::audit::AuditRecord;

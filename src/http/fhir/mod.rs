@@ -3,6 +3,7 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
+mod bundle;
 mod conditional;
 mod explain;
 mod history;
@@ -34,6 +35,8 @@ pub const BASE: &str = "/fhir";
 pub fn routes(config: &mut ServiceConfig) {
     // A more special address stands before a more general one.
     let table = [
+        (web::resource("").route(web::post().to(bundle::post)), "POST"),
+        (web::resource("/").route(web::post().to(bundle::post)), "POST"),
         (web::resource("/metadata").route(web::get().to(metadata::get)), "GET"),
         (web::resource("/Patient/$idi-match").route(web::post().to(operation::idi_match)), "POST"),
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),

@@ -18,7 +18,7 @@ use super::super::{FHIR_JSON, error};
 use super::{artifact, pages};
 
 const IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
-const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
+pub(super) const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
 
 /// `POST /{type}`
 pub async fn create(

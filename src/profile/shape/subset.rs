@@ -94,7 +94,8 @@ pub fn cut(shapes: &Shapes, answer: &mut Node<'_>, subset: &Subset) {
 /// The total, the link to itself and remarks stay.
 fn count_only(bundle: &mut Node<'_>) {
     if let Some(Node::Array(entries)) = bundle.get_mut("entry") {
-        let mode = |entry: &Node<'_>| entry.get("search").and_then(|search| search.text("mode").map(|m| m == "outcome"));
+        let mode =
+            |entry: &Node<'_>| entry.get("search").and_then(|search| search.text("mode").map(|m| m == "outcome"));
         entries.retain(|entry| mode(entry) == Some(true));
         if entries.is_empty() {
             bundle.remove("entry");
@@ -109,14 +110,15 @@ fn cut_resource(shapes: &Shapes, of: &Type, resource: &mut Node<'_>, subset: &Su
     if matches!(subset, Subset::All | Subset::Count) {
         return;
     }
-    let contained = resource.get("contained").cloned();
     if let Node::Object(members) = resource {
         members.retain_mut(|Member { name, value }| {
-            matches!(name.as_ref(), "resourceType" | "id" | "meta") || keeps(shapes, of, name, value, subset)
+            matches!(name.as_ref(), "resourceType" | "id" | "meta" | "contained")
+                || keeps(shapes, of, name, value, subset)
         });
-    }
-    if let Some(contained) = contained.filter(|_| resource.get("contained").is_none() && refers_inside(resource)) {
-        resource.insert("contained", contained);
+        let mut others = members.iter().filter(|member| member.name != "contained");
+        if !asks_for_contained(subset) && !others.any(|member| refers_inside(&member.value)) {
+            members.retain(|member| member.name != "contained");
+        }
     }
     tag(resource);
 }
@@ -151,6 +153,13 @@ fn summarise(shapes: &Shapes, of: &Type, value: &mut Node<'_>) {
             });
         }
         Node::Object(_) | Node::Leaf(_) => {}
+    }
+}
+
+fn asks_for_contained(subset: &Subset) -> bool {
+    match subset {
+        Subset::Elements(names) => names.iter().any(|name| name == "contained"),
+        other => *other == Subset::Data,
     }
 }
 
@@ -204,7 +213,8 @@ mod tests {
     use crate::fhir::document::Layout;
     use crate::profile::shape::tests::shapes;
 
-    const META: &str = r#""meta":{"tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}"#;
+    const META: &str =
+        r#""meta":{"tag":[{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}"#;
 
     fn left(document: &str, subset: &Subset) -> String {
         let mut node = Node::parse(document).expect("JSON");
@@ -220,20 +230,59 @@ mod tests {
     fn what_is_asked_is_left() {
         let patient = r#"{"resourceType":"Patient","id":"p","text":{"status":"generated"},"extension":[{"url":"e"}],"active":true,"name":[{"family":"A","extension":[{"url":"e"}]}],"_birthDate":{"extension":[]},"deceasedBoolean":true,"multipleBirthInteger":2,"contact":[{"gender":"male"}],"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}]}"#;
         let table = [
-            (patient, Subset::Summary, r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","extension":[{"url":"e"}]}],"_birthDate":{"extension":[]},"deceasedBoolean":true,"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}],META}"#),
+            (
+                patient,
+                Subset::Summary,
+                r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","extension":[{"url":"e"}]}],"_birthDate":{"extension":[]},"deceasedBoolean":true,"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}],META}"#,
+            ),
             (patient, Subset::Text, r#"{"resourceType":"Patient","id":"p","text":{"status":"generated"},META}"#),
-            (patient, named("multipleBirth, name"), r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","extension":[{"url":"e"}]}],"deceasedBoolean":true,"multipleBirthInteger":2,"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}],META}"#),
-            (r#"{"resourceType":"Patient","text":{},"gender":"male","meta":{"versionId":"1","tag":[{"code":"a"}]}}"#, Subset::Data,
-             r#"{"resourceType":"Patient","gender":"male","meta":{"versionId":"1","tag":[{"code":"a"},{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}}"#),
-            (r#"{"resourceType":"Patient","birthDate":"1980"}"#, Subset::Count, r#"{"resourceType":"Patient","birthDate":"1980"}"#),
-            (r#"{"resourceType":"Patient","birthDate":"1980"}"#, Subset::All, r#"{"resourceType":"Patient","birthDate":"1980"}"#),
+            (
+                patient,
+                named("multipleBirth, name"),
+                r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","extension":[{"url":"e"}]}],"deceasedBoolean":true,"multipleBirthInteger":2,"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}],META}"#,
+            ),
+            (
+                r#"{"resourceType":"Patient","text":{},"gender":"male","meta":{"versionId":"1","tag":[{"code":"a"}]}}"#,
+                Subset::Data,
+                r#"{"resourceType":"Patient","gender":"male","meta":{"versionId":"1","tag":[{"code":"a"},{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationValue","code":"SUBSETTED"}]}}"#,
+            ),
+            (
+                r#"{"resourceType":"Patient","birthDate":"1980"}"#,
+                Subset::Count,
+                r#"{"resourceType":"Patient","birthDate":"1980"}"#,
+            ),
+            (
+                r#"{"resourceType":"Patient","birthDate":"1980"}"#,
+                Subset::All,
+                r#"{"resourceType":"Patient","birthDate":"1980"}"#,
+            ),
             // A mandatory element stays whole, though it is not of the summary; what is within an element is cut too.
-            (r#"{"resourceType":"AuditEvent","agent":[{"name":"n","requestor":true}],"entity":[{"name":"e"}]}"#, Subset::Summary, r#"{"resourceType":"AuditEvent","agent":[{"name":"n","requestor":true}],META}"#),
-            (r#"{"resourceType":"Consent","sourceAttachment":{"title":"t","data":"AA=="},"provision":{"data":[],"period":{},"purpose":[]},"modifierExtension":[1]}"#, Subset::Summary, r#"{"resourceType":"Consent","sourceAttachment":{"title":"t"},"provision":{"data":[],"period":{},"purpose":[]},"modifierExtension":[1],META}"#),
+            (
+                r#"{"resourceType":"AuditEvent","agent":[{"name":"n","requestor":true}],"entity":[{"name":"e"}]}"#,
+                Subset::Summary,
+                r#"{"resourceType":"AuditEvent","agent":[{"name":"n","requestor":true}],META}"#,
+            ),
+            (
+                r#"{"resourceType":"Consent","sourceAttachment":{"title":"t","data":"AA=="},"provision":{"data":[],"period":{},"purpose":[]},"modifierExtension":[1]}"#,
+                Subset::Summary,
+                r#"{"resourceType":"Consent","sourceAttachment":{"title":"t"},"provision":{"data":[],"period":{},"purpose":[]},"modifierExtension":[1],META}"#,
+            ),
             // Contained resources stay with what refers to them.
-            (r##"{"resourceType":"Patient","contained":[{"id":"c"}],"managingOrganization":{"reference":"#c"}}"##, Subset::Summary, r##"{"resourceType":"Patient","managingOrganization":{"reference":"#c"},"contained":[{"id":"c"}],META}"##),
-            (r##"{"resourceType":"Patient","contained":[{"id":"c"}],"generalPractitioner":[{"reference":"#c"}]}"##, Subset::Summary, r#"{"resourceType":"Patient",META}"#),
-            (r#"{"resourceType":"OperationOutcome","text":{},"issue":[]}"#, Subset::Data, r#"{"resourceType":"OperationOutcome","text":{},"issue":[]}"#),
+            (
+                r##"{"resourceType":"Patient","contained":[{"id":"c"}],"managingOrganization":{"reference":"#c"}}"##,
+                Subset::Summary,
+                r##"{"resourceType":"Patient","contained":[{"id":"c"}],"managingOrganization":{"reference":"#c"},META}"##,
+            ),
+            (
+                r##"{"resourceType":"Patient","contained":[{"id":"c"}],"generalPractitioner":[{"reference":"#c"}]}"##,
+                Subset::Summary,
+                r#"{"resourceType":"Patient",META}"#,
+            ),
+            (
+                r#"{"resourceType":"OperationOutcome","text":{},"issue":[]}"#,
+                Subset::Data,
+                r#"{"resourceType":"OperationOutcome","text":{},"issue":[]}"#,
+            ),
             (r#"{"resourceType":"Nobody","a":1}"#, Subset::Summary, r#"{"resourceType":"Nobody","a":1}"#),
         ];
         for (document, subset, expected) in table {
@@ -245,7 +294,11 @@ mod tests {
 
     #[test]
     fn of_a_page_each_entry_is_cut() {
-        let page = |kind: &str| format!(r#"{{"resourceType":"Bundle","type":"{kind}","total":2,"link":[{{"relation":"self","url":"s"}},{{"relation":"next","url":"n"}}],"entry":[{{"fullUrl":"u","resource":{{"resourceType":"Patient","photo":[]}},"search":{{"mode":"match"}}}},{{"resource":{{"resourceType":"OperationOutcome","text":{{}}}},"search":{{"mode":"outcome"}}}}]}}"#);
+        let page = |kind: &str| {
+            format!(
+                r#"{{"resourceType":"Bundle","type":"{kind}","total":2,"link":[{{"relation":"self","url":"s"}},{{"relation":"next","url":"n"}}],"entry":[{{"fullUrl":"u","resource":{{"resourceType":"Patient","photo":[]}},"search":{{"mode":"match"}}}},{{"resource":{{"resourceType":"OperationOutcome","text":{{}}}},"search":{{"mode":"outcome"}}}}]}}"#
+            )
+        };
         let cut_page = page("searchset").replace(r#""photo":[]"#, "META");
         assert_eq!(left(&page("searchset"), &Subset::Summary), cut_page);
         assert_eq!(left(&page("history"), &named("name")), page("history").replace(r#""photo":[]"#, "META"));
@@ -273,7 +326,11 @@ mod tests {
         ];
         for (summary, elements, place) in table {
             let issue = Subset::parse(shapes(), summary, elements).expect_err("refused");
-            assert_eq!((issue.code, issue.expression), (IssueCode::Value, vec![place.to_owned()]), "{summary:?} {elements:?}");
+            assert_eq!(
+                (issue.code, issue.expression),
+                (IssueCode::Value, vec![place.to_owned()]),
+                "{summary:?} {elements:?}"
+            );
         }
         assert_eq!(Subset::parse(shapes(), Some("false"), Some("name")), Ok(named("name")));
         assert_eq!(Subset::parse(shapes(), None, None), Ok(Subset::All));

@@ -143,7 +143,17 @@ impl<'f> Linker<'f> {
         let (short, choice) = name.strip_suffix("[x]").map_or((name, Choice::None), |name| (name, Choice::ByName));
         let name = Box::from(short);
         let role = role(short);
-        let mut element = Element { name, choice, min, cardinality, is_modifier: false, is_summary: false, role, types, value_set: None };
+        let mut element = Element {
+            name,
+            choice,
+            min,
+            cardinality,
+            is_modifier: false,
+            is_summary: false,
+            role,
+            types,
+            value_set: None,
+        };
         for word in words {
             match word.strip_prefix("required:") {
                 Some(set) => {

@@ -51,5 +51,6 @@ mod people;
 mod read;
 mod search;
 mod support;
+mod transaction;
 mod update;
 mod validate;

@@ -4,6 +4,7 @@
 //! whether somebody is there, as from a search: so they pass through the same constraint. Not here: what follows from
 //! a match (see `write`), search parameters (see `search`).
 
+use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::Connection;
 use crate::store::resource::{self, Resource, SearchCondition, SearchConstraint, SearchQuery, Total};
@@ -11,7 +12,8 @@ use crate::store::resource::{self, Resource, SearchCondition, SearchConstraint, 
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::incoming::ResourceKind;
-use super::search::conditions_of;
+use super::search::condition::conditions_of;
+use super::search::search_reader;
 
 /// The place of the criteria in an address.
 pub const HTTP_QUERY: &str = "http.query";
@@ -30,12 +32,15 @@ impl Criteria {
     ///
     /// # Errors
     /// `Invalid` for what cannot be searched for.
-    pub fn parse(ctx: &Context, kind: ResourceKind, query: &str, place: &str) -> Result<Self, AppError> {
-        let conditions = conditions_of(kind, &criteria_of(query)).map_err(|error| located(error, place))?;
-        if conditions.is_empty() {
-            let text = "A conditional interaction needs criteria that tell one resource from others.";
-            return Err(AppError::invalid(vec![Issue::error(IssueCode::Required, text).at(place)]));
-        }
+    pub fn parse(
+        ctx: &Context,
+        config: &Config,
+        kind: ResourceKind,
+        query: &str,
+        place: &str,
+    ) -> Result<Self, AppError> {
+        let reader = search_reader(config, ctx, kind.name());
+        let conditions = conditions_of(&reader, &criteria_of(query)).map_err(|error| located(error, place))?;
         Ok(Self { conditions, constraint: ctx.caller.search_constraint(), place: place.to_owned() })
     }
 }

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::incoming::ResourceKind;
 use super::keep::{Expected, Kept};
+use super::search::AUDIT_EVENT;
 use super::write::{Order, Target, Verb};
 
 impl App {
@@ -26,23 +27,29 @@ impl App {
         if_none_exist: Option<&str>,
         body: &[u8],
     ) -> Result<Kept, AppError> {
-        let order = stored_kind(resource_type).and_then(|kind| create_order(ctx, kind, if_none_exist));
+        let order = stored_kind(resource_type).and_then(|kind| self.create_order(ctx, kind, if_none_exist));
         self.write(ctx, Action::Create, resource_type, order, body)?.into_kept()
     }
-}
 
-/// A create without its body.
-///
-/// # Errors
-/// `Invalid` for criteria that cannot be searched for.
-pub fn create_order(ctx: &Context, kind: ResourceKind, if_none_exist: Option<&str>) -> Result<Order, AppError> {
-    let id = (ctx.clock.uuid)();
-    let order = |target| Order { kind, target, verb: Verb::Store, expected: Expected::Anything };
-    let Some(query) = if_none_exist else { return Ok(order(Target::New(id))) };
-    // "Just the search parameters (what would be in the URL following the ?)"; some clients send what stands before it.
-    let query = query.strip_prefix(kind.name()).unwrap_or(query);
-    let query = query.strip_prefix('?').unwrap_or(query);
-    Criteria::parse(ctx, kind, query, "http.if-none-exist").map(|criteria| order(Target::NewUnless(id, criteria)))
+    /// A create without its body.
+    ///
+    /// # Errors
+    /// `Invalid` for criteria that cannot be searched for.
+    pub(super) fn create_order(
+        &self,
+        ctx: &Context,
+        kind: ResourceKind,
+        if_none_exist: Option<&str>,
+    ) -> Result<Order, AppError> {
+        let id = (ctx.clock.uuid)();
+        let order = |target| Order { kind, target, verb: Verb::Store, expected: Expected::Anything };
+        let Some(query) = if_none_exist else { return Ok(order(Target::New(id))) };
+        // "Just the search parameters (what would be in the URL following the ?)"; some send what stands before it too.
+        let query = query.strip_prefix(kind.name()).unwrap_or(query);
+        let query = query.strip_prefix('?').unwrap_or(query);
+        let criteria = Criteria::parse(ctx, &self.config, kind, query, "http.if-none-exist")?;
+        Ok(order(Target::NewUnless(id, criteria)))
+    }
 }
 
 /// The stored type of that name.
@@ -51,7 +58,7 @@ pub fn create_order(ctx: &Context, kind: ResourceKind, if_none_exist: Option<&st
 /// `NotFound`, or `NotSupported` for a type that is only read.
 pub fn stored_kind(resource_type: &str) -> Result<ResourceKind, AppError> {
     ResourceKind::of(resource_type).ok_or_else(|| {
-        if !ARTIFACT_TYPES.contains(&resource_type) {
+        if !ARTIFACT_TYPES.contains(&resource_type) && resource_type != AUDIT_EVENT {
             return AppError::not_found("This resource type is not served.");
         }
         let issue =

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod artifact;
+pub mod audit_event;
 pub mod bundle;
 pub mod capability;
 pub mod clock;
@@ -23,6 +24,7 @@ pub mod live_index;
 pub mod load;
 pub mod match_batch;
 pub mod match_patient;
+pub mod meta;
 pub mod patch;
 pub mod read;
 pub mod refresh;
@@ -54,6 +56,7 @@ use error::AppError;
 use incoming::Door;
 use live_index::LiveIndex;
 use rules::Rules;
+use search::page_token::PageKey;
 use writer::Writer;
 
 /// One running instance: configuration, rules, store, index and writer.
@@ -64,6 +67,7 @@ pub struct App {
     store: Store,
     live: Arc<LiveIndex>,
     writer: Writer,
+    page_key: PageKey,
     is_stopping: Arc<AtomicBool>,
     is_following: Arc<AtomicBool>,
     follower: Mutex<Option<JoinHandle<()>>>,
@@ -114,6 +118,8 @@ impl App {
             clock,
             writer::Limits { queue_max: config.limits.write_queue_max, batch_max: config.limits.commit_batch_max },
         )?;
+        let page_key =
+            store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
         let app = Self {
             config: Arc::new(config),
             clock,
@@ -121,6 +127,7 @@ impl App {
             store,
             live,
             writer,
+            page_key,
             is_stopping: Arc::default(),
             is_following: Arc::new(AtomicBool::new(true)),
             follower: Mutex::default(),

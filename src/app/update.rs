@@ -56,7 +56,7 @@ impl App {
                 Target::Id(id.to_owned())
             }
             Address::Query(query) => {
-                Target::Fitting(Criteria::parse(ctx, kind, query, HTTP_QUERY)?, (ctx.clock.uuid)())
+                Target::Fitting(Criteria::parse(ctx, &self.config, kind, query, HTTP_QUERY)?, (ctx.clock.uuid)())
             }
         };
         Ok(Order { kind, target, verb, expected })

@@ -1,13 +1,15 @@
 //! What an entry is answered: plain data, written by `http::render`.
 
+use std::sync::Arc;
+
 use crate::app::error::AppError;
 use crate::app::keep::Kept;
-use crate::app::search::Page;
+use crate::app::search::{Found, Page, PreparedSearch};
 use crate::app::write::Written;
 use crate::fhir::issue::Issue;
 
 /// FHIR R4 Bundle.entry.response, and the resource beside it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EntryAnswer {
     /// The HTTP status that the entry would have had alone.
     pub status: u16,
@@ -25,13 +27,15 @@ pub struct AnsweredVersion {
 }
 
 /// What comes with an answer.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum AnsweredContent {
     Nothing,
     /// What was written; `Prefer` says whether it is sent.
     Written(String),
     /// What was asked for.
     Read(String),
+    /// What a search has found, before it is a page.
+    Found(Arc<PreparedSearch>, Found),
     Page(Page),
     /// Why the entry failed.
     Refused(Vec<Issue>),

@@ -70,7 +70,7 @@ impl App {
                 }),
             },
             Ok(Ready::Read(reading)) => {
-                let read = self.connection().and_then(|mut conn| desk.read(ctx, &mut conn, &reading, &mut audit));
+                let read = self.connection().and_then(|mut conn| reading.read(&mut conn, &mut audit));
                 answered(&desk, entry, read, audit)
             }
             Err(error) => answered(&desk, entry, Err(error), audit),
@@ -94,7 +94,7 @@ fn refused(error: AppError, entry: &Entry) -> EntryAnswer {
 /// (FHIR R4 RESTful API, batch: such references are non-conformant).
 fn check_alone(ctx: &Context, desk: &Desk, body: &str) -> Result<(), AppError> {
     let document = parse(body.as_bytes(), &desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
-    let conditional = find_conditional(ctx, &Names::default(), &document)?;
+    let conditional = find_conditional(ctx, &desk.config, &Names::default(), &document)?;
     if conditional.is_empty() {
         return Ok(());
     }

@@ -11,6 +11,7 @@ use crate::app::context::Context;
 use crate::app::create::stored_kind;
 use crate::app::error::AppError;
 use crate::app::incoming::ResourceKind;
+use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::Value;
 use crate::fhir::path::Path;
@@ -98,16 +99,18 @@ pub struct Conditional {
 /// `Invalid` with every reference that cannot be settled: criteria that cannot be searched for, and names of no entry.
 pub fn find_conditional(
     ctx: &Context,
+    config: &Config,
     names: &Names,
     document: &Value<'_>,
 ) -> Result<Vec<Conditional>, AppError> {
-    let mut found = Found { ctx, names, seen: HashSet::new(), conditional: Vec::new(), issues: Vec::new() };
+    let mut found = Found { ctx, config, names, seen: HashSet::new(), conditional: Vec::new(), issues: Vec::new() };
     found.walk(document, &Path::root(document.text("resourceType").unwrap_or("Resource")));
     if found.issues.is_empty() { Ok(found.conditional) } else { Err(AppError::invalid(found.issues)) }
 }
 
 struct Found<'f> {
     ctx: &'f Context,
+    config: &'f Config,
     names: &'f Names,
     seen: HashSet<String>,
     conditional: Vec<Conditional>,
@@ -147,7 +150,7 @@ impl Found<'_> {
         let place = path.to_string();
         let criteria = stored_kind(name)
             .map_err(|error| at(error, &place))
-            .and_then(|kind| Ok((kind, Criteria::parse(self.ctx, kind, query, &place)?)));
+            .and_then(|kind| Ok((kind, Criteria::parse(self.ctx, self.config, kind, query, &place)?)));
         match criteria {
             Ok((kind, criteria)) => self.conditional.push(Conditional { written: text.to_owned(), kind, criteria }),
             Err(error) => self.issues.extend(error.issues),

@@ -20,11 +20,11 @@ use super::App;
 use super::context::Context;
 use super::error::AppError;
 
-use answer::EntryAnswer;
+use answer::{AnsweredContent, EntryAnswer};
 pub use entry::BundleKind;
 
 /// What a Bundle is answered.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct BundleAnswer {
     pub kind: BundleKind,
     /// In the order of the entries.
@@ -49,6 +49,17 @@ impl App {
             }
             BundleKind::Batch => self.batch(ctx, &received.entries)?,
         };
-        Ok(BundleAnswer { kind: received.kind, entries })
+        let entries: Result<Vec<EntryAnswer>, AppError> =
+            entries.into_iter().map(|entry| self.finish_entry(ctx, entry)).collect();
+        Ok(BundleAnswer { kind: received.kind, entries: entries? })
+    }
+
+    /// What a search has found becomes a page here: the links to further pages need no lock.
+    fn finish_entry(&self, ctx: &Context, entry: EntryAnswer) -> Result<EntryAnswer, AppError> {
+        let content = match entry.content {
+            AnsweredContent::Found(search, found) => AnsweredContent::Page(self.page_of(ctx, &search, found)?),
+            content => content,
+        };
+        Ok(EntryAnswer { content, ..entry })
     }
 }

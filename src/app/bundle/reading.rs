@@ -1,96 +1,112 @@
 //! Reads and searches inside a Bundle: in a transaction they see what it has written (FHIR R4 RESTful API, transaction).
 //!
-//! Not here: what a read or a search is (see `read`, `search`).
+//! All that needs no database is done outside of the lock. Not here: what a read or a search is (see `read`, `search`).
 
+use std::sync::Arc;
+
+use crate::app::App;
 use crate::app::context::Context;
 use crate::app::create::stored_kind;
 use crate::app::error::AppError;
 use crate::app::incoming::{ResourceKind, check_id};
 use crate::app::read::{Version, find_version};
-use crate::app::write::Desk;
+use crate::app::search::link::pairs_of;
+use crate::app::search::{AUDIT_EVENT, Handling, PreparedSearch};
 use crate::audit::AuditRecord;
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::profile::artifact::ARTIFACT_TYPES;
 use crate::store::Connection;
 use crate::store::resource::Resource;
 
 use super::answer::{AnsweredContent, AnsweredVersion, EntryAnswer};
 use super::entry::{Request, Url};
 
-/// A read or a search.
-#[derive(Debug, Clone)]
+/// A read or a search, ready to be done.
+#[derive(Clone)]
 pub struct Reading {
-    pub wanted: Wanted,
+    wanted: Wanted,
     if_none_match: Option<String>,
     is_head: bool,
 }
 
-/// What is to be read.
-#[derive(Debug, Clone)]
-pub enum Wanted {
-    Resource { resource_type: String, id: String, version: Version },
-    Search { resource_type: String, query: String },
+#[derive(Clone)]
+enum Wanted {
+    Resource { kind: ResourceKind, id: String, version: Version },
+    Search(Arc<PreparedSearch>),
 }
 
-impl Wanted {
-    /// What stands at an address; `None` when nothing is served there.
-    #[must_use]
-    pub fn of(url: Url<'_>) -> Option<Self> {
-        let resource = |resource_type: &str, id: &str, version| Self::Resource {
-            resource_type: resource_type.to_owned(),
-            id: id.to_owned(),
-            version,
+impl App {
+    /// What stands at an address.
+    ///
+    /// # Errors
+    /// `Invalid` for an address that cannot be read or searched, `NotFound` for an unknown type.
+    pub(super) fn reading(
+        &self,
+        ctx: &Context,
+        url: Url<'_>,
+        request: &Request,
+        is_head: bool,
+    ) -> Result<Reading, AppError> {
+        let wanted = match url {
+            Url::Type(name) => self.searching(ctx, name, "")?,
+            Url::Query(name, query) => self.searching(ctx, name, query)?,
+            Url::Id(name, id, _) => resource(name, id, Version::Current)?,
+            Url::Version(name, id, version) => resource(name, id, Version::parse(version))?,
+            Url::Other => return Err(super::task::unknown_address()),
         };
-        let search = |resource_type: &str, query: &str| Self::Search {
-            resource_type: resource_type.to_owned(),
-            query: query.to_owned(),
-        };
-        match url {
-            Url::Type(name) => Some(search(name, "")),
-            Url::Query(name, query) => Some(search(name, query)),
-            Url::Id(name, id, _) => Some(resource(name, id, Version::Current)),
-            Url::Version(name, id, version) => Some(resource(name, id, Version::parse(version))),
-            Url::Other => None,
-        }
+        Ok(Reading { wanted, if_none_match: request.if_none_match.clone(), is_head })
     }
+
+    fn searching(&self, ctx: &Context, name: &str, query: &str) -> Result<Wanted, AppError> {
+        let prepared = self.prepare_search(ctx, kind(name)?, &pairs_of(query), Handling::Lenient)?;
+        Ok(Wanted::Search(Arc::new(prepared)))
+    }
+}
+
+fn resource(name: &str, id: &str, version: Version) -> Result<Wanted, AppError> {
+    check_id(id)?;
+    Ok(Wanted::Resource { kind: kind(name)?, id: id.to_owned(), version })
+}
+
+fn kind(name: &str) -> Result<ResourceKind, AppError> {
+    if name == AUDIT_EVENT || ARTIFACT_TYPES.contains(&name) {
+        let text = "Resources of this type are not read inside a Bundle.";
+        return Err(AppError::invalid(vec![Issue::error(IssueCode::NotSupported, text).at("http")]));
+    }
+    stored_kind(name)
 }
 
 impl Reading {
+    /// Whether it is a search.
     #[must_use]
-    pub fn new(wanted: Wanted, request: &Request, is_head: bool) -> Self {
-        Self { wanted, if_none_match: request.if_none_match.clone(), is_head }
+    pub const fn is_search(&self) -> bool {
+        matches!(self.wanted, Wanted::Search(_))
     }
-}
 
-impl Desk {
-    /// Reads for an entry, and notes in `audit` what was seen.
+    /// Reads, and notes in `audit` what was seen.
     ///
     /// # Errors
     /// As the read or search alone.
-    pub(super) fn read(
-        &self,
-        ctx: &Context,
-        conn: &mut Connection,
-        reading: &Reading,
-        audit: &mut AuditRecord,
-    ) -> Result<EntryAnswer, AppError> {
-        match &reading.wanted {
-            Wanted::Resource { resource_type, id, version } => {
-                check_id(id)?;
-                let kind = stored_kind(resource_type)?;
-                let found = find_version(conn, kind, id, *version)?;
-                audit.detail.records.push(noted(audit, kind, &found.id));
-                Ok(reading.answer(kind, found))
+    pub fn read(&self, conn: &mut Connection, audit: &mut AuditRecord) -> Result<EntryAnswer, AppError> {
+        match &self.wanted {
+            Wanted::Resource { kind, id, version } => {
+                let found = find_version(conn, *kind, id, *version)?;
+                audit.detail.records.push(format!("{}/{id}", kind.name()));
+                Ok(self.answer(*kind, found))
             }
-            Wanted::Search { .. } => Err(AppError::internal()),
+            Wanted::Search(search) => {
+                let found = search.run(conn)?;
+                audit.detail.records.extend(found.addresses());
+                let content = if self.is_head {
+                    AnsweredContent::Nothing
+                } else {
+                    AnsweredContent::Found(Arc::clone(search), found)
+                };
+                Ok(EntryAnswer { status: 200, version: None, content })
+            }
         }
     }
-}
 
-/// The row of a single read has its type already.
-fn noted(audit: &AuditRecord, kind: ResourceKind, id: &str) -> String {
-    if audit.resource_type.is_some() { id.to_owned() } else { format!("{}/{id}", kind.name()) }
-}
-
-impl Reading {
     /// `If-None-Match` of a read: what the caller has already is not sent again (FHIR R4 RESTful API, conditional read).
     fn answer(&self, kind: ResourceKind, found: Resource) -> EntryAnswer {
         let Resource { id, version, updated_us, body, .. } = found;

@@ -7,7 +7,6 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::app::conditional::{Criteria, find_match};
-use crate::app::context::Context;
 use crate::app::error::AppError;
 use crate::app::incoming::{Incoming, ResourceKind, admit};
 use crate::app::keep::{Arrival, Expected, keep, keep_single, kept};
@@ -25,7 +24,6 @@ use super::transaction::{Draft, Linked, Plan, StepWork, address, allotted};
 /// The transaction and how far it has come.
 pub struct Run<'r> {
     desk: &'r Desk,
-    ctx: &'r Context,
     plan: &'r Plan,
     /// By step.
     answers: Vec<Option<EntryAnswer>>,
@@ -60,10 +58,9 @@ impl Aimed<'_> {
 
 impl<'r> Run<'r> {
     #[must_use]
-    pub fn new(desk: &'r Desk, ctx: &'r Context, plan: &'r Plan) -> Self {
+    pub fn new(desk: &'r Desk, plan: &'r Plan) -> Self {
         Self {
             desk,
-            ctx,
             plan,
             answers: plan.steps.iter().map(|_| None).collect(),
             targets: HashSet::new(),
@@ -259,7 +256,7 @@ impl<'r> Run<'r> {
     fn read(&mut self, unit: &mut Unit<'_>, audit: &mut AuditRecord) -> Result<(), AppError> {
         for (step, of) in self.plan.steps.iter().enumerate() {
             if let StepWork::Read(reading) = &of.work {
-                let read = self.desk.read(self.ctx, unit.conn, reading, audit);
+                let read = reading.read(unit.conn, audit);
                 self.answers[step] = Some(read.map_err(|error| self.stop(step, error))?);
             }
         }

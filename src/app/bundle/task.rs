@@ -4,7 +4,7 @@
 
 use crate::app::App;
 use crate::app::context::Context;
-use crate::app::create::{create_order, stored_kind};
+use crate::app::create::stored_kind;
 use crate::app::error::AppError;
 use crate::app::update::{Address, Condition};
 use crate::app::write::{Order, Verb};
@@ -12,10 +12,10 @@ use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
 use super::entry::{Entry, Request, Url};
-use super::reading::{Reading, Wanted};
+use super::reading::Reading;
 
 /// What is to be done for an entry.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub enum Task {
     Write(Order),
     Read(Reading),
@@ -83,7 +83,7 @@ impl App {
         match (method, url) {
             (Method::Post, Url::Type(name)) => {
                 let kind = stored_kind(name)?;
-                create_order(ctx, kind, request.if_none_exist.as_deref()).map(Task::Write)
+                self.create_order(ctx, kind, request.if_none_exist.as_deref()).map(Task::Write)
             }
             (Method::Put, Url::Id(name, id, "")) => order(Verb::Store, name, Address::Id(id)),
             (Method::Put, Url::Query(name, query)) => order(Verb::Store, name, Address::Query(query)),
@@ -92,15 +92,14 @@ impl App {
             (Method::Delete, Url::Id(name, id, "")) => order(Verb::Delete, name, Address::Id(id)),
             (Method::Delete, Url::Query(name, query)) => order(Verb::Delete, name, Address::Query(query)),
             (Method::Get | Method::Head, url) => {
-                let wanted = Wanted::of(url).ok_or_else(unknown_address)?;
-                Ok(Task::Read(Reading::new(wanted, request, method == Method::Head)))
+                self.reading(ctx, url, request, method == Method::Head).map(Task::Read)
             }
             _ => Err(unknown_address()),
         }
     }
 }
 
-fn unknown_address() -> AppError {
+pub(super) fn unknown_address() -> AppError {
     let text = "This address is not served inside a Bundle by this method: reads, searches and writes of resources are.";
     refuse(IssueCode::NotSupported, text, "http")
 }

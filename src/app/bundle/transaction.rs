@@ -68,10 +68,10 @@ impl App {
             Ok(plan) => plan,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let (desk, ctx) = (self.desk(), ctx.clone());
+        let desk = self.desk();
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let mut audit = audit;
-            let result = Run::new(&desk, &ctx, &plan).run(unit, &mut audit);
+            let result = Run::new(&desk, &plan).run(unit, &mut audit);
             close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());
             Done { result, audit }
         })
@@ -135,7 +135,7 @@ fn draft(
         Verb::Patch => Ok(Draft { write: desk.judge(order, &patch_of(body, &desk.door().limits)?)?, linked: None }),
         Verb::Store => {
             let document = parse(body.as_bytes(), &desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
-            let conditional = find_conditional(ctx, names, &document)?;
+            let conditional = find_conditional(ctx, &desk.config, names, &document)?;
             let is_named = names.concern(full_url, &document);
             let settled = if is_named { Some(names.settle(full_url, body)?) } else { None };
             let write = desk.judge(order, settled.as_deref().unwrap_or(body).as_bytes())?;

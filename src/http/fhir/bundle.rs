@@ -80,7 +80,7 @@ fn entry<'a>(
     });
     let mut response = EntryResponse { status: one.status, version, outcome: None, resource: None };
     match &one.content {
-        AnsweredContent::Nothing => {}
+        AnsweredContent::Nothing | AnsweredContent::Found(..) => {}
         AnsweredContent::Refused(issues) => response.outcome = Some(issues),
         AnsweredContent::Read(body) => response.resource = Some(body.as_str().into()),
         AnsweredContent::Page(page) => {

@@ -35,8 +35,10 @@ macro_rules! on_both_databases {
 mod answer;
 mod audit;
 mod base_match;
+mod batch;
 mod capability;
 mod concurrency;
+mod conditional;
 mod create;
 mod delete;
 mod errors;

@@ -16,7 +16,7 @@ use super::super::render::bundle_response::{BundleResponse, EntryResponse, Entry
 use super::super::render::search_bundle;
 use super::super::{FHIR_JSON, error};
 use super::pages;
-use super::resource::PREFER;
+
 
 /// FHIR R4 RESTful API, `Prefer: return=…`. The least is the default here: a Bundle may have written many resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub async fn post(app: AppData, request: HttpRequest, payload: web::Payload) -> 
         Ok(bytes) => bytes,
         Err(error) => return refuse(&app, &ctx, Action::Bundle, error).await,
     };
-    let prefer = Return::of(header_text(&request, &PREFER).unwrap_or_default());
+    let prefer = Return::of(header_text(&request, &super::search::PREFER).unwrap_or_default());
     let asked = ctx.clone();
     let answered = run(&app, move |app| {
         let answer = app.bundle(&asked, &bytes)?;

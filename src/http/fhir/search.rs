@@ -14,7 +14,7 @@ use super::super::render::search_bundle;
 use super::super::{FHIR_JSON, error};
 use super::{artifact, pages};
 
-const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
+pub(super) const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
 
 /// `GET /{type}?…`
 pub async fn get(app: AppData, request: HttpRequest, path: web::Path<String>) -> HttpResponse {

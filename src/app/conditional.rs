@@ -84,7 +84,11 @@ fn criteria_of(query: &str) -> String {
 ///
 /// # Errors
 /// `PreconditionFailed` when several do.
-pub fn find_match(conn: &mut Connection, kind: ResourceKind, criteria: &Criteria) -> Result<Option<Resource>, AppError> {
+pub fn find_match(
+    conn: &mut Connection,
+    kind: ResourceKind,
+    criteria: &Criteria,
+) -> Result<Option<Resource>, AppError> {
     let query = SearchQuery {
         resource_type: kind.name().to_owned(),
         conditions: criteria.conditions.clone(),

@@ -33,12 +33,7 @@ impl App {
 ///
 /// # Errors
 /// `PreconditionFailed` when something else is expected.
-pub fn delete(
-    unit: &mut Unit<'_>,
-    kind: ResourceKind,
-    id: &str,
-    expected: Expected,
-) -> Result<bool, AppError> {
+pub fn delete(unit: &mut Unit<'_>, kind: ResourceKind, id: &str, expected: Expected) -> Result<bool, AppError> {
     let current = resource::find(unit.conn, kind.name(), id)?;
     check_expected(current.as_ref(), expected)?;
     let Some(current) = current.filter(|current| !current.deleted) else { return Ok(false) };

@@ -109,8 +109,7 @@ impl App {
     /// Judges lines on all threads; the order stays. `source` is assumed for records that name none.
     #[must_use]
     pub fn admit_lines(&self, lines: &[Line], source: Option<&str>) -> Batch {
-        let judged: Vec<Result<Arrival, Reject>> =
-            lines.par_iter().map(|line| self.admit_line(line, source)).collect();
+        let judged: Vec<Result<Arrival, Reject>> = lines.par_iter().map(|line| self.admit_line(line, source)).collect();
         let mut batch = Batch { admitted: Vec::with_capacity(lines.len()), rejects: Vec::new() };
         for result in judged {
             match result {

@@ -268,12 +268,7 @@ impl Desk {
 
 impl App {
     pub(super) fn desk(&self) -> Desk {
-        Desk {
-            rules: Arc::clone(&self.rules),
-            config: Arc::clone(&self.config),
-            clock: self.clock,
-            ask: self.ask(),
-        }
+        Desk { rules: Arc::clone(&self.rules), config: Arc::clone(&self.config), clock: self.clock, ask: self.ask() }
     }
 
     /// Judges and does one write with its audit row, or audits why it was not admitted.

@@ -53,27 +53,52 @@ fn each_entry_is_answered_on_its_own(app: &TestApp) {
 
 fn an_entry_that_fails_says_why_and_takes_no_other_with_it(app: &TestApp) {
     app.store_patient(&with_id(&stranger(1), "p1"));
-    let refers = |reference: &str| json!({"resourceType": "Organization", "name": "x", "partOf": {"reference": reference}});
+    let refers =
+        |reference: &str| json!({"resourceType": "Organization", "name": "x", "partOf": {"reference": reference}});
     let failing = [
-        ("400", "value", "resource.birthDate", entry("POST", "Patient", Some(&with(&stranger(2), "birthDate", json!("1980-02-30"))))),
+        (
+            "400",
+            "value",
+            "resource.birthDate",
+            entry("POST", "Patient", Some(&with(&stranger(2), "birthDate", json!("1980-02-30")))),
+        ),
         ("400", "structure", "resource.shoe", entry("POST", "Patient", Some(&with(&stranger(2), "shoe", json!(1))))),
         ("400", "code-invalid", "request.method", entry("BREW", "Patient", None)),
         ("400", "required", "request", json!({"resource": stranger(2)})),
         ("404", "not-found", "", entry("GET", "Patient/nobody", None)),
         ("404", "not-found", "", entry("GET", "Observation/1", None)),
-        ("405", "not-supported", "request.method", entry("POST", "ValueSet", Some(&json!({"resourceType": "ValueSet"})))),
+        (
+            "405",
+            "not-supported",
+            "request.method",
+            entry("POST", "ValueSet", Some(&json!({"resourceType": "ValueSet"}))),
+        ),
         ("412", "conflict", "request.ifMatch", asking(&entry("DELETE", "Patient/p1", None), "ifMatch", "W/\"7\"")),
         ("400", "not-supported", "request.url", entry("POST", "Patient/$idi-match", Some(&stranger(1)))),
         ("400", "not-supported", "request.url", entry("GET", "Patient/p1/_history", None)),
         ("400", "value", "request.url", entry("GET", "Patient?birthdate=x", None)),
         ("409", "business-rule", "resource.id", entry("DELETE", "Organization/responder", None)),
-        ("400", "not-found", "resource.partOf.reference", entry("POST", "Organization", Some(&refers("urn:uuid:5d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0001")))),
-        ("400", "not-supported", "resource.partOf.reference", entry("POST", "Organization", Some(&refers("Organization?identifier=x")))),
+        (
+            "400",
+            "not-found",
+            "resource.partOf.reference",
+            entry("POST", "Organization", Some(&refers("urn:uuid:5d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0001"))),
+        ),
+        (
+            "400",
+            "not-supported",
+            "resource.partOf.reference",
+            entry("POST", "Organization", Some(&refers("Organization?identifier=x"))),
+        ),
     ];
     let mut entries: Vec<Value> = Vec::new();
     for (number, (.., failing)) in failing.iter().enumerate() {
         entries.push(failing.clone());
-        entries.push(entry("PUT", &format!("Patient/good-{number}"), Some(&with_id(&stranger(number + 3), &format!("good-{number}")))));
+        entries.push(entry(
+            "PUT",
+            &format!("Patient/good-{number}"),
+            Some(&with_id(&stranger(number + 3), &format!("good-{number}"))),
+        ));
     }
     let answer = batch(app, &entries);
     for (number, (status, code, place, what)) in failing.iter().enumerate() {

@@ -41,8 +41,13 @@ fn a_conditional_create_makes_one_and_finds_it_again(app: &TestApp) {
     let id = text(&first.json(), "id").to_owned();
     assert!(first.header("location").is_some());
     let other = with(&stranger(1), "language", json!("en"));
-    let spellings =
-        [LICENCE.to_owned(), format!("?{LICENCE}"), format!("Patient?{LICENCE}"), LICENCE.replace('|', "%7C"), format!("{LICENCE}&_format=json&family=Dragomir")];
+    let spellings = [
+        LICENCE.to_owned(),
+        format!("?{LICENCE}"),
+        format!("Patient?{LICENCE}"),
+        LICENCE.replace('|', "%7C"),
+        format!("{LICENCE}&_format=json&family=Dragomir"),
+    ];
     for criteria in &spellings {
         let again = create(app, &other, criteria).send().expect(200);
         assert_eq!((text(&again.json(), "id"), etag(&again)), (id.as_str(), "W/\"1\""), "{criteria}");

@@ -75,7 +75,10 @@ fn base64(bytes: &[u8]) -> String {
 /// `(status, location)` of each response.
 pub fn responses(bundle: &Value) -> Vec<(&str, &str)> {
     let entries = bundle["entry"].as_array().map(Vec::as_slice).unwrap_or_default();
-    entries.iter().map(|entry| (&text(&entry["response"], "status")[..3], text(&entry["response"], "location"))).collect()
+    entries
+        .iter()
+        .map(|entry| (&text(&entry["response"], "status")[..3], text(&entry["response"], "location")))
+        .collect()
 }
 
 /// The id at the end of a `fullUrl`.
@@ -111,7 +114,10 @@ fn entries_are_answered_in_their_order_and_done_in_that_of_the_rules(app: &TestA
     assert_eq!(statuses, ["200", "200", "200", "201", "201", "204", "204", "200", "200", "200"]);
     let read = &bundle["entry"][0];
     assert_eq!(read["resource"]["language"], "en", "a read sees what the transaction has written");
-    assert_eq!((text(&read["response"], "etag"), read["fullUrl"].clone()), ("W/\"2\"", json!(format!("{}/Patient/changed", app.base))));
+    assert_eq!(
+        (text(&read["response"], "etag"), read["fullUrl"].clone()),
+        ("W/\"2\"", json!(format!("{}/Patient/changed", app.base)))
+    );
     let location = format!("{}/Organization/fresh/_history/1", app.base);
     assert_eq!(text(&bundle["entry"][3]["response"], "location"), location);
     assert!(text(&bundle["entry"][3]["response"], "lastModified").ends_with('Z'));
@@ -134,13 +140,19 @@ fn bundle_of_nothing() -> Value {
 }
 
 fn references_between_entries_become_addresses(app: &TestApp) {
-    let (org, person) = ("urn:uuid:0d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0001", "urn:uuid:0d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0002");
+    let (org, person) =
+        ("urn:uuid:0d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0001", "urn:uuid:0d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0002");
     let away = "http://away.example.org/fhir";
     let patient = with(&stranger(1), "managingOrganization", json!({"reference": org, "display": org}));
-    let patient = with(&patient, "text", json!({"status": "generated", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{org}\">x</a></div>")}));
+    let patient = with(
+        &patient,
+        "text",
+        json!({"status": "generated", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\"><a href=\"{org}\">x</a></div>")}),
+    );
     let related = json!({"resourceType": "RelatedPerson", "patient": {"reference": person}});
     // A reference to an entry by its place on another server, and one that stays there.
-    let branch = json!({"resourceType": "Organization", "name": "Branch", "partOf": {"reference": "Organization/main"}});
+    let branch =
+        json!({"resourceType": "Organization", "name": "Branch", "partOf": {"reference": "Organization/main"}});
     let stays = json!({"resourceType": "Organization", "name": "Stays", "partOf": {"reference": "Organization/main"}});
     let answer = transact(
         app,
@@ -148,7 +160,12 @@ fn references_between_entries_become_addresses(app: &TestApp) {
             named("urn:uuid:0d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0003", "POST", "RelatedPerson", &related),
             named(person, "POST", "Patient", &patient),
             named(org, "PUT", "Organization/o1", &organization("o1")),
-            named(&format!("{away}/Organization/main"), "POST", "Organization", &without(&organization("x"), "identifier")),
+            named(
+                &format!("{away}/Organization/main"),
+                "POST",
+                "Organization",
+                &without(&organization("x"), "identifier"),
+            ),
             named(&format!("{away}/Organization/branch"), "POST", "Organization", &branch),
             named("http://other.example.org/fhir/Organization/stays", "POST", "Organization", &stays),
         ],
@@ -171,8 +188,14 @@ fn criteria_are_resolved_inside_the_transaction(app: &TestApp) {
     let by = |id: &str| format!("identifier=urn:orgs|{id}");
     app.put("/Organization/known", organization("known")).send().expect(201);
     app.put("/Organization/left", organization("left")).send().expect(201);
-    let related = |reference: &str| json!({"resourceType": "Organization", "name": "Part", "partOf": {"reference": reference}});
-    let names = ["urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0001", "urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0002", "urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0003", "urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0004"];
+    let related =
+        |reference: &str| json!({"resourceType": "Organization", "name": "Part", "partOf": {"reference": reference}});
+    let names = [
+        "urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0001",
+        "urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0002",
+        "urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0003",
+        "urn:uuid:1d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0004",
+    ];
     let bare = |id: &str| without(&organization(id), "id");
     let create = |name: &str, id: &str| asking(&named(name, "POST", "Organization", &bare(id)), "ifNoneExist", &by(id));
     let answer = transact(
@@ -181,7 +204,12 @@ fn criteria_are_resolved_inside_the_transaction(app: &TestApp) {
             create(names[0], "known"),
             create(names[1], "fresh"),
             create(names[2], "fresh"),
-            named(names[3], "PUT", &format!("Organization?{}", by("left")), &with(&bare("left"), "name", json!("Renamed"))),
+            named(
+                names[3],
+                "PUT",
+                &format!("Organization?{}", by("left")),
+                &with(&bare("left"), "name", json!("Renamed")),
+            ),
             entry("PUT", &format!("Organization?{}", by("new")), Some(&bare("new"))),
             entry("DELETE", &format!("Organization?{}", by("nobody")), None),
             entry("POST", "Organization", Some(&related(names[0]))),
@@ -261,7 +289,16 @@ fn a_transaction_that_fails_leaves_nothing(app: &TestApp) {
         (400, entry("GET", "Patient/gone", None)),
         (400, entry("PATCH", "Patient/nobody", Some(&patch(&json!([{"op": "remove", "path": "/language"}]))))),
         (422, entry("PATCH", "Organization/responder-not", Some(&patch(&json!([{"op": "remove", "path": "/x"}]))))),
-        (412, entry("POST", "Organization", Some(&json!({"resourceType": "Organization", "name": "x", "partOf": {"reference": "Organization?identifier=nobody"}})))),
+        (
+            412,
+            entry(
+                "POST",
+                "Organization",
+                Some(
+                    &json!({"resourceType": "Organization", "name": "x", "partOf": {"reference": "Organization?identifier=nobody"}}),
+                ),
+            ),
+        ),
         (409, entry("PUT", "Organization/responder", Some(&organization("responder")))),
     ];
     app.put("/Organization/responder-not", organization("responder-not")).send().expect(201);
@@ -292,63 +329,322 @@ fn stops() -> Vec<Stop> {
     let post = |resource: &Value| entry("POST", "Patient", Some(resource));
     let put = |id: &str| entry("PUT", &format!("Patient/{id}"), Some(&with_id(&patient, id)));
     let get = |url: &str| vec![entry("GET", url, None)];
-    let subsetted = json!({"tag": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]});
+    let subsetted =
+        json!({"tag": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]});
     let name = "urn:uuid:2d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0001";
     let refers = |reference: &str| with(&patient, "managingOrganization", json!({"reference": reference}));
     let binary = |members: Value| entry("PATCH", "Patient/p1", Some(&with(&members, "resourceType", json!("Binary"))));
     vec![
         ("no request", vec![json!({"resource": patient})], 400, "required", "Bundle.entry[0].request"),
-        ("an entry of nothing", vec![json!({})], 400, "structure", "Bundle.entry[0]"),
+        ("an entry of nothing", vec![json!({})], 400, "required", "Bundle.entry[0].request"),
         ("an entry that is none", vec![json!(7)], 400, "structure", "Bundle.entry[0]"),
         ("no method", vec![json!({"request": {"url": "Patient"}})], 400, "required", "Bundle.entry[0].request"),
         ("no address", vec![json!({"request": {"method": "GET"}})], 400, "required", "Bundle.entry[0].request"),
-        ("an unknown method", vec![entry("BREW", "Patient", None)], 400, "code-invalid", "Bundle.entry[0].request.method"),
-        ("a method in small letters", vec![entry("post", "Patient", Some(&patient))], 400, "code-invalid", "Bundle.entry[0].request.method"),
+        (
+            "an unknown method",
+            vec![entry("BREW", "Patient", None)],
+            400,
+            "code-invalid",
+            "Bundle.entry[0].request.method",
+        ),
+        (
+            "a method in small letters",
+            vec![entry("post", "Patient", Some(&patient))],
+            400,
+            "code-invalid",
+            "Bundle.entry[0].request.method",
+        ),
         ("an unknown element", vec![with(&put("p9"), "shoe", json!(1))], 400, "structure", "Bundle.entry[0].shoe"),
-        ("an unknown element of a request", vec![asking(&put("p9"), "shoe", "1")], 400, "structure", "Bundle.entry[0].request.shoe"),
-        ("a resource that is none", vec![with(&put("p9"), "resource", json!("x"))], 400, "structure", "Bundle.entry[0].resource"),
-        ("a problem of a document", vec![put("p9"), post(&with(&patient, "birthDate", json!("1980-02-30")))], 400, "value", "Bundle.entry[1].resource.birthDate"),
-        ("an unknown element of a document", vec![post(&with(&patient, "name", json!([{"shoe": 1}])))], 400, "structure", "Bundle.entry[0].resource.name[0].shoe"),
-        ("a part of a record", vec![post(&with(&patient, "meta", subsetted))], 422, "business-rule", "Bundle.entry[0].resource.meta.tag"),
-        ("a resource of another type", vec![entry("POST", "Organization", Some(&patient))], 400, "invalid", "Bundle.entry[0].resource"),
-        ("a type that is not stored", vec![entry("POST", "Observation", Some(&json!({"resourceType": "Observation"})))], 400, "not-found", "Bundle.entry[0]"),
-        ("a type that is only read", vec![entry("POST", "ValueSet", Some(&json!({"resourceType": "ValueSet"})))], 400, "not-supported", "Bundle.entry[0].request.method"),
-        ("another id than the address has", vec![entry("PUT", "Patient/p1", Some(&with_id(&patient, "p2")))], 400, "invalid", "Bundle.entry[0].resource.id"),
-        ("no id where the address has one", vec![entry("PUT", "Patient/p1", Some(&patient))], 400, "invalid", "Bundle.entry[0].resource.id"),
-        ("an id that is none", vec![entry("PUT", "Patient/p_1", Some(&with_id(&patient, "p_1")))], 400, "value", "Bundle.entry[0].request.url"),
-        ("a create with an id", vec![entry("POST", "Patient/p1", Some(&patient))], 400, "not-supported", "Bundle.entry[0].request.url"),
-        ("an update of a type", vec![entry("PUT", "Patient", Some(&patient))], 400, "not-supported", "Bundle.entry[0].request.url"),
-        ("an operation", vec![entry("POST", "Patient/$idi-match", Some(&patient))], 400, "not-supported", "Bundle.entry[0].request.url"),
-        ("an address of another server", get("http://away.example.org/fhir/Patient/1"), 400, "not-supported", "Bundle.entry[0].request.url"),
+        (
+            "an unknown element of a request",
+            vec![asking(&put("p9"), "shoe", "1")],
+            400,
+            "structure",
+            "Bundle.entry[0].request.shoe",
+        ),
+        (
+            "a resource that is none",
+            vec![with(&put("p9"), "resource", json!("x"))],
+            400,
+            "structure",
+            "Bundle.entry[0].resource",
+        ),
+        (
+            "a problem of a document",
+            vec![put("p9"), post(&with(&patient, "birthDate", json!("1980-02-30")))],
+            400,
+            "value",
+            "Bundle.entry[1].resource.birthDate",
+        ),
+        (
+            "an unknown element of a document",
+            vec![post(&with(&patient, "name", json!([{"shoe": 1}])))],
+            400,
+            "structure",
+            "Bundle.entry[0].resource.name[0].shoe",
+        ),
+        (
+            "a part of a record",
+            vec![post(&with(&patient, "meta", subsetted))],
+            422,
+            "business-rule",
+            "Bundle.entry[0].resource.meta.tag",
+        ),
+        (
+            "a resource of another type",
+            vec![entry("POST", "Organization", Some(&patient))],
+            400,
+            "invalid",
+            "Bundle.entry[0].resource",
+        ),
+        (
+            "a type that is not stored",
+            vec![entry("POST", "Observation", Some(&json!({"resourceType": "Observation"})))],
+            400,
+            "not-found",
+            "Bundle.entry[0]",
+        ),
+        (
+            "a type that is only read",
+            vec![entry("POST", "ValueSet", Some(&json!({"resourceType": "ValueSet"})))],
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.method",
+        ),
+        (
+            "another id than the address has",
+            vec![entry("PUT", "Patient/p1", Some(&with_id(&patient, "p2")))],
+            400,
+            "invalid",
+            "Bundle.entry[0].resource.id",
+        ),
+        (
+            "no id where the address has one",
+            vec![entry("PUT", "Patient/p1", Some(&patient))],
+            400,
+            "invalid",
+            "Bundle.entry[0].resource.id",
+        ),
+        (
+            "an id that is none",
+            vec![entry("PUT", "Patient/p_1", Some(&with_id(&patient, "p_1")))],
+            400,
+            "value",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "a create with an id",
+            vec![entry("POST", "Patient/p1", Some(&patient))],
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "an update of a type",
+            vec![entry("PUT", "Patient", Some(&patient))],
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "an operation",
+            vec![entry("POST", "Patient/$idi-match", Some(&patient))],
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "an address of another server",
+            get("http://away.example.org/fhir/Patient/1"),
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.url",
+        ),
         ("no address at all", get("/"), 400, "not-supported", "Bundle.entry[0].request.url"),
         ("a read of nobody", get("Patient/nobody"), 400, "not-found", "Bundle.entry[0]"),
-        ("a create without a resource", vec![entry("POST", "Patient", None)], 400, "required", "Bundle.entry[0].request.url"),
-        ("a read with a resource", vec![entry("GET", "Patient/p1", Some(&patient))], 400, "invalid", "Bundle.entry[0].request.url"),
-        ("a delete with a resource", vec![entry("DELETE", "Patient/p1", Some(&patient))], 400, "invalid", "Bundle.entry[0].request.url"),
-        ("a create under a version", vec![asking(&post(&patient), "ifMatch", "W/\"1\"")], 400, "not-supported", "Bundle.entry[0].request.ifMatch"),
-        ("an update if none exists", vec![asking(&put("p9"), "ifNoneExist", "identifier=x")], 400, "not-supported", "Bundle.entry[0].request.ifNoneExist"),
-        ("a version that is none", vec![asking(&put("p9"), "ifMatch", "1")], 400, "value", "Bundle.entry[0].request.ifMatch"),
-        ("a version that is not there", vec![asking(&put("p1"), "ifMatch", "W/\"9\"")], 412, "conflict", "Bundle.entry[0].request.ifMatch"),
-        ("a delete of a version that is not there", vec![asking(&entry("DELETE", "Patient/p1", None), "ifMatch", "W/\"9\"")], 412, "conflict", "Bundle.entry[0].request.ifMatch"),
-        ("nothing where something is", vec![asking(&put("p1"), "ifNoneMatch", "*")], 412, "conflict", "Bundle.entry[0].request.ifNoneMatch"),
-        ("no criteria", vec![asking(&post(&patient), "ifNoneExist", "_format=json")], 400, "required", "Bundle.entry[0].request.ifNoneExist"),
-        ("unknown criteria", vec![asking(&post(&patient), "ifNoneExist", "shoe=44")], 400, "not-supported", "Bundle.entry[0].request.ifNoneExist"),
-        ("criteria of an unknown date", vec![asking(&post(&patient), "ifNoneExist", "birthdate=x")], 400, "value", "Bundle.entry[0].request.ifNoneExist"),
-        ("criteria that several fit", vec![asking(&post(&patient), "ifNoneExist", "active=true")], 412, "multiple-matches", "Bundle.entry[0].request.ifNoneExist"),
-        ("a change of several", vec![entry("PUT", "Patient?active=true", Some(&patient))], 412, "multiple-matches", "Bundle.entry[0].request.url"),
-        ("a deletion of several", vec![entry("DELETE", "Patient?active=true", None)], 412, "multiple-matches", "Bundle.entry[0].request.url"),
+        (
+            "a create without a resource",
+            vec![entry("POST", "Patient", None)],
+            400,
+            "required",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "a read with a resource",
+            vec![entry("GET", "Patient/p1", Some(&patient))],
+            400,
+            "invalid",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "a delete with a resource",
+            vec![entry("DELETE", "Patient/p1", Some(&patient))],
+            400,
+            "invalid",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "a create under a version",
+            vec![asking(&post(&patient), "ifMatch", "W/\"1\"")],
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.ifMatch",
+        ),
+        (
+            "an update if none exists",
+            vec![asking(&put("p9"), "ifNoneExist", "identifier=x")],
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.ifNoneExist",
+        ),
+        (
+            "a version that is none",
+            vec![asking(&put("p9"), "ifMatch", "1")],
+            400,
+            "value",
+            "Bundle.entry[0].request.ifMatch",
+        ),
+        (
+            "a version that is not there",
+            vec![asking(&put("p1"), "ifMatch", "W/\"9\"")],
+            412,
+            "conflict",
+            "Bundle.entry[0].request.ifMatch",
+        ),
+        (
+            "a delete of a version that is not there",
+            vec![asking(&entry("DELETE", "Patient/p1", None), "ifMatch", "W/\"9\"")],
+            412,
+            "conflict",
+            "Bundle.entry[0].request.ifMatch",
+        ),
+        (
+            "nothing where something is",
+            vec![asking(&put("p1"), "ifNoneMatch", "*")],
+            412,
+            "conflict",
+            "Bundle.entry[0].request.ifNoneMatch",
+        ),
+        (
+            "no criteria",
+            vec![asking(&post(&patient), "ifNoneExist", "_format=json")],
+            400,
+            "required",
+            "Bundle.entry[0].request.ifNoneExist",
+        ),
+        (
+            "unknown criteria",
+            vec![asking(&post(&patient), "ifNoneExist", "shoe=44")],
+            400,
+            "not-supported",
+            "Bundle.entry[0].request.ifNoneExist",
+        ),
+        (
+            "criteria of an unknown date",
+            vec![asking(&post(&patient), "ifNoneExist", "birthdate=x")],
+            400,
+            "value",
+            "Bundle.entry[0].request.ifNoneExist",
+        ),
+        (
+            "criteria that several fit",
+            vec![asking(&post(&patient), "ifNoneExist", "active=true")],
+            412,
+            "multiple-matches",
+            "Bundle.entry[0].request.ifNoneExist",
+        ),
+        (
+            "a change of several",
+            vec![entry("PUT", "Patient?active=true", Some(&patient))],
+            412,
+            "multiple-matches",
+            "Bundle.entry[0].request.url",
+        ),
+        (
+            "a deletion of several",
+            vec![entry("DELETE", "Patient?active=true", None)],
+            412,
+            "multiple-matches",
+            "Bundle.entry[0].request.url",
+        ),
         ("a deletion of all", vec![entry("DELETE", "Patient?", None)], 400, "required", "Bundle.entry[0].request.url"),
-        ("a name that is used twice", vec![named(name, "POST", "Patient", &patient), named(name, "POST", "Patient", &patient)], 400, "duplicate", "Bundle.entry[1].fullUrl"),
-        ("a reference to no entry", vec![put("p9"), post(&refers(name))], 400, "not-found", "Bundle.entry[1].resource.managingOrganization.reference"),
-        ("a reference by no criteria", vec![post(&refers("Organization?"))], 400, "required", "Bundle.entry[0].resource.managingOrganization.reference"),
-        ("a reference by unknown criteria", vec![post(&refers("Organization?shoe=44"))], 400, "not-supported", "Bundle.entry[0].resource.managingOrganization.reference"),
-        ("a reference to a type that is not stored", vec![post(&refers("Practitioner?identifier=1"))], 400, "not-found", "Bundle.entry[0].resource.managingOrganization.reference"),
-        ("a patch that is no Binary", vec![entry("PATCH", "Patient/p1", Some(&json!({"resourceType": "Parameters"})))], 400, "not-supported", "Bundle.entry[0].resource"),
-        ("a patch of another kind", vec![binary(json!({"contentType": "text/plain", "data": "W10="}))], 400, "not-supported", "Bundle.entry[0].resource.contentType"),
-        ("a patch that is no base64", vec![binary(json!({"contentType": "application/json-patch+json", "data": "%"}))], 400, "value", "Bundle.entry[0].resource.data"),
-        ("a patch that is none", vec![entry("PATCH", "Patient/p1", Some(&patch(&json!({}))))], 400, "structure", "Bundle.entry[0]"),
-        ("a patch that does not fit", vec![entry("PATCH", "Patient/p1", Some(&patch(&json!([{"op": "remove", "path": "/language"}]))))], 422, "processing", "Bundle.entry[0].resource.data"),
-        ("a patch to what is no Patient", vec![entry("PATCH", "Patient/p1", Some(&patch(&json!([{"op": "add", "path": "/shoe", "value": 1}]))))], 400, "structure", "Bundle.entry[0].resource.shoe"),
+        (
+            "a name that is used twice",
+            vec![named(name, "POST", "Patient", &patient), named(name, "POST", "Patient", &patient)],
+            400,
+            "duplicate",
+            "Bundle.entry[1].fullUrl",
+        ),
+        (
+            "a reference to no entry",
+            vec![put("p9"), post(&refers(name))],
+            400,
+            "not-found",
+            "Bundle.entry[1].resource.managingOrganization.reference",
+        ),
+        (
+            "a reference by no criteria",
+            vec![post(&refers("Organization?"))],
+            400,
+            "required",
+            "Bundle.entry[0].resource.managingOrganization.reference",
+        ),
+        (
+            "a reference by unknown criteria",
+            vec![post(&refers("Organization?shoe=44"))],
+            400,
+            "not-supported",
+            "Bundle.entry[0].resource.managingOrganization.reference",
+        ),
+        (
+            "a reference to a type that is not stored",
+            vec![post(&refers("Practitioner?identifier=1"))],
+            400,
+            "not-found",
+            "Bundle.entry[0].resource.managingOrganization.reference",
+        ),
+        (
+            "a patch that is no Binary",
+            vec![entry("PATCH", "Patient/p1", Some(&json!({"resourceType": "Parameters"})))],
+            400,
+            "not-supported",
+            "Bundle.entry[0].resource",
+        ),
+        (
+            "a patch of another kind",
+            vec![binary(json!({"contentType": "text/plain", "data": "W10="}))],
+            400,
+            "not-supported",
+            "Bundle.entry[0].resource.contentType",
+        ),
+        (
+            "a patch that is no base64",
+            vec![binary(json!({"contentType": "application/json-patch+json", "data": "%"}))],
+            400,
+            "value",
+            "Bundle.entry[0].resource.data",
+        ),
+        (
+            "a patch that is none",
+            vec![entry("PATCH", "Patient/p1", Some(&patch(&json!({}))))],
+            400,
+            "structure",
+            "Bundle.entry[0]",
+        ),
+        (
+            "a patch that does not fit",
+            vec![entry("PATCH", "Patient/p1", Some(&patch(&json!([{"op": "remove", "path": "/language"}]))))],
+            422,
+            "processing",
+            "Bundle.entry[0].resource.data",
+        ),
+        (
+            "a patch to what is no Patient",
+            vec![entry("PATCH", "Patient/p1", Some(&patch(&json!([{"op": "add", "path": "/shoe", "value": 1}]))))],
+            400,
+            "structure",
+            "Bundle.entry[0].resource.shoe",
+        ),
     ]
 }
 
@@ -444,7 +740,8 @@ fn a_bundle_that_is_too_large_is_refused_before_it_is_judged(app: &TestApp) {
         let answer = small.post("", bundle(kind, &entries)).send().expect(413);
         assert_eq!(answer.errors(), [("too-long".to_owned(), vec!["Bundle.entry".to_owned()])]);
         assert!(small.post("", bundle(kind, &entries[..3])).send().status != 413);
-        let huge = format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{}]}}"#, vec!["{}"; 100_000].join(","));
+        let huge =
+            format!(r#"{{"resourceType":"Bundle","type":"{kind}","entry":[{}]}}"#, vec!["{}"; 100_000].join(","));
         for app in [app, &wide] {
             assert_eq!(app.post("", &huge).send().expect(413).errors()[0].0, "too-long");
         }

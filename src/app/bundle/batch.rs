@@ -35,7 +35,11 @@ impl App {
         let scope = if writes { Scope::Identities } else { Scope::Audit };
         let works = entries.iter().zip(judged).map(|(entry, ready)| self.work(ctx, &desk, entry, ready)).collect();
         let results = self.writer.submit_each(scope, works)?;
-        Ok(entries.iter().zip(results).map(|(entry, result)| result.unwrap_or_else(|error| refused(error, entry))).collect())
+        Ok(entries
+            .iter()
+            .zip(results)
+            .map(|(entry, result)| result.unwrap_or_else(|error| refused(error, entry)))
+            .collect())
     }
 
     fn ready(&self, ctx: &Context, desk: &Desk, entry: &Entry) -> Result<Ready, AppError> {
@@ -80,7 +84,12 @@ impl App {
 
 /// Nothing is left to do but to note what was answered: an entry that failed before the transaction has nothing in it
 /// that would be undone.
-fn answered(desk: &Desk, entry: &Entry, result: Result<EntryAnswer, AppError>, mut audit: AuditRecord) -> Work<EntryAnswer> {
+fn answered(
+    desk: &Desk,
+    entry: &Entry,
+    result: Result<EntryAnswer, AppError>,
+    mut audit: AuditRecord,
+) -> Work<EntryAnswer> {
     close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());
     let answer = result.unwrap_or_else(|error| refused(error, entry));
     Work { panicked: audit.clone(), run: Box::new(move |_| Done { result: Ok(answer), audit }) }

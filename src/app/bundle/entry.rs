@@ -132,7 +132,9 @@ fn bundle_kind(bundle: &Value<'_>) -> Result<BundleKind, AppError> {
         Some("transaction") => Ok(BundleKind::Transaction),
         Some("batch") => Ok(BundleKind::Batch),
         Some(_) => refuse(IssueCode::Invalid, "The Bundle must be a transaction or a batch.", "Bundle.type"),
-        None => refuse(IssueCode::Required, "The Bundle must say whether it is a transaction or a batch.", "Bundle.type"),
+        None => {
+            refuse(IssueCode::Required, "The Bundle must say whether it is a transaction or a batch.", "Bundle.type")
+        }
     }
 }
 

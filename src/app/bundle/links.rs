@@ -40,7 +40,8 @@ impl Names {
     #[must_use]
     pub fn concern(&self, full_url: Option<&str>, document: &Value<'_>) -> bool {
         let relative = self.relative_to(full_url);
-        let is_name = |text: &str| self.absolute.contains_key(text) || relative.is_some_and(|map| map.contains_key(text));
+        let is_name =
+            |text: &str| self.absolute.contains_key(text) || relative.is_some_and(|map| map.contains_key(text));
         !self.absolute.is_empty() && has_link(document, &is_name)
     }
 

@@ -44,9 +44,7 @@ impl App {
         };
         let entries = match received.kind {
             BundleKind::Transaction => self.transaction(ctx, received.entries)?,
-            BundleKind::Batch if received.entries.is_empty() => {
-                self.answer(ctx, Action::Bundle, |_| Ok(Vec::new()))?
-            }
+            BundleKind::Batch if received.entries.is_empty() => self.answer(ctx, Action::Bundle, |_| Ok(Vec::new()))?,
             BundleKind::Batch => self.batch(ctx, &received.entries)?,
         };
         let entries: Result<Vec<EntryAnswer>, AppError> =

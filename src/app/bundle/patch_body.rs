@@ -38,12 +38,16 @@ mod tests {
     #[test]
     fn a_patch_is_a_binary() {
         let read = |body: &str| patch_of(body, &Limits::DEFAULT);
-        let good = r#"{"resourceType":"Binary","contentType":"application/json-patch+json","data":"W3sib3Ai\nOiJ4In1d"}"#;
+        let good =
+            r#"{"resourceType":"Binary","contentType":"application/json-patch+json","data":"W3sib3Ai\nOiJ4In1d"}"#;
         assert_eq!(read(good).ok().as_deref(), Some(&br#"[{"op":"x"}]"#[..]));
         let table = [
             (r#"{"resourceType":"Parameters"}"#, "resourceType"),
             (r#"{"resourceType":"Binary","data":"W10="}"#, "Binary.contentType"),
-            (r#"{"resourceType":"Binary","contentType":"application/xml-patch+xml","data":"W10="}"#, "Binary.contentType"),
+            (
+                r#"{"resourceType":"Binary","contentType":"application/xml-patch+xml","data":"W10="}"#,
+                "Binary.contentType",
+            ),
             (r#"{"resourceType":"Binary","contentType":"application/json-patch+json"}"#, "Binary.data"),
             (r#"{"resourceType":"Binary","contentType":"application/json-patch+json","data":"&"}"#, "Binary.data"),
         ];

@@ -7,10 +7,11 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::app::conditional::{Criteria, find_match};
+use crate::app::delete::delete;
 use crate::app::error::AppError;
 use crate::app::incoming::{Incoming, ResourceKind, admit};
 use crate::app::keep::{Arrival, Expected, keep, keep_single, kept};
-use crate::app::write::{Aim, Content, Desk, Target};
+use crate::app::write::{Aim, Content, Desk, Target, Written};
 use crate::app::writer::Unit;
 use crate::audit::AuditRecord;
 use crate::fhir::issue::{Issue, IssueCode};
@@ -112,18 +113,20 @@ impl<'r> Run<'r> {
         Err(self.stop(step, AppError::invalid(vec![Issue::error(IssueCode::Duplicate, text).at("http")])))
     }
 
+    /// All are aimed before the first is done: what one deletes, the criteria of another would no longer find.
     fn delete(&mut self, unit: &mut Unit<'_>, audit: &mut AuditRecord) -> Result<(), AppError> {
+        let mut aimed = Vec::new();
         for (step, draft) in self.writes().filter(|(_, draft)| matches!(draft.write.content, Content::Nothing)) {
-            let written = self.desk.perform(unit, draft.write.clone()).map_err(|error| self.stop(step, error))?;
-            let named = match &draft.write.target {
-                Target::Id(id) => Some(id.clone()),
-                _ => written.id().map(str::to_owned),
-            };
-            if let Some(id) = named {
-                audit.detail.records.push(address(draft.write.kind, &id));
-                self.claim(step, draft.write.kind, &id)?;
+            let kind = draft.write.kind;
+            self.answers[step] = Some(EntryAnswer::of_write(Written::Deleted(None)));
+            if let Aim::At(id, expected) = self.desk.aim(unit, &draft.write).map_err(|error| self.stop(step, error))? {
+                self.claim(step, kind, &id)?;
+                aimed.push((step, kind, id, expected));
             }
-            self.answers[step] = Some(EntryAnswer::of_write(written));
+        }
+        for (step, kind, id, expected) in aimed {
+            delete(unit, kind, &id, expected).map_err(|error| self.stop(step, error))?;
+            audit.detail.records.push(address(kind, &id));
         }
         Ok(())
     }

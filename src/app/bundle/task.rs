@@ -77,9 +77,8 @@ impl App {
         let url = Url::split(&request.url, &self.config.server.base_url);
         let condition =
             Condition { if_match: request.if_match.as_deref(), if_none_match: request.if_none_match.as_deref() };
-        let order = |verb, resource_type, address| {
-            self.order(ctx, verb, resource_type, address, condition).map(Task::Write)
-        };
+        let order =
+            |verb, resource_type, address| self.order(ctx, verb, resource_type, address, condition).map(Task::Write);
         match (method, url) {
             (Method::Post, Url::Type(name)) => {
                 let kind = stored_kind(name)?;
@@ -100,7 +99,8 @@ impl App {
 }
 
 pub(super) fn unknown_address() -> AppError {
-    let text = "This address is not served inside a Bundle by this method: reads, searches and writes of resources are.";
+    let text =
+        "This address is not served inside a Bundle by this method: reads, searches and writes of resources are.";
     refuse(IssueCode::NotSupported, text, "http")
 }
 

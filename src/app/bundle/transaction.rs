@@ -12,6 +12,7 @@ use crate::app::write::{Desk, Order, Target, Verb, Write};
 use crate::app::writer::{Done, Scope};
 use crate::app::{App, close, panicked};
 use crate::audit::Action;
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::parse;
 
 use super::answer::EntryAnswer;
@@ -25,6 +26,9 @@ use super::task::Task;
 
 /// Problems listed at most, of all entries together.
 const ISSUES_MAX: usize = 100;
+
+/// Searches of one transaction at most.
+const SEARCHES_MAX: usize = 50;
 
 /// Everything that can be known of a transaction outside of the lock.
 pub(super) struct Plan {
@@ -80,6 +84,7 @@ impl App {
     fn plan(&self, ctx: &Context, entries: Vec<Entry>) -> Result<Plan, AppError> {
         let tasks = entries.iter().map(|entry| self.task(ctx, entry).map_err(|error| stop(error, entry.number)));
         let tasks = gather(tasks.collect())?;
+        check_searches(&tasks)?;
         let mut names = Names::default();
         for (entry, task) in entries.iter().zip(&tasks) {
             if let (Some(full_url), Task::Write(order)) = (&entry.full_url, task)
@@ -97,6 +102,16 @@ impl App {
         let steps = gather(steps.collect())?;
         Ok(Plan { names, steps })
     }
+}
+
+/// The identity lock is held while they run.
+fn check_searches(tasks: &[Task]) -> Result<(), AppError> {
+    let searches = tasks.iter().filter(|task| matches!(task, Task::Read(reading) if reading.is_search())).count();
+    if searches <= SEARCHES_MAX {
+        return Ok(());
+    }
+    let text = format!("A transaction has more than {SEARCHES_MAX} searches; a batch may have them.");
+    Err(AppError::invalid(vec![Issue::error(IssueCode::TooCostly, text).at("Bundle.entry")]))
 }
 
 /// The id that a write has got, as far as is known outside of the lock.
@@ -134,7 +149,8 @@ fn draft(
         Verb::Delete => Ok(Draft { write: desk.judge(order, b"")?, linked: None }),
         Verb::Patch => Ok(Draft { write: desk.judge(order, &patch_of(body, &desk.door().limits)?)?, linked: None }),
         Verb::Store => {
-            let document = parse(body.as_bytes(), &desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
+            let document =
+                parse(body.as_bytes(), &desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
             let conditional = find_conditional(ctx, &desk.config, names, &document)?;
             let is_named = names.concern(full_url, &document);
             let settled = if is_named { Some(names.settle(full_url, body)?) } else { None };

@@ -70,7 +70,7 @@ pub(super) struct Paged {
 }
 
 /// A search that only needs a connection.
-pub(super) struct PreparedSearch {
+pub struct PreparedSearch {
     paged: Paged,
     query: SearchQuery,
     includes_max: usize,

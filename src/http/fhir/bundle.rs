@@ -17,7 +17,6 @@ use super::super::render::search_bundle;
 use super::super::{FHIR_JSON, error};
 use super::pages;
 
-
 /// FHIR R4 RESTful API, `Prefer: return=…`. The least is the default here: a Bundle may have written many resources.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Return {

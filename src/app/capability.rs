@@ -43,7 +43,7 @@ pub struct Capability {
 
 const SYSTEM_INTERACTIONS: &[&str] = &["transaction", "batch"];
 const STORED_INTERACTIONS: &[&str] =
-    &["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+    &["read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"];
 const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
 const PATIENT_PARAMS: &[(&str, &str)] =
     &[("_id", "token"), ("identifier", "token"), ("family", "string"), ("given", "string"), ("birthdate", "date")];

@@ -3,11 +3,75 @@
 //! The outcome is then judged and kept as an update would be. Not here: the operations themselves (see
 //! `fhir::json_patch`).
 
+use crate::audit::Action;
 use crate::fhir::document::{Layout, Node};
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json_patch::{Limits, Patch};
+use crate::store::resource;
 
-use super::error::AppError;
+use super::App;
+use super::context::Context;
+use super::error::{AppError, ErrorKind};
+use super::incoming::{ResourceKind, admit};
+use super::keep::{Arrival, Expected, Kept, check_expected};
+use super::update::{Address, Condition};
+use super::write::{Desk, Verb};
+use super::writer::Unit;
+
+impl App {
+    /// Patches the stored version, under the lock: no other write comes between reading and writing it.
+    ///
+    /// # Errors
+    /// `NotFound` or `Gone` when there is nothing to patch, `PreconditionFailed` when `If-Match` does not hold or several
+    /// resources fit; what the patch or the resource that it makes is refused for.
+    pub fn patch(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        address: Address<'_>,
+        condition: Condition<'_>,
+        body: &[u8],
+    ) -> Result<Kept, AppError> {
+        let order = self.order(ctx, Verb::Patch, resource_type, address, condition);
+        self.write(ctx, Action::Patch, resource_type, order, body)?.into_kept()
+    }
+}
+
+impl Desk {
+    /// What a patch makes of the stored version; `settle` sees the document before it is judged.
+    ///
+    /// # Errors
+    /// As [`App::patch`].
+    pub fn patched(
+        &self,
+        unit: &mut Unit<'_>,
+        kind: ResourceKind,
+        id: String,
+        expected: Expected,
+        patch: &[u8],
+        settle: impl FnOnce(String) -> Result<String, AppError>,
+    ) -> Result<Arrival, AppError> {
+        let current = resource::find(unit.conn, kind.name(), &id)?;
+        let current = current.ok_or_else(|| AppError::not_found("There is no such resource."))?;
+        if current.deleted {
+            return Err(AppError::gone());
+        }
+        check_expected(Some(&current), expected)?;
+        let door = self.door();
+        let limits = Limits { operations_max: self.config.limits.patch_operations_max, document: door.limits };
+        let document = settle(apply(&current.body, patch, &limits)?)?;
+        let incoming = admit(&door, Some(kind), document.as_bytes()).map_err(of_result)?;
+        Ok(Arrival { id, incoming, expected: Expected::Version(current.version) })
+    }
+}
+
+/// The patch itself is in order; what it makes is not (RFC 5789 §2.2).
+fn of_result(error: AppError) -> AppError {
+    match error.kind {
+        ErrorKind::Invalid | ErrorKind::TooLarge => AppError::unprocessable(error.issues),
+        _ => error,
+    }
+}
 
 /// The document that `patch` makes of `current`.
 ///

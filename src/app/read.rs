@@ -30,6 +30,31 @@ impl Version {
     }
 }
 
+/// What makes a read conditional (FHIR R4 RESTful API, conditional read).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadCondition {
+    /// The value of `If-None-Match`.
+    pub if_none_match: Option<String>,
+    /// The time of `If-Modified-Since`.
+    pub modified_since_us: Option<i64>,
+}
+
+impl ReadCondition {
+    /// Whether the caller has this version already. `If-None-Match` alone decides where it is given, and times are
+    /// compared by the second, which is what `Last-Modified` says (RFC 9110 §13.1.2, §13.1.3).
+    #[must_use]
+    pub fn is_unchanged(&self, version: i64, updated_us: i64) -> bool {
+        match (&self.if_none_match, self.modified_since_us) {
+            (Some(etags), _) => etags.split(',').map(str::trim).any(|etag| {
+                let quoted = etag.strip_prefix("W/").unwrap_or(etag);
+                etag == "*" || quoted == format!("\"{version}\"")
+            }),
+            (None, Some(since_us)) => updated_us.div_euclid(1_000_000) <= since_us.div_euclid(1_000_000),
+            (None, None) => false,
+        }
+    }
+}
+
 /// A stored version, as received but for id, version and time.
 #[derive(Debug, Clone)]
 pub struct StoredVersion {
@@ -92,4 +117,32 @@ pub fn find_version(
     };
     let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
     if found.deleted { Err(AppError::gone()) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_the_caller_has_is_unchanged() {
+        let table = [
+            (None, None, false),
+            (Some("W/\"3\""), None, true),
+            (Some("\"3\""), None, true),
+            (Some("W/\"2\" , W/\"3\""), None, true),
+            (Some("*"), None, true),
+            (Some("W/\"2\""), None, false),
+            (Some("3"), None, false),
+            (Some(""), None, false),
+            (Some("W/\"2\""), Some(9_000_000), false),
+            (None, Some(8_000_000), true),
+            (None, Some(9_000_000), true),
+            (None, Some(7_999_999), false),
+            (None, Some(-1), false),
+        ];
+        for (etags, modified_since_us, expected) in table {
+            let condition = ReadCondition { if_none_match: etags.map(str::to_owned), modified_since_us };
+            assert_eq!(condition.is_unchanged(3, 8_999_999), expected, "{condition:?}");
+        }
+    }
 }

@@ -10,9 +10,8 @@ use std::sync::Arc;
 use crate::audit::{Action, AuditRecord};
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
-use crate::fhir::json_patch;
 use crate::matching::index::Ask;
-use crate::store::resource::{self, Resource};
+use crate::store::resource::Resource;
 
 use super::clock::Clock;
 use super::conditional::{Criteria, find_match};
@@ -21,7 +20,6 @@ use super::delete::delete;
 use super::error::AppError;
 use super::incoming::{Door, Incoming, ResourceKind, admit};
 use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, kept};
-use super::patch::apply;
 use super::responder::check_not_responder;
 use super::rules::Rules;
 use super::update::check_same_id;
@@ -193,34 +191,6 @@ impl Desk {
                 aim
             }
         })
-    }
-
-    /// What a patch makes of the stored version; `settle` sees the document before it is judged.
-    ///
-    /// # Errors
-    /// `NotFound` or `Gone` when there is none; what the patch or the document it makes is refused for.
-    pub fn patched(
-        &self,
-        unit: &mut Unit<'_>,
-        kind: ResourceKind,
-        id: String,
-        expected: Expected,
-        patch: &[u8],
-        settle: impl FnOnce(String) -> Result<String, AppError>,
-    ) -> Result<Arrival, AppError> {
-        let current = resource::find(unit.conn, kind.name(), &id)?;
-        check_expected(current.as_ref(), expected)?;
-        let current = current.ok_or_else(|| AppError::not_found("There is no such resource."))?;
-        if current.deleted {
-            return Err(AppError::gone());
-        }
-        let limits = json_patch::Limits {
-            operations_max: self.config.limits.patch_operations_max,
-            document: document_limits(&self.config),
-        };
-        let document = settle(apply(&current.body, patch, &limits)?)?;
-        let incoming = admit(&self.door(), Some(kind), document.as_bytes())?;
-        Ok(Arrival { id, incoming, expected: Expected::Version(current.version) })
     }
 }
 

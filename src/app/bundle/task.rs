@@ -55,7 +55,8 @@ impl Method {
 pub fn action(entry: &Entry) -> Action {
     match entry.request.method.as_str() {
         "POST" => Action::Create,
-        "PUT" | "PATCH" => Action::Update,
+        "PUT" => Action::Update,
+        "PATCH" => Action::Patch,
         "DELETE" => Action::Delete,
         _ if entry.request.url.contains('/') => Action::Read,
         _ => Action::Search,

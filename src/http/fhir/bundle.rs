@@ -11,29 +11,12 @@ use crate::app::context::Context;
 use crate::app::error::AppError;
 use crate::audit::Action;
 
-use super::super::extract::{AppData, State, body, context, header_text, refuse, run};
+use super::super::extract::{AppData, State, body, context, refuse, run};
+use super::super::prefer::Return;
 use super::super::render::bundle_response::{BundleResponse, EntryResponse, EntryVersion, ResponseType};
 use super::super::render::search_bundle;
 use super::super::{FHIR_JSON, error};
 use super::pages;
-
-/// FHIR R4 RESTful API, `Prefer: return=…`. The least is the default here: a Bundle may have written many resources.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Return {
-    Minimal,
-    Representation,
-    OperationOutcome,
-}
-
-impl Return {
-    fn of(prefer: &str) -> Self {
-        match prefer {
-            prefer if prefer.contains("return=representation") => Self::Representation,
-            prefer if prefer.contains("return=OperationOutcome") => Self::OperationOutcome,
-            _ => Self::Minimal,
-        }
-    }
-}
 
 /// `POST [base]`
 pub async fn post(app: AppData, request: HttpRequest, payload: web::Payload) -> HttpResponse {
@@ -42,7 +25,8 @@ pub async fn post(app: AppData, request: HttpRequest, payload: web::Payload) -> 
         Ok(bytes) => bytes,
         Err(error) => return refuse(&app, &ctx, Action::Bundle, error).await,
     };
-    let prefer = Return::of(header_text(&request, &super::search::PREFER).unwrap_or_default());
+    // The least is the default here: a Bundle may have written many resources.
+    let prefer = Return::of(&request).unwrap_or(Return::Minimal);
     let asked = ctx.clone();
     let answered = run(&app, move |app| {
         let answer = app.bundle(&asked, &bytes)?;

@@ -36,6 +36,7 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         security: "Open: every caller on this machine is let in, without authorization.",
         formats: &["application/fhir+json", "json"],
         interactions: capability.interactions,
+        patch_formats: &["application/json-patch+json"],
         resources: &resources,
     };
     super::render(render(&state.responder, &input))

@@ -50,11 +50,16 @@ pub fn rows() -> Vec<Row> {
         at("/{type}/{id}/$validate").post(operation::validate_instance),
         at("/{type}/{id}/$meta").get(operation::meta).post(operation::meta),
         at("/{type}/{id}/_history/{version}/$meta").get(operation::version_meta).post(operation::version_meta),
-        at("/{type}").get(search::get).post(resource::create).put(conditional::update).delete(conditional::delete),
+        at("/{type}")
+            .get(search::get)
+            .post(resource::create)
+            .put(conditional::update)
+            .patch(conditional::patch)
+            .delete(conditional::delete),
         at("/{type}/_search").post(search::post),
         at("/{type}/_history").get(history::of_type),
         at("/{type}/{id}/_history").get(history::of_instance),
-        at("/{type}/{id}").get(resource::read).put(resource::update).delete(resource::delete),
+        at("/{type}/{id}").get(resource::read).put(resource::update).patch(resource::patch).delete(resource::delete),
         at("/{type}/{id}/_history/{version}").get(resource::vread),
     ]
 }

@@ -4,11 +4,15 @@
 
 use std::str::FromStr;
 
-use fhir_types::codes::{CapabilityStatementKind, ConditionalDeleteStatus, FHIRVersion, PublicationStatus, ResourceType, RestfulCapabilityMode};
+use fhir_types::codes::{
+    CapabilityStatementKind, ConditionalDeleteStatus, FHIRVersion, PublicationStatus, ResourceType,
+    RestfulCapabilityMode,
+};
 use fhir_types::resources::{
-    CapabilityStatement, CapabilityStatementImplementation, CapabilityStatementRest, CapabilityStatementRestInteraction, CapabilityStatementRestResource,
-    CapabilityStatementRestResourceInteraction, CapabilityStatementRestResourceOperation,
-    CapabilityStatementRestResourceSearchParam, CapabilityStatementRestSecurity, CapabilityStatementSoftware,
+    CapabilityStatement, CapabilityStatementImplementation, CapabilityStatementRest,
+    CapabilityStatementRestInteraction, CapabilityStatementRestResource, CapabilityStatementRestResourceInteraction,
+    CapabilityStatementRestResourceOperation, CapabilityStatementRestResourceSearchParam,
+    CapabilityStatementRestSecurity, CapabilityStatementSoftware,
 };
 use fhir_types::{DateTime, write_capability_statement};
 
@@ -27,6 +31,7 @@ pub struct CapabilityInput<'a> {
     pub formats: &'a [&'a str],
     /// Codes of `http://hl7.org/fhir/restful-interaction`, system level.
     pub interactions: &'a [&'a str],
+    pub patch_formats: &'a [&'a str],
     pub resources: &'a [ServedResource<'a>],
 }
 
@@ -96,6 +101,7 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .implementation(implementation)
         .fhir_version(FHIRVersion::N401)
         .format(list(input.formats.iter().map(|&format| format.to_owned())))
+        .patch_format(list(input.patch_formats.iter().map(|&format| format.to_owned())))
         .rest(list([rest]))
         .build()?;
     Ok(write_capability_statement(&statement)?.into_bytes())
@@ -133,6 +139,8 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         typed.conditional_delete = Some(ConditionalDeleteStatus::Single);
     }
     typed.profile = served.profile.map(str::to_owned);
+    // Every read goes through the same conditions (see `app::read`).
+    typed.conditional_read = Some(code("CapabilityStatement.rest.resource.conditionalRead", "full-support")?);
     Ok(typed)
 }
 
@@ -187,6 +195,7 @@ mod tests {
             security: "Open on a loopback address",
             formats: &["application/fhir+json"],
             interactions: &["transaction", "batch"],
+            patch_formats: &["application/json-patch+json"],
             resources,
         }
     }
@@ -209,6 +218,7 @@ mod tests {
             },
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json"],
+            "patchFormat": ["application/json-patch+json"],
             "rest": [{
                 "mode": "server",
                 "security": {"description": "Open on a loopback address"},
@@ -223,6 +233,7 @@ mod tests {
                     "conditionalCreate": true,
                     "conditionalUpdate": true,
                     "conditionalDelete": "single",
+                    "conditionalRead": "full-support",
                     "searchParam": [{"name": "family", "type": "string"}, {"name": "identifier", "type": "token"}],
                     "operation": [
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},

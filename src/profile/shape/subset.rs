@@ -72,7 +72,7 @@ fn refuse(text: &str, parameter: &str) -> Issue {
 }
 
 /// Leaves of `answer` what `subset` asks for: of a page of a search or a history in each entry, of any other resource in
-/// itself. Outcomes stay whole: they speak of the request.
+/// itself. Outcomes and other Bundles stay whole: they speak of the request.
 pub fn cut(shapes: &Shapes, answer: &mut Node<'_>, subset: &Subset) {
     let resource_type = answer.text("resourceType").unwrap_or_default().into_owned();
     let is_page = matches!(answer.text("type").as_deref(), Some("searchset" | "history"));
@@ -83,6 +83,7 @@ pub fn cut(shapes: &Shapes, answer: &mut Node<'_>, subset: &Subset) {
             let Some(Node::Array(entries)) = answer.get_mut("entry") else { return };
             entries.iter_mut().filter_map(|entry| entry.get_mut("resource")).for_each(|of| cut(shapes, of, subset));
         }
+        "Bundle" => {}
         name => {
             if let Some(of) = shapes.find_type(name).filter(|of| of.kind == Kind::Resource) {
                 cut_resource(shapes, of, answer, subset);
@@ -282,6 +283,11 @@ mod tests {
                 r#"{"resourceType":"OperationOutcome","text":{},"issue":[]}"#,
                 Subset::Data,
                 r#"{"resourceType":"OperationOutcome","text":{},"issue":[]}"#,
+            ),
+            (
+                r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"fullUrl":"u"}]}"#,
+                Subset::Text,
+                r#"{"resourceType":"Bundle","type":"batch-response","entry":[{"fullUrl":"u"}]}"#,
             ),
             (r#"{"resourceType":"Nobody","a":1}"#, Subset::Summary, r#"{"resourceType":"Nobody","a":1}"#),
         ];

@@ -24,6 +24,8 @@ pub struct Served {
     /// `versioned-update`, or `no-version` for what is only read.
     pub versioning: &'static str,
     pub update_create: bool,
+    /// Conditional create, update and delete, of one resource at most.
+    pub is_conditional: bool,
     /// Name and type.
     pub search_params: &'static [(&'static str, &'static str)],
     /// Name and definition.
@@ -34,9 +36,12 @@ pub struct Served {
 #[derive(Debug, Clone)]
 pub struct Capability {
     pub date_us: i64,
+    /// Of the whole system.
+    pub interactions: &'static [&'static str],
     pub served: Vec<Served>,
 }
 
+const SYSTEM_INTERACTIONS: &[&str] = &["transaction", "batch"];
 const STORED_INTERACTIONS: &[&str] =
     &["read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"];
 const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
@@ -82,7 +87,7 @@ impl App {
         self.answer(ctx, Action::Read, |_| {
             let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
             let served = served.chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
-            Ok(Capability { date_us: self.started_us, served })
+            Ok(Capability { date_us: self.started_us, interactions: SYSTEM_INTERACTIONS, served })
         })
     }
 
@@ -100,6 +105,7 @@ impl App {
             interactions: STORED_INTERACTIONS,
             versioning: "versioned-update",
             update_create: true,
+            is_conditional: true,
             search_params: search_params(kind.name()),
             operations,
         }
@@ -114,6 +120,7 @@ fn artifact(resource_type: &'static str) -> Served {
         interactions: ARTIFACT_INTERACTIONS,
         versioning: "no-version",
         update_create: false,
+        is_conditional: false,
         search_params: search_params(resource_type),
         operations: &[],
     }

@@ -3,95 +3,70 @@
 //! The outcome is then judged and kept as an update would be. Not here: the operations themselves (see
 //! `fhir::json_patch`).
 
-use std::sync::Arc;
-
 use crate::audit::Action;
 use crate::fhir::document::{Layout, Node};
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json_patch::{Limits, Patch};
-use crate::store::resource::{self, Resource};
+use crate::store::resource;
 
+use super::App;
 use super::context::Context;
-use super::create::stored_kind;
 use super::error::{AppError, ErrorKind};
-use super::incoming::{Door, ResourceKind, admit, check_id};
-use super::keep::{Expected, Keeper, Kept, keep};
-use super::update::parse_etag;
-use super::writer::{Done, Scope, Unit};
-use super::{App, close, panicked};
+use super::incoming::{ResourceKind, admit};
+use super::keep::{Arrival, Expected, Kept, check_expected};
+use super::update::{Address, Condition};
+use super::write::{Desk, Verb};
+use super::writer::Unit;
 
 impl App {
     /// Patches the stored version, under the lock: no other write comes between reading and writing it.
     ///
     /// # Errors
-    /// `NotFound` or `Gone` when there is nothing to patch, `PreconditionFailed` when `If-Match` does not hold; what the
-    /// patch or the resource that it makes is refused for.
+    /// `NotFound` or `Gone` when there is nothing to patch, `PreconditionFailed` when `If-Match` does not hold or several
+    /// resources fit; what the patch or the resource that it makes is refused for.
     pub fn patch(
         &self,
         ctx: &Context,
         resource_type: &str,
-        id: &str,
-        if_match: Option<&str>,
+        address: Address<'_>,
+        condition: Condition<'_>,
         body: &[u8],
     ) -> Result<Kept, AppError> {
-        let mut audit = ctx.audit(Action::Patch);
-        audit.resource_type = ResourceKind::of(resource_type).map(|kind| kind.name().to_owned());
-        let checked = check_id(id).and_then(|()| stored_kind(resource_type)).and_then(|kind| {
-            self.check_not_responder(kind, id)?;
-            Ok((kind, if_match.map(parse_etag).transpose()?))
-        });
-        let (kind, expected) = match checked {
-            Ok(checked) => checked,
-            Err(error) => return Err(self.refuse_with(audit, error)),
-        };
-        let (rules, config, clock, ask) = (Arc::clone(&self.rules), self.config.clone(), self.clock, self.ask());
-        let (id, body, limits) = (id.to_owned(), body.to_vec(), self.patch_limits());
-        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-            let result = find_patchable(unit, kind, &id, expected).and_then(|current| {
-                let document = apply(&current.body, &body, &limits)?;
-                let door = Door {
-                    rules: &rules,
-                    limits: limits.document,
-                    sources: &config.sources,
-                    source: None,
-                    base_url: &config.server.base_url,
-                };
-                let incoming = admit(&door, Some(kind), document.as_bytes()).map_err(of_result)?;
-                audit.detail.records.push(id.clone());
-                let keeper = Keeper { rules: &rules, clock, ask: &ask };
-                let mut kept = keep(keeper, unit, vec![(id, incoming)], Expected::Version(current.version))?;
-                kept.pop().ok_or_else(AppError::internal)
-            });
-            close(&mut audit, result.as_ref().err(), (clock.now_us)());
-            Done { result, audit }
-        })
-    }
-
-    fn patch_limits(&self) -> Limits {
-        Limits { operations_max: self.config.limits.patch_operations_max, document: self.document_limits() }
+        let order = self.order(ctx, Verb::Patch, resource_type, address, condition);
+        self.write(ctx, Action::Patch, resource_type, order, body)?.into_kept()
     }
 }
 
-fn find_patchable(
-    unit: &mut Unit<'_>,
-    kind: ResourceKind,
-    id: &str,
-    expected: Option<i64>,
-) -> Result<Resource, AppError> {
-    let current = resource::find(unit.conn, kind.name(), id)?;
-    let current = current.ok_or_else(|| AppError::not_found("There is no such resource."))?;
-    if current.deleted {
-        return Err(AppError::gone());
+impl Desk {
+    /// What a patch makes of the stored version; `settle` sees the document before it is judged.
+    ///
+    /// # Errors
+    /// As [`App::patch`].
+    pub fn patched(
+        &self,
+        unit: &mut Unit<'_>,
+        kind: ResourceKind,
+        id: String,
+        expected: Expected,
+        patch: &[u8],
+        settle: impl FnOnce(String) -> Result<String, AppError>,
+    ) -> Result<Arrival, AppError> {
+        let current = resource::find(unit.conn, kind.name(), &id)?;
+        let current = current.ok_or_else(|| AppError::not_found("There is no such resource."))?;
+        if current.deleted {
+            return Err(AppError::gone());
+        }
+        check_expected(Some(&current), expected)?;
+        let door = self.door();
+        let limits = Limits { operations_max: self.config.limits.patch_operations_max, document: door.limits };
+        let document = settle(apply(&current.body, patch, &limits)?)?;
+        let incoming = admit(&door, Some(kind), document.as_bytes()).map_err(of_result)?;
+        Ok(Arrival { id, incoming, expected: Expected::Version(current.version) })
     }
-    if expected.is_some_and(|expected| expected != current.version) {
-        return Err(AppError::precondition_failed("The stored version is not the one named in If-Match."));
-    }
-    Ok(current)
 }
 
 /// The patch itself is in order; what it makes is not (RFC 5789 §2.2).
-#[must_use]
-pub fn of_result(error: AppError) -> AppError {
+fn of_result(error: AppError) -> AppError {
     match error.kind {
         ErrorKind::Invalid | ErrorKind::TooLarge => AppError::unprocessable(error.issues),
         _ => error,

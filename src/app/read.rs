@@ -2,13 +2,14 @@
 
 use crate::audit::Action;
 use crate::profile::artifact::ARTIFACT_TYPES;
-use crate::store::resource;
+use crate::store::Connection;
+use crate::store::resource::{self, Resource};
 
 use super::App;
 use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
-use super::incoming::check_id;
+use super::incoming::{ResourceKind, check_id};
 use super::search::AUDIT_EVENT;
 
 /// Which version is asked for.
@@ -85,15 +86,7 @@ impl App {
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             let mut conn = self.connection()?;
-            let found = match version {
-                Version::Current => resource::find(&mut conn, kind.name(), id)?,
-                Version::Numbered(number) => resource::find_version(&mut conn, kind.name(), id, number)?,
-                Version::Unknown => None,
-            };
-            let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
-            if found.deleted {
-                return Err(AppError::gone());
-            }
+            let found = find_version(&mut conn, kind, id, version)?;
             audit.detail.records.push(id.to_owned());
             Ok(StoredVersion { version: found.version, updated_us: found.updated_us, body: found.body })
         })
@@ -105,6 +98,25 @@ impl App {
         let artifact = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         Ok(StoredVersion { version: 1, updated_us: self.started_us, body: artifact.json.clone() })
     }
+}
+
+/// A stored version that can be read.
+///
+/// # Errors
+/// `NotFound`, or `Gone` for what was deleted.
+pub fn find_version(
+    conn: &mut Connection,
+    kind: ResourceKind,
+    id: &str,
+    version: Version,
+) -> Result<Resource, AppError> {
+    let found = match version {
+        Version::Current => resource::find(conn, kind.name(), id)?,
+        Version::Numbered(number) => resource::find_version(conn, kind.name(), id, number)?,
+        Version::Unknown => None,
+    };
+    let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
+    if found.deleted { Err(AppError::gone()) } else { Ok(found) }
 }
 
 #[cfg(test)]

@@ -21,6 +21,8 @@ pub enum Action {
     Validate,
     Load,
     Explain,
+    /// A transaction as a whole, or a Bundle that was refused before its entries were looked at.
+    Bundle,
 }
 
 impl Action {
@@ -39,6 +41,7 @@ impl Action {
             Self::Validate => "validate",
             Self::Load => "load",
             Self::Explain => "explain",
+            Self::Bundle => "bundle",
         }
     }
 }

@@ -62,11 +62,40 @@ fn the_statement_describes_this_server(app: &TestApp) {
         assert!(texts(&listed[0]["supportedProfile"]).contains(&profile), "{name}");
     }
     assert_eq!((&listed[0]["versioning"], &listed[0]["updateCreate"]), (&json!("versioned-update"), &json!(true)));
+    let system: Vec<&str> = of(&statement["rest"][0]["interaction"], "code");
+    assert_eq!(system, ["transaction", "batch"]);
+    for interaction in system {
+        let answer = app.post("", json!({"resourceType": "Bundle", "type": interaction})).send().expect(200);
+        assert_eq!(answer.json()["type"], format!("{interaction}-response"));
+    }
+    for resource in &listed {
+        let is_written = of(&resource["interaction"], "code").contains(&"create");
+        for (member, value) in [
+            ("conditionalCreate", json!(true)),
+            ("conditionalUpdate", json!(true)),
+            ("conditionalDelete", json!("single")),
+        ] {
+            assert_eq!(resource[member] == value, is_written, "{resource} {member}");
+        }
+        conditional_interactions_are_as_listed(app, text(resource, "type"), is_written);
+    }
     let again = app.post("/CapabilityStatement/$validate", &statement).send();
     assert!(again.status < 500);
 }
 
 const JSON_PATCH: &str = "application/json-patch+json";
+
+fn conditional_interactions_are_as_listed(app: &TestApp, kind: &str, is_listed: bool) {
+    let body = if is_listed { example(kind, "unless") } else { json!({"resourceType": kind}) };
+    let criteria = "_id=nobody";
+    let path = format!("/{kind}?{criteria}");
+    let patch = app.request("PATCH", &path).header("Content-Type", "application/json-patch+json").body("[]").send();
+    let created = app.post(&format!("/{kind}"), &body).header("If-None-Exist", criteria).send();
+    let updated = app.put(&path, &body).send();
+    let deleted = app.delete(&path).send();
+    let expected = if is_listed { [404, 201, 201, 204] } else { [405; 4] };
+    assert_eq!([patch, created, updated, deleted].map(|answer| answer.status), expected, "{kind}");
+}
 
 /// A request of each kind for a type, on the resource `id`.
 fn interact(app: &TestApp, interaction: &str, kind: &str, body: &Value) -> Answer {

@@ -35,8 +35,10 @@ macro_rules! on_both_databases {
 mod answer;
 mod audit;
 mod base_match;
+mod batch;
 mod capability;
 mod concurrency;
+mod conditional;
 mod create;
 mod delete;
 mod errors;
@@ -55,5 +57,6 @@ mod read;
 mod search;
 mod summary;
 mod support;
+mod transaction;
 mod update;
 mod validate;

@@ -35,6 +35,7 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         description: "idi-match: person matching as the HL7 Interoperable Digital Identity and Patient Matching guide has it",
         security: "Open: every caller on this machine is let in, without authorization.",
         formats: &["application/fhir+json", "json"],
+        interactions: capability.interactions,
         patch_formats: &["application/json-patch+json"],
         resources: &resources,
     };
@@ -66,6 +67,7 @@ fn resource<'s>(served: &'s Served, lists: &'s Lists<'s>) -> ServedResource<'s> 
         interactions: served.interactions,
         versioning: served.versioning,
         update_create: served.update_create,
+        is_conditional: served.is_conditional,
         search_params: &lists.params,
         operations: &lists.operations,
     }

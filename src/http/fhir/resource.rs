@@ -8,10 +8,9 @@ use actix_web::http::header::{self, HeaderValue, HttpDate};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::app::clock::http_date;
-use crate::app::error::AppError;
 use crate::app::keep::Kept;
 use crate::app::read::{ReadCondition, Version};
-use crate::app::update::Condition;
+use crate::app::update::{Address, Condition};
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
@@ -34,20 +33,16 @@ pub async fn create(
         Ok(bytes) => bytes,
         Err(error) => return refuse(&app, &ctx, Action::Create, error).await,
     };
-    if request.headers().contains_key(IF_NONE_EXIST) {
-        let text = "Conditional create is not supported.";
-        let issue = Issue::error(IssueCode::NotSupported, text).at("http.if-none-exist");
-        return refuse(&app, &ctx, Action::Create, AppError::invalid(vec![issue])).await;
-    }
+    let if_none_exist = joined(&request, &IF_NONE_EXIST);
     let (asked, resource_type) = (ctx.clone(), path.into_inner());
-    match run(&app, move |app| app.create(&asked, &resource_type, &bytes)).await {
+    match run(&app, move |app| app.create(&asked, &resource_type, if_none_exist.as_deref(), &bytes)).await {
         Ok(kept) => written(&app, &request, kept),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
 }
 
 /// All values of a header as one text: two different conditions are not one of them.
-fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<String> {
+pub(super) fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<String> {
     let values: Vec<&str> = request.headers().get_all(name).map(|value| value.to_str().unwrap_or("")).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
@@ -68,7 +63,7 @@ pub async fn update(
     let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
     let updated = run(&app, move |app| {
         let condition = Condition { if_match: if_match.as_deref(), if_none_match: if_none_match.as_deref() };
-        app.update(&asked, &resource_type, &id, condition, &bytes)
+        app.update(&asked, &resource_type, Address::Id(&id), condition, &bytes)
     });
     match updated.await {
         Ok(kept) => written(&app, &request, kept),
@@ -90,7 +85,11 @@ pub async fn patch(
     };
     let if_match = joined(&request, &header::IF_MATCH);
     let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
-    match run(&app, move |app| app.patch(&asked, &resource_type, &id, if_match.as_deref(), &bytes)).await {
+    let patched = run(&app, move |app| {
+        let condition = Condition { if_match: if_match.as_deref(), if_none_match: None };
+        app.patch(&asked, &resource_type, Address::Id(&id), condition, &bytes)
+    });
+    match patched.await {
         Ok(kept) => written(&app, &request, kept),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
@@ -101,7 +100,11 @@ pub async fn delete(app: AppData, request: HttpRequest, path: web::Path<(String,
     let ctx = context(&request, &app);
     let if_match = joined(&request, &header::IF_MATCH);
     let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
-    match run(&app, move |app| app.delete(&asked, &resource_type, &id, if_match.as_deref())).await {
+    let deleted = run(&app, move |app| {
+        let condition = Condition { if_match: if_match.as_deref(), if_none_match: None };
+        app.delete(&asked, &resource_type, Address::Id(&id), condition)
+    });
+    match deleted.await {
         Ok(()) => HttpResponse::NoContent().finish(),
         Err(error) => error::respond(&error, &ctx.request_id),
     }

@@ -41,6 +41,9 @@ pub struct ServedResource<'a> {
     /// Whether an update may create, under the client's id.
     pub update_create: bool,
     pub search_params: &'a [SearchParam<'a>],
+    /// `Type:parameter`
+    pub search_includes: &'a [&'a str],
+    pub search_rev_includes: &'a [&'a str],
     pub operations: &'a [Operation<'a>],
 }
 
@@ -113,6 +116,8 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .interaction(list(interactions?))
         .versioning(code("CapabilityStatement.rest.resource.versioning", served.versioning)?)
         .update_create(served.update_create)
+        .search_include(list(served.search_includes.iter().map(|&name| name.to_owned())))
+        .search_rev_include(list(served.search_rev_includes.iter().map(|&name| name.to_owned())))
         .search_param(list(search_params?))
         .operation(list(operations?))
         .build()?;
@@ -156,6 +161,8 @@ mod tests {
             SearchParam { name: "family", kind: "string" },
             SearchParam { name: "identifier", kind: "token" },
         ],
+        search_includes: &["Patient:organization"],
+        search_rev_includes: &["Task:patient"],
         operations: &[
             Operation { name: "match", definition: MATCH_OPERATION },
             Operation { name: "idi-match", definition: IDI_MATCH_OPERATION },
@@ -202,6 +209,8 @@ mod tests {
                     ],
                     "versioning": "versioned-update",
                     "updateCreate": true,
+                    "searchInclude": ["Patient:organization"],
+                    "searchRevInclude": ["Task:patient"],
                     "searchParam": [{"name": "family", "type": "string"}, {"name": "identifier", "type": "token"}],
                     "operation": [
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
@@ -243,6 +252,8 @@ mod tests {
                 resource_type,
                 profile: Some("http://x"),
                 search_params: &[],
+                search_includes: &[],
+                search_rev_includes: &[],
                 operations: &[],
                 ..PATIENT
             };

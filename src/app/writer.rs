@@ -112,7 +112,7 @@ type Run = Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>;
 type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 
 struct Executed {
-    audit: AuditRecord,
+    audit: Option<AuditRecord>,
     failed: Option<ErrorKind>,
     finish: Finish,
 }
@@ -160,15 +160,43 @@ impl Writer {
         panicked: AuditRecord,
         work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, AppError> {
+        self.run(scope, move |unit| {
+            let Done { result, audit } = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
+                tracing::error!("a write panicked; it was rolled back");
+                Done { result: Err(AppError::internal()), audit: panicked }
+            });
+            (result, Some(audit))
+        })
+    }
+
+    /// The same for the server's own work, which nobody has asked for and no audit row tells of.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn upkeep<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        self.run(Scope::Resources, move |unit| {
+            let result = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
+                tracing::error!("work of the server itself panicked; it was rolled back");
+                Err(AppError::internal())
+            });
+            (result, None)
+        })
+    }
+
+    fn run<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        work: impl FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send + 'static,
+    ) -> Result<T, AppError> {
         let (reply, answer) = sync_channel::<Result<T, AppError>>(1);
         let refused = reply.clone();
         let job = Job {
             scope,
             run: Box::new(move |unit| {
-                let Done { result, audit } = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
-                    tracing::error!("a write panicked; it was rolled back");
-                    Done { result: Err(AppError::internal()), audit: panicked }
-                });
+                let (result, audit) = work(unit);
                 let failed = result.as_ref().err().map(|error| error.kind);
                 let finish: Finish = Box::new(move |committed| drop(reply.send(committed.and(result))));
                 Executed { audit, failed, finish }
@@ -288,7 +316,7 @@ impl Worker {
         let mut finishes = Vec::with_capacity(runs.len());
         for (number, (scope, run)) in (0..).zip(runs) {
             let executed = run_job(&mut unit, scope, number, run)?;
-            audits.push(executed.audit);
+            audits.extend(executed.audit);
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;

@@ -9,12 +9,14 @@
 //!
 //! Writing goes through one [`Store::writer_connection`] per process; pooled connections only read.
 
+pub mod as_of;
 pub mod audit;
 pub mod change;
 mod connection;
 mod database_url;
 mod dialect;
 pub mod error;
+pub mod export_job;
 pub mod history;
 pub mod identity;
 pub mod load_progress;

@@ -3,6 +3,7 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
+mod export;
 mod history;
 mod metadata;
 mod operation;
@@ -35,6 +36,25 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/metadata").route(web::get().to(metadata::get)), "GET"),
         (web::resource("/Patient/$idi-match").route(web::post().to(operation::idi_match)), "POST"),
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),
+        (
+            web::resource("/$export")
+                .route(web::get().to(export::of_system))
+                .route(web::post().to(export::of_system_by_body)),
+            "GET, POST",
+        ),
+        (
+            web::resource("/Patient/$export")
+                .route(web::get().to(export::of_patients))
+                .route(web::post().to(export::of_patients_by_body)),
+            "GET, POST",
+        ),
+        (
+            web::resource("/$export/{job}")
+                .route(web::get().to(export::status))
+                .route(web::delete().to(export::cancel)),
+            "GET, DELETE",
+        ),
+        (web::resource("/$export/{job}/{file}").route(web::get().to(export::file)), "GET"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
         (
             web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),

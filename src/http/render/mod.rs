@@ -5,8 +5,10 @@
 //! stored Patient (see `fhir::us_core`).
 
 pub mod capability;
+pub mod export_manifest;
 pub mod history_bundle;
 pub mod match_bundle;
+pub mod ndjson;
 pub mod outcome;
 pub mod responder;
 pub mod search_bundle;
@@ -30,6 +32,8 @@ pub enum RenderError {
     Incomplete(#[from] BuilderError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
 }
 
 fn instant(element: &'static str, text: &str) -> Result<Instant, RenderError> {

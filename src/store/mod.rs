@@ -11,6 +11,7 @@
 
 pub mod as_of;
 pub mod audit;
+pub mod audit_search;
 pub mod change;
 mod connection;
 mod database_url;
@@ -23,10 +24,12 @@ pub mod load_progress;
 mod migration;
 mod pool;
 pub mod record;
+pub mod reference;
 pub mod resource;
 pub mod review;
 mod schema;
 mod search;
+pub mod secret;
 pub mod transaction;
 
 pub use connection::Connection;

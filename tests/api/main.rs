@@ -40,6 +40,7 @@ mod concurrency;
 mod create;
 mod delete;
 mod errors;
+mod explain;
 mod health;
 mod history;
 mod idi_match;

@@ -18,7 +18,7 @@ use crate::store::resource;
 
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
-use super::search::link;
+use super::search::link::link;
 use super::writer::{Done, Scope, Unit};
 use super::{App, close, panicked};
 use request::{ExportRequest, Level, remarks_from_text, remarks_to_text};
@@ -105,7 +105,7 @@ impl App {
         let accepted = Accepted { job_id: job_id.clone(), remarks: request.remarks.clone() };
         let limits = &self.config.limits;
         let (jobs_max, expires_us) = (limits.export_jobs_max, seconds_us(limits.export_expires_s));
-        let address = link(&format!("{}{}", self.config.server.base_url, level.path()), &request.understood, None);
+        let address = link(&format!("{}{}", self.config.server.base_url, level.path()), &request.understood);
         let (caller, clock) = (ctx.caller.label().to_owned(), self.clock);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let mut audit: AuditRecord = audit;

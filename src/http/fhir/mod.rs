@@ -3,12 +3,14 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
+mod explain;
 mod export;
 mod history;
 mod metadata;
 mod operation;
 mod pages;
 mod resource;
+mod search;
 pub mod unknown;
 
 use actix_web::web::{self, ServiceConfig};
@@ -55,11 +57,13 @@ pub fn routes(config: &mut ServiceConfig) {
             "GET, DELETE",
         ),
         (web::resource("/$export/{job}/{file}").route(web::get().to(export::file)), "GET"),
+        (web::resource("/Patient/$explain-match").route(web::post().to(explain::explain_match)), "POST"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
         (
-            web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),
+            web::resource("/{type}").route(web::get().to(search::get)).route(web::post().to(resource::create)),
             "GET, POST",
         ),
+        (web::resource("/{type}/_search").route(web::post().to(search::post)), "POST"),
         (web::resource("/{type}/_history").route(web::get().to(history::of_type)), "GET"),
         (web::resource("/{type}/{id}/_history").route(web::get().to(history::of_instance)), "GET"),
         (

@@ -4,8 +4,8 @@
 
 use crate::audit::Action;
 use crate::fhir::canonical::{
-    EXPLAIN_MATCH_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT,
-    VALIDATE_OPERATION,
+    BULK_DATA_CAPABILITY, EXPLAIN_MATCH_OPERATION, EXPORT_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION,
+    PATIENT_EXPORT_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION,
 };
 use crate::profile::artifact::ARTIFACT_TYPES;
 
@@ -34,7 +34,11 @@ pub struct Served {
 #[derive(Debug, Clone)]
 pub struct Capability {
     pub date_us: i64,
+    /// Statements of guides that this server follows.
+    pub instantiates: &'static [&'static str],
     pub served: Vec<Served>,
+    /// Operations of the whole system: name and definition.
+    pub operations: &'static [(&'static str, &'static str)],
 }
 
 const STORED_INTERACTIONS: &[&str] =
@@ -51,7 +55,9 @@ const PATIENT_OPERATIONS: &[(&str, &str)] = &[
     ("match", MATCH_OPERATION),
     ("explain-match", EXPLAIN_MATCH_OPERATION),
     ("validate", VALIDATE_OPERATION),
+    ("export", PATIENT_EXPORT_OPERATION),
 ];
+const SYSTEM_OPERATIONS: &[(&str, &str)] = &[("export", EXPORT_OPERATION)];
 const VALIDATE: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION)];
 
 /// Name and type of the search parameters of a type.
@@ -81,7 +87,12 @@ impl App {
         self.answer(ctx, Action::Read, |_| {
             let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
             let served = served.chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
-            Ok(Capability { date_us: self.started_us, served })
+            Ok(Capability {
+                date_us: self.started_us,
+                instantiates: &[BULK_DATA_CAPABILITY],
+                served,
+                operations: SYSTEM_OPERATIONS,
+            })
         })
     }
 

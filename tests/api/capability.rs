@@ -56,6 +56,9 @@ fn the_statement_describes_this_server(app: &TestApp) {
     let idi_match = format!("{GUIDE}/OperationDefinition/IDI-match");
     assert!(operations.contains(&("idi-match", idi_match.as_str())));
     assert!(operations.contains(&("match", "http://hl7.org/fhir/OperationDefinition/Patient-match")));
+    let export =
+        json!([{"name": "export", "definition": "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export"}]);
+    assert_eq!(statement["rest"][0]["operation"], export);
     for name in ["IDI-Patient", "IDI-Patient-L0", "IDI-Patient-L1", "IDI-Patient-L2"] {
         let profile = format!("{GUIDE}/StructureDefinition/{name}");
         assert!(texts(&listed[0]["supportedProfile"]).contains(&profile), "{name}");
@@ -83,6 +86,9 @@ fn interact(app: &TestApp, interaction: &str, kind: &str, body: &Value) -> Answe
 
 /// What an operation is sent, of a resource that is stored.
 fn operation_input(operation: &str, body: &Value) -> Value {
+    if operation == "export" {
+        return json!({"resourceType": "Parameters"});
+    }
     if operation != "explain-match" {
         return body.clone();
     }
@@ -104,12 +110,13 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
             app.put(&format!("/{kind}/{}", text(&body, "id")), &body).send().expect(201);
         }
         for operation in of(&resource["operation"], "name") {
-            app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().expect(200);
+            let answer = app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send();
+            assert_eq!(answer.status, if operation == "export" { 202 } else { 200 }, "{kind} ${operation}");
         }
-        for operation in ["match", "idi-match", "explain-match", "validate", "everything"] {
+        for operation in ["match", "idi-match", "explain-match", "validate", "export", "everything"] {
             let is_listed = of(&resource["operation"], "name").contains(&operation);
             let status = app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().status;
-            assert_eq!(status == 200, is_listed, "{kind} ${operation}: {status}");
+            assert_eq!(matches!(status, 200 | 202), is_listed, "{kind} ${operation}: {status}");
         }
         for parameter in of(&resource["searchParam"], "name") {
             let value = if parameter == "birthdate" { "1980" } else { "x" };

@@ -25,7 +25,11 @@ pub struct CapabilityInput<'a> {
     pub security: &'a str,
     /// Mime types.
     pub formats: &'a [&'a str],
+    /// Canonical URLs of statements that this server follows.
+    pub instantiates: &'a [&'a str],
     pub resources: &'a [ServedResource<'a>],
+    /// Of the whole system.
+    pub operations: &'a [Operation<'a>],
 }
 
 /// What can be done with one type of resource.
@@ -71,6 +75,7 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .mode(RestfulCapabilityMode::Server)
         .security(security)
         .resource(list(resources?))
+        .operation(list(operations(input.operations)?))
         .build()?;
     let software = CapabilityStatementSoftware::builder()
         .name("idi-match".to_owned())
@@ -86,6 +91,7 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .date(date)
         .publisher(responder.name().to_owned())
         .kind(CapabilityStatementKind::Instance)
+        .instantiates(list(input.instantiates.iter().map(|&canonical| canonical.to_owned())))
         .software(software)
         .implementation(implementation)
         .fhir_version(FHIRVersion::N401)
@@ -99,13 +105,6 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
     let interaction =
         |&name: &&str| CapabilityStatementRestResourceInteraction::builder().code(name.to_owned()).build();
     let interactions: Result<Vec<_>, _> = served.interactions.iter().map(interaction).collect();
-    let operation = |operation: &Operation<'_>| {
-        CapabilityStatementRestResourceOperation::builder()
-            .name(operation.name.to_owned())
-            .definition(operation.definition.to_owned())
-            .build()
-    };
-    let operations: Result<Vec<_>, _> = served.operations.iter().map(operation).collect();
     let search_params: Result<Vec<_>, RenderError> = served.search_params.iter().map(search_param).collect();
     let mut typed = CapabilityStatementRestResource::builder()
         .r#type(resource_type(served.resource_type)?)
@@ -114,10 +113,20 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .versioning(code("CapabilityStatement.rest.resource.versioning", served.versioning)?)
         .update_create(served.update_create)
         .search_param(list(search_params?))
-        .operation(list(operations?))
+        .operation(list(operations(served.operations)?))
         .build()?;
     typed.profile = served.profile.map(str::to_owned);
     Ok(typed)
+}
+
+fn operations(listed: &[Operation<'_>]) -> Result<Vec<CapabilityStatementRestResourceOperation>, RenderError> {
+    let operation = |operation: &Operation<'_>| {
+        Ok(CapabilityStatementRestResourceOperation::builder()
+            .name(operation.name.to_owned())
+            .definition(operation.definition.to_owned())
+            .build()?)
+    };
+    listed.iter().map(operation).collect()
 }
 
 /// fhir-types takes any word for a type of resource, here it must be one of FHIR's.
@@ -169,7 +178,9 @@ mod tests {
             description: "Identity matching",
             security: "Open on a loopback address",
             formats: &["application/fhir+json"],
+            instantiates: &["http://guide/CapabilityStatement/a"],
             resources,
+            operations: &[Operation { name: "export", definition: "http://guide/OperationDefinition/export" }],
         }
     }
 
@@ -183,6 +194,7 @@ mod tests {
             "date": "2026-01-02",
             "publisher": "Example Health",
             "kind": "instance",
+            "instantiates": ["http://guide/CapabilityStatement/a"],
             "software": {"name": "idi-match", "version": "0.1.0"},
             "implementation": {
                 "description": "Identity matching",
@@ -207,7 +219,8 @@ mod tests {
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
                         {"name": "idi-match", "definition": "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match"}
                     ]
-                }]
+                }],
+                "operation": [{"name": "export", "definition": "http://guide/OperationDefinition/export"}]
             }]
         });
         assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), expected);

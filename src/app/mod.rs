@@ -23,6 +23,7 @@ pub mod live_index;
 pub mod load;
 pub mod match_batch;
 pub mod match_patient;
+pub mod meta;
 pub mod read;
 pub mod refresh;
 pub mod responder;

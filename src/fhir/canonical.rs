@@ -47,6 +47,8 @@ pub const EXPORT_OPERATION: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDef
 pub const PATIENT_EXPORT_OPERATION: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export";
 /// The guide's statement that a Bulk Data server names as its own.
 pub const BULK_DATA_CAPABILITY: &str = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data";
+/// Base operation `$meta` (FHIR R4 Resource).
+pub const META_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-meta";
 /// The guide's operation `$idi-match` (IG Patient Matching).
 pub const IDI_MATCH_OPERATION: &str = "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match";
 /// The guide's profile on the Bundle that answers `$idi-match`.

@@ -84,16 +84,18 @@ fn interact(app: &TestApp, interaction: &str, kind: &str, body: &Value) -> Answe
     }
 }
 
-/// What an operation is sent, of a resource that is stored.
-fn operation_input(operation: &str, body: &Value) -> Value {
-    if operation == "export" {
-        return json!({"resourceType": "Parameters"});
+/// An operation, invoked where its definition says, on a resource that is stored.
+fn operate(app: &TestApp, operation: &str, kind: &str, body: &Value) -> Answer {
+    let id = text(body, "id");
+    match operation {
+        "meta" => app.get(&format!("/{kind}/{id}/$meta")).send(),
+        "explain-match" => {
+            let record = json!({"name": "record", "valueId": id});
+            app.post(&format!("/{kind}/$explain-match"), parameters("patient", body, &[record])).send()
+        }
+        "export" => app.get(&format!("/{kind}/$export")).send(),
+        _ => app.post(&format!("/{kind}/${operation}"), body).send(),
     }
-    if operation != "explain-match" {
-        return body.clone();
-    }
-    let record = json!({"name": "record", "valueId": text(body, "id")});
-    parameters("patient", body, &[record])
 }
 
 fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
@@ -110,12 +112,11 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
             app.put(&format!("/{kind}/{}", text(&body, "id")), &body).send().expect(201);
         }
         for operation in of(&resource["operation"], "name") {
-            let answer = app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send();
-            assert_eq!(answer.status, if operation == "export" { 202 } else { 200 }, "{kind} ${operation}");
+            operate(app, operation, kind, &body).expect(if operation == "export" { 202 } else { 200 });
         }
-        for operation in ["match", "idi-match", "explain-match", "validate", "export", "everything"] {
+        for operation in ["match", "idi-match", "explain-match", "validate", "meta", "export", "everything"] {
             let is_listed = of(&resource["operation"], "name").contains(&operation);
-            let status = app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().status;
+            let status = operate(app, operation, kind, &body).status;
             assert_eq!(matches!(status, 200 | 202), is_listed, "{kind} ${operation}: {status}");
         }
         for parameter in of(&resource["searchParam"], "name") {

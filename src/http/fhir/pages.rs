@@ -36,7 +36,7 @@ pub fn of_stored(ctx: &Context, page: Page) -> SearchPage {
 pub fn of_artifacts(ctx: &Context, page: ArtifactPage) -> SearchPage {
     let resource_type = page.resource_type;
     let mode = SearchEntryMode::Match;
-    let found = |(id, body)| Found { resource_type: resource_type.clone(), id, body, mode: mode.clone() };
+    let found = |(id, body)| Found { resource_type: resource_type.clone(), id, body, mode };
     let resources: Vec<Found> = page.resources.into_iter().map(found).collect();
     SearchPage {
         request_id: ctx.request_id.clone(),

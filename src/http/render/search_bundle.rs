@@ -45,7 +45,7 @@ pub fn render(responder: &Responder, page: &SearchPage) -> Result<Vec<u8>, Rende
     let outcome = if page.issues.is_empty() { None } else { Some(outcome::write(&page.issues, &page.request_id)?) };
     let found = page.resources.iter().map(|found| {
         let url = responder.url_of(&found.resource_type, &found.id);
-        entry(url, found.mode.clone()).map(|entry| (entry, Some(found.body.as_str())))
+        entry(url, found.mode).map(|entry| (entry, Some(found.body.as_str())))
     });
     let remarks = outcome.iter().map(|text| {
         let url = responder.url_of("OperationOutcome", &page.request_id);

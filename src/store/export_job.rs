@@ -134,6 +134,16 @@ pub fn renew(
     Ok(diesel::update(own).set(set).execute(connection)? == 1)
 }
 
+/// Gives a claim up, for the next planner not to wait.
+///
+/// # Errors
+/// Those of the database.
+pub fn release(connection: &mut Connection, id: &str, worker: &str) -> Result<(), StoreError> {
+    let own = export_job::table.filter(export_job::id.eq(id)).filter(export_job::worker.eq(worker));
+    diesel::update(own).set(export_job::worker.eq(None::<String>)).execute(connection)?;
+    Ok(())
+}
+
 /// Ends the planning with its parts; false when the job is no longer the worker's own.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use idi_match::store::StoreError;
 use idi_match::store::export_job::{
     self, COMPLETE, ExportJobRow, ExportPartRow, FAILED, PLANNING, claim, complete, count, delete, delete_expired,
-    fail, find, find_part, find_waiting, insert, list_parts, renew,
+    fail, find, find_part, find_waiting, insert, list_parts, release, renew,
 };
 
 use crate::database::{Database, in_transaction, write};
@@ -66,6 +66,10 @@ fn a_job_is_claimed_once_and_again_when_its_planner_falls_silent(database: &Data
     assert_eq!(silent.permille, 370);
     assert!(write(&store, |conn| claim(conn, &silent, "other", 300)));
     assert!(!write(&store, |conn| renew(conn, "older", "one", 301, 400)), "it was taken over");
+    write(&store, |conn| release(conn, "older", "one"));
+    assert_eq!(waiting(0).map(|job| job.id).as_deref(), Some("younger"), "it is not the former planner's to give up");
+    write(&store, |conn| release(conn, "older", "other"));
+    assert_eq!(waiting(0).map(|job| (job.id, job.worker)), Some(("older".to_owned(), None)));
 }
 
 fn only_who_has_claimed_a_job_ends_it(database: &Database) {

@@ -143,7 +143,7 @@ impl Worker {
             catch_unwind(AssertUnwindSafe(|| self.plan(job))).unwrap_or_else(|_| Err(AppError::internal()))
         };
         match planned {
-            Ok(Ended::Left) => Ok(()),
+            Ok(Ended::Left) => self.place.writer.upkeep(move |unit| Ok(export_job::release(unit.conn, &id, &name)?)),
             Ok(Ended::Planned(parts)) => self.place.writer.upkeep(move |unit| {
                 let expires_us = unit.now_us.saturating_add(expires_us);
                 export_job::complete(unit.conn, &id, &name, &parts, expires_us)?;

@@ -111,12 +111,12 @@ pub async fn status(app: AppData, request: HttpRequest, path: web::Path<String>)
             .insert_header((X_PROGRESS, format!("{percent} % looked at")))
             .insert_header((header::RETRY_AFTER, POLL_S.to_string()))
             .finish(),
-        Ok(Status::Complete(manifest)) => complete(*manifest, &ctx.request_id),
+        Ok(Status::Complete(manifest)) => complete(&manifest, &ctx.request_id),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
 }
 
-fn complete(manifest: Manifest, request_id: &str) -> HttpResponse {
+fn complete(manifest: &Manifest, request_id: &str) -> HttpResponse {
     let expires = http_date(manifest.expires_us);
     match super::render(export_manifest::render(&rendered(manifest))) {
         Ok(body) => {
@@ -126,7 +126,7 @@ fn complete(manifest: Manifest, request_id: &str) -> HttpResponse {
     }
 }
 
-fn rendered(manifest: Manifest) -> ExportManifest {
+fn rendered(manifest: &Manifest) -> ExportManifest {
     let of = |content: Content| {
         let files = manifest.files.iter().filter(move |file| file.content == content);
         files.map(output_file).collect::<Vec<OutputFile>>()

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn deletions_are_a_transaction() {
         let line = deletions("Patient", &["a".to_owned(), "b".to_owned()]).expect("written");
-        assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);
+        assert_eq!(String::from_utf8_lossy(&line).lines().count(), 1);
         let bundle: Value = serde_json::from_slice(&line).expect("JSON");
         let delete = |id| json!({"request": {"method": "DELETE", "url": format!("Patient/{id}")}});
         let expected = json!({"resourceType": "Bundle", "type": "transaction", "entry": [delete("a"), delete("b")]});

@@ -16,6 +16,7 @@ pub mod create;
 pub mod delete;
 pub mod error;
 pub mod explain;
+pub mod export;
 pub mod history;
 pub mod incoming;
 pub mod keep;
@@ -66,7 +67,8 @@ pub struct App {
     pub rules: Arc<Rules>,
     store: Store,
     live: Arc<LiveIndex>,
-    writer: Writer,
+    writer: Arc<Writer>,
+    planner: export::worker::Planner,
     page_key: PageKey,
     is_stopping: Arc<AtomicBool>,
     is_following: Arc<AtomicBool>,
@@ -112,12 +114,12 @@ impl App {
         let (live, old) = LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?;
         let live = Arc::new(live);
         drop(conn);
-        let writer = Writer::start(
+        let writer = Arc::new(Writer::start(
             store.clone(),
             Arc::clone(&live),
             clock,
             writer::Limits { queue_max: config.limits.write_queue_max, batch_max: config.limits.commit_batch_max },
-        )?;
+        )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
         let app = Self {
@@ -127,6 +129,7 @@ impl App {
             store,
             live,
             writer,
+            planner: Default::default(),
             page_key,
             is_stopping: Arc::default(),
             is_following: Arc::new(AtomicBool::new(true)),
@@ -167,6 +170,21 @@ impl App {
         Ok(())
     }
 
+    /// Plans bulk exports on a thread of this instance: those that it takes on, and those that others have left.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn plan_exports_in_background(&self) -> std::io::Result<()> {
+        let limits = &self.config.limits;
+        self.planner.start(export::worker::Workplace {
+            store: self.store.clone(),
+            writer: Arc::clone(&self.writer),
+            clock: self.clock,
+            part_resources_max: limits.export_part_resources_max,
+            expires_us: export::seconds_us(limits.export_expires_s),
+        })
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -189,6 +207,7 @@ impl App {
     /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
+        self.planner.stop();
         self.writer.stop();
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(follower) = follower else { return };

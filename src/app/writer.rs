@@ -112,7 +112,7 @@ type Run = Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>;
 type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 
 struct Executed {
-    audit: AuditRecord,
+    audit: Option<AuditRecord>,
     failed: Option<ErrorKind>,
     finish: Finish,
 }
@@ -124,10 +124,22 @@ struct Job {
     fail: Box<dyn FnOnce(AppError) + Send>,
 }
 
-/// A piece of work, and the audit row should it panic.
+/// A piece of work: what it gives, and its audit row if somebody has asked for it.
 pub struct Work<T> {
-    pub panicked: AuditRecord,
-    pub run: Box<dyn FnOnce(&mut Unit<'_>) -> Done<T> + Send>,
+    /// The audit row should it panic.
+    panicked: Option<AuditRecord>,
+    run: Box<dyn FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send>,
+}
+
+impl<T> Work<T> {
+    /// Work of a request. `panicked` is the audit row should it panic.
+    pub fn audited(panicked: AuditRecord, work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static) -> Self {
+        let run = move |unit: &mut Unit<'_>| {
+            let Done { result, audit } = work(unit);
+            (result, Some(audit))
+        };
+        Self { panicked: Some(panicked), run: Box::new(run) }
+    }
 }
 
 /// How much waits and how much is written together.
@@ -167,7 +179,22 @@ impl Writer {
         panicked: AuditRecord,
         work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, AppError> {
-        let mut results = self.submit_each(scope, vec![Work { panicked, run: Box::new(work) }])?;
+        self.submit_one(scope, Work::audited(panicked, work))
+    }
+
+    /// The same for the server's own work, which nobody has asked for and no audit row tells of.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn upkeep<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        self.submit_one(Scope::Resources, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
+    }
+
+    fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
+        let mut results = self.submit_each(scope, vec![work])?;
         results.pop().unwrap_or_else(|| Err(AppError::internal()))
     }
 
@@ -230,9 +257,9 @@ impl Drop for Writer {
 fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T, AppError>, AppError>>) -> Run {
     let Work { panicked, run } = work;
     Box::new(move |unit| {
-        let Done { result, audit } = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
+        let (result, audit) = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
             tracing::error!("a write panicked; it was rolled back");
-            Done { result: Err(AppError::internal()), audit: panicked }
+            (Err(AppError::internal()), panicked)
         });
         let failed = result.as_ref().err().map(|error| error.kind);
         let finish: Finish = Box::new(move |committed| drop(reply.send(committed.map(|()| result))));
@@ -313,7 +340,7 @@ impl Worker {
         let mut finishes = Vec::with_capacity(runs.len());
         for (number, (scope, run)) in (0..).zip(runs) {
             let executed = run_job(&mut unit, scope, number, run)?;
-            audits.push(executed.audit);
+            audits.extend(executed.audit);
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;

@@ -99,6 +99,9 @@ pub struct Limits {
     pub commit_batch_max: usize,
     pub load_batch_lines: usize,
     pub index_poll_ms: u64,
+    pub export_jobs_max: u32,
+    pub export_expires_s: u64,
+    pub export_part_resources_max: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

@@ -324,6 +324,27 @@ pub const SETTINGS: &[Setting] = &[
         "Milliseconds between looks at the change log for writes of other processes.",
     ),
     setting(
+        "limits.export_jobs_max",
+        "limits-export-jobs-max",
+        integer(1, 100_000),
+        "100",
+        "Bulk exports kept at most, at work or complete; further ones get 429 until one expires or is deleted.",
+    ),
+    setting(
+        "limits.export_expires_s",
+        "limits-export-expires-s",
+        integer(1, 2_592_000),
+        "86400",
+        "Seconds for which the files of a complete bulk export can be downloaded.",
+    ),
+    setting(
+        "limits.export_part_resources_max",
+        "limits-export-part-resources-max",
+        integer(1, 10_000_000),
+        "25000",
+        "Resources in one file of a bulk export at most.",
+    ),
+    setting(
         "log.format",
         "log-format",
         Kind::Choice(&["text", "json"]),

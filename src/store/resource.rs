@@ -216,6 +216,15 @@ pub fn find_version(
     }
 }
 
+/// The number of the resource that was created last; 0 when there is none.
+///
+/// # Errors
+/// Those of the database.
+pub fn last_number(connection: &mut Connection) -> Result<i64, StoreError> {
+    let last: Option<i64> = resource::table.select(diesel::dsl::max(resource::number)).first(connection)?;
+    Ok(last.unwrap_or(0))
+}
+
 /// Stores new resources in one round trip.
 ///
 /// # Errors

@@ -44,6 +44,7 @@ mod create;
 mod delete;
 mod errors;
 mod explain;
+mod export;
 mod health;
 mod history;
 mod idi_match;

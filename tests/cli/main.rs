@@ -39,6 +39,7 @@ mod database;
 mod demonstration;
 mod examples;
 mod explaining;
+mod exporting;
 mod failures;
 mod identities;
 mod loading;

@@ -20,6 +20,8 @@ pub enum Action {
     Validate,
     Load,
     Explain,
+    /// A copy of everything was made.
+    Backup,
 }
 
 impl Action {
@@ -37,6 +39,7 @@ impl Action {
             Self::Validate => "validate",
             Self::Load => "load",
             Self::Explain => "explain",
+            Self::Backup => "backup",
         }
     }
 }

@@ -10,6 +10,7 @@
 //! Writing goes through one [`Store::writer_connection`] per process; pooled connections only read.
 
 pub mod audit;
+pub mod backup;
 pub mod change;
 mod connection;
 mod database_url;

@@ -46,7 +46,7 @@ pub fn check_people(server: &Server) {
     for (search, expected) in [
         ("Patient?family=abernathy", vec!["person-0", "person-0-clinic"]),
         ("Patient?family=nakamura", vec!["rich"]),
-        ("Patient?family=muller-lukasiewicz", vec!["loaded-4", "person-4"]),
+        ("Patient?family=m%C3%BCller", vec!["loaded-4", "person-4"]),
         ("Patient?given=jose", vec!["rich"]),
         ("Patient?identifier=urn:example:card%7Ccard-3", vec!["rich"]),
         ("Patient?identifier=bare", vec!["rich"]),
@@ -89,21 +89,24 @@ pub fn check_people(server: &Server) {
     assert_eq!(ids, ["person-0", "person-0-clinic"], "one person, two records");
 }
 
+/// As the release was configured: else the responder gets another version.
+const RESPONDER: [&str; 4] =
+    ["--base-url", "https://idi-match.example/fhir", "--organization-name", "Example responder"];
+
 fn a_database_of_the_first_release_is_migrated_and_answers(database: &Database) {
     database.write_released(FIRST);
     let history = "SELECT COUNT(*) FROM resource_history";
     let (records, older) = (database.number("SELECT COUNT(*) FROM record"), database.number(history));
     for _ in 0..2 {
-        let mut server = Server::start(&database.url(), &[]);
+        let mut server = Server::start(&database.url(), &RESPONDER);
         check_people(&server);
         assert!(server.running.stop().success());
     }
     assert_eq!(database.number("SELECT COUNT(*) FROM record"), records);
     assert_eq!(database.number("SELECT COUNT(*) FROM review"), 2);
     assert_eq!(database.number("SELECT COUNT(*) FROM load_progress WHERE loaded = 2 AND rejected = 1"), 1);
-    // The responder follows the configuration of each start, and is the only one that got another version.
-    assert_eq!(database.number(history), older + 1);
-    let server = Server::start(&database.url(), &[]);
+    assert_eq!(database.number(history), older, "nothing was written again");
+    let server = Server::start(&database.url(), &RESPONDER);
     let mut changed = patient("person-4", 4);
     assert_eq!(send(&server.address, "PUT", "Patient/person-4", Some(&changed)).1["meta"]["versionId"], "2");
     changed["id"] = json!("person-6");
@@ -137,7 +140,7 @@ fn a_start_that_is_killed_while_it_migrates_is_made_good_by_the_next(database: &
     assert_eq!(found(&server, "Patient?identifier=many-1999"), ["many-1999"]);
     assert_eq!(database.number("SELECT COUNT(*) FROM resource WHERE search_version = 0"), 0);
     let unfound = "SELECT COUNT(*) FROM resource WHERE deleted = FALSE AND resource_type = 'Patient' \
-        AND number NOT IN (SELECT number FROM search_token)";
+        AND id <> 'namesake' AND number NOT IN (SELECT number FROM search_token)";
     assert_eq!(database.number(unfound), 0);
 }
 
@@ -161,6 +164,9 @@ fn many_people() -> String {
 /// A migration of a later version.
 const NEWER: &str = "INSERT INTO __diesel_schema_migrations (version) VALUES ('9999')";
 
+const TRUTH: &str = "query_id,true_person_id,kind,events,n_fields\n";
+const RECORDS: &str = "record_id,person_id\n";
+
 fn every_command_refuses_a_newer_schema_and_changes_nothing(database: &Database) {
     let folder = Folder::new();
     let (other, people) = (Database::sqlite(), folder.write("people.ndjson", ndjson("p", 0..2)));
@@ -171,7 +177,7 @@ fn every_command_refuses_a_newer_schema_and_changes_nothing(database: &Database)
     run(["match", &people, "--out", &folder.text("before"), "--database-url", &database.url()]).with_code(0);
     database.execute(NEWER);
     let audited = database.number("SELECT COUNT(*) FROM audit");
-    let (truth, records) = (folder.write("truth.csv", "query_id,person_id,kind,events\n"), folder.write("r.csv", ""));
+    let (truth, records) = (folder.write("t.csv", TRUTH), folder.write("r.csv", RECORDS));
     let (out, backup) = (folder.text("out"), folder.text("backup"));
     for arguments in [
         &["serve", "--open", "--listen", "127.0.0.1:0"][..],

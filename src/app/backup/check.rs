@@ -214,15 +214,14 @@ impl Checker {
         let whole = self.group.is_whole();
         let (resource_type, id) = (row.resource_type.clone(), row.id.clone());
         self.group = Group { line, resource_type, id, number: row.number, ..Group::default() };
+        let is_new = self.resources.insert(hash(&(row.resource_type.as_str(), row.id.as_str())));
+        let is_next = row.number > std::mem::replace(&mut self.last_number, row.number);
         whole?;
-        if row.number <= self.last_number {
-            return Err(format!("{}: its number is not larger than the one before", name_of(row)));
+        match (is_new, is_next) {
+            (true, true) => Ok(()),
+            (false, _) => Err(format!("{}: the resource is there twice", name_of(row))),
+            (true, false) => Err(format!("{}: its number is not larger than the one before", name_of(row))),
         }
-        self.last_number = row.number;
-        if !self.resources.insert(hash(&(row.resource_type.as_str(), row.id.as_str()))) {
-            return Err(format!("{}: the resource is there twice", name_of(row)));
-        }
-        Ok(())
     }
 
     fn next_version(&mut self, line: u64, row: &Resource) -> Found {

@@ -152,3 +152,216 @@ impl<'r, R: BufRead> Reading<'r, R> {
         (self.file.finish(), self.problems)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::backup::file::{FileWriter, Header, no_rows};
+    use crate::app::clock::instant;
+    use crate::store::audit::AuditRow;
+    use crate::store::backup::{ChangeEntry, Row};
+    use crate::store::identity::IdentityRow;
+    use crate::store::record::RecordRow;
+    use crate::store::resource::Resource;
+    use crate::store::review::ReviewRow;
+
+    fn version(number: i64, id: &str, version: i64) -> Resource {
+        let updated_us = 1_767_323_045_000_000 + version;
+        let (id, resource_type) = (id.to_owned(), "Patient".to_owned());
+        let time = instant(updated_us);
+        let body = format!(
+            r#"{{"resourceType":"Patient","id":"{id}","meta":{{"versionId":"{version}","lastUpdated":"{time}"}}}}"#
+        );
+        Resource { number, resource_type, id, version, updated_us, deleted: false, body }
+    }
+
+    fn tombstone(number: i64, id: &str, version_number: i64) -> Resource {
+        Resource { deleted: true, body: String::new(), ..version(number, id, version_number) }
+    }
+
+    fn record(id: &str, version: i64, identity: &str) -> Row {
+        Row::Record(RecordRow {
+            id: id.to_owned(),
+            version,
+            normaliser: 0,
+            features: vec![0, 255],
+            identity_id: identity.to_owned(),
+            model_version: "1".to_owned(),
+            probability: Some(0.999_420_167_840_946_7),
+            assigned_us: 1,
+            verification_level: None,
+            verified_on: None,
+            replaced_by: None,
+        })
+    }
+
+    fn review(record: &str, identity: &str) -> Row {
+        let (record_id, identity_id) = (record.to_owned(), identity.to_owned());
+        Row::Review(ReviewRow { record_id, identity_id, probability: 0.9, created_us: 1, model_version: "1".into() })
+    }
+
+    fn identity(id: &str) -> Row {
+        Row::Identity(IdentityRow { id: id.to_owned(), created_us: 1 })
+    }
+
+    fn change(seq: i64, record: &str) -> Row {
+        Row::Change(ChangeEntry { seq, record_id: record.to_owned() })
+    }
+
+    fn audit(seq: i64, detail: &str) -> Row {
+        let text = |text: &str| text.to_owned();
+        let (request_id, action, outcome, caller) = (text("r"), text("read"), text("success"), text("open"));
+        Row::Audit(AuditRow {
+            seq,
+            at_us: 1,
+            request_id,
+            action,
+            outcome,
+            caller,
+            resource_type: None,
+            detail: text(detail),
+        })
+    }
+
+    /// `a` with an older version and a review, `b` deleted.
+    fn good() -> Vec<Row> {
+        vec![
+            identity("i1"),
+            identity("i2"),
+            Row::ResourceHistory(version(1, "a", 1)),
+            Row::Resource(version(1, "a", 2)),
+            record("a", 2, "i1"),
+            review("a", "i2"),
+            Row::ResourceHistory(version(3, "b", 1)),
+            Row::Resource(tombstone(3, "b", 2)),
+            change(1, "a"),
+            change(2, "b"),
+            audit(1, "{}"),
+            audit(4, "{}"),
+        ]
+    }
+
+    fn file_of(rows: &[Row]) -> Vec<u8> {
+        let mut counts = no_rows();
+        for row in rows {
+            *counts.entry(row.table()).or_default() += 1;
+        }
+        let mut bytes = Vec::new();
+        let mut file = FileWriter::begin(&mut bytes, Header::new("0001".into(), instant(0), counts)).unwrap();
+        for row in rows {
+            file.row(row).unwrap();
+        }
+        file.end().unwrap();
+        bytes
+    }
+
+    fn verified(bytes: &[u8]) -> Report {
+        let rules = Rules::built_in().unwrap();
+        let mut reading = Reading::begin(bytes, &rules).ok().unwrap();
+        loop {
+            match reading.next_batch() {
+                Ok(batch) if batch.is_empty() => break,
+                Ok(_) => {}
+                Err(error) => return broken(error, reading.problems).unwrap(),
+            }
+        }
+        let (summary, problems) = reading.finish();
+        problems.report(summary.ok())
+    }
+
+    #[test]
+    fn what_was_written_is_read_and_good() {
+        let bytes = file_of(&good());
+        let report = verified(&bytes);
+        assert_eq!((report.problems_total, report.problems), (0, Vec::new()));
+        assert_eq!(report.summary.unwrap().bytes, bytes.len() as u64);
+        let row = bytes.split(|byte| *byte == b'\n').nth(5).unwrap();
+        assert_eq!(serde_json::from_slice::<Row>(row).unwrap(), good()[4], "to the last bit of a probability");
+    }
+
+    #[test]
+    fn rows_that_contradict_each_other_are_found() {
+        let invalid =
+            Resource { body: version(1, "a", 2).body.replace(r#""id""#, r#""gender":7,"id""#), ..version(1, "a", 2) };
+        let another = Resource { body: version(1, "x", 2).body, ..version(1, "a", 2) };
+        let no_json = Resource { body: "{".to_owned(), ..version(1, "a", 2) };
+        let undead = Resource { body: "{}".to_owned(), ..tombstone(3, "b", 2) };
+        let old_features = |row: Row| match row {
+            Row::Record(row) => {
+                Row::Record(RecordRow { normaliser: crate::matching::record::NORMALISER_VERSION, ..row })
+            }
+            row => row,
+        };
+        type Case<'a> = (&'a str, Box<dyn Fn(&mut Vec<Row>) + 'a>);
+        let table: Vec<Case<'_>> = vec![
+            ("version 1 should stand here", Box::new(|rows| drop(rows.remove(2)))),
+            ("version 2 should stand here", Box::new(|rows| rows[3] = Row::Resource(version(1, "a", 3)))),
+            ("the current version is missing", Box::new(|rows| drop(rows.remove(7)))),
+            ("its record is missing", Box::new(|rows| drop(rows.drain(4..6)))),
+            (
+                "the resource is there twice",
+                Box::new(|rows| drop(rows.splice(6..8, [Row::Resource(tombstone(4, "a", 1))]))),
+            ),
+            (
+                "its number is not larger",
+                Box::new(|rows| {
+                    rows[6] = Row::ResourceHistory(version(1, "b", 1));
+                    rows[7] = Row::Resource(tombstone(1, "b", 2));
+                }),
+            ),
+            ("it has no current Patient of its version", Box::new(|rows| rows[4] = record("a", 1, "i1"))),
+            ("it has no current Patient of its version", Box::new(|rows| rows.insert(8, record("b", 2, "i1")))),
+            ("record a: its identity does not exist", Box::new(|rows| rows[4] = record("a", 2, "i3"))),
+            ("review of a: its identity does not exist", Box::new(|rows| rows[5] = review("a", "i3"))),
+            ("review of b: it has no record", Box::new(|rows| rows[5] = review("b", "i2"))),
+            ("reviews are not in order", Box::new(|rows| rows.insert(6, review("a", "i1")))),
+            ("identities are not in order", Box::new(|rows| rows.swap(0, 1))),
+            ("change 3: the log has a gap", Box::new(|rows| rows[9] = change(3, "b"))),
+            ("change 2: its record never existed", Box::new(|rows| rows[9] = change(2, "c"))),
+            ("audit rows are not in order", Box::new(|rows| rows.swap(10, 11))),
+            ("the detail of an audit row is no JSON", Box::new(|rows| rows[10] = audit(1, "{"))),
+            ("a row of identity is not in its place", Box::new(|rows| rows.push(identity("i9")))),
+            ("a deleted version has a document", Box::new(|rows| rows[7] = Row::Resource(undead.clone()))),
+            ("the document is no JSON", Box::new(|rows| rows[3] = Row::Resource(no_json.clone()))),
+            ("type, id, version or time is another", Box::new(|rows| rows[3] = Row::Resource(another.clone()))),
+            ("its features cannot be read", Box::new(|rows| rows[4] = old_features(rows[4].clone()))),
+            ("Patient.gender", Box::new(|rows| rows[3] = Row::Resource(invalid.clone()))),
+        ];
+        for (expected, change) in table {
+            let mut rows = good();
+            change(&mut rows);
+            let report = verified(&file_of(&rows));
+            let texts: Vec<&str> = report.problems.iter().map(|problem| problem.text.as_str()).collect();
+            assert!(texts.iter().any(|text| text.contains(expected)), "{expected}: {texts:?}");
+            let is_shape = expected.starts_with("Patient.");
+            let kinds = report.problems.iter().map(|problem| problem.kind == ProblemKind::Shape);
+            assert!(kinds.into_iter().all(|is| is == is_shape), "{expected}: {texts:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_as_written_is_damaged_whatever_its_rows_say() {
+        let good = file_of(&good());
+        let text = String::from_utf8(good.clone()).unwrap();
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let without =
+            |at: usize| lines.iter().enumerate().filter(|(line, _)| *line != at).map(|(_, line)| *line).collect();
+        let cases: Vec<(&str, String)> = vec![
+            ("a row less", without(12)),
+            ("no trailer", without(lines.len() - 1)),
+            ("another digit", text.replacen(r#""created_us":1"#, r#""created_us":2"#, 1)),
+            ("another count in the header", text.replacen(r#""change":2"#, r#""change":3"#, 1)),
+            ("spaces in the trailer", text.replace(r#"{"end":{"#, r#"{"end": {"#)),
+            ("something after the trailer", format!("{text}\n")),
+            ("cut in a line", text[..text.len() / 2].to_owned()),
+            ("cut before the last line end", text[..text.len() - 1].to_owned()),
+            ("an unknown column", text.replacen(r#""created_us":1"#, r#""created_us":1,"other":1"#, 1)),
+        ];
+        for (what, text) in cases {
+            let report = verified(text.as_bytes());
+            assert!(report.problems_total > 0, "{what}");
+            assert_eq!(report.summary, None, "{what}");
+        }
+        assert_eq!(verified(&good).problems_total, 0);
+    }
+}

@@ -291,7 +291,7 @@ fn loads(connection: &mut Connection, after: Option<&LoadProgress>) -> Result<Ve
 /// # Errors
 /// `Unavailable` when others do not finish their writes.
 pub fn lock_tables(connection: &mut Connection) -> Result<(), StoreError> {
-    dialect::lock_tables(connection)
+    dialect::restore::lock_tables(connection)
 }
 
 /// Whether none of the tables has a row.
@@ -343,11 +343,11 @@ impl Rows {
 pub fn insert(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError> {
     dialect::insert_identities(connection, &rows.identities)?;
     super::resource::insert_numbered(connection, &rows.resources)?;
-    dialect::insert_history(connection, &rows.older)?;
+    dialect::restore::insert_history(connection, &rows.older)?;
     dialect::upsert_records(connection, &rows.records)?;
     dialect::upsert_reviews(connection, &rows.reviews)?;
-    dialect::insert_change_entries(connection, &rows.changes)?;
-    dialect::insert_numbered_audit_rows(connection, &rows.audits)?;
+    dialect::restore::insert_change_entries(connection, &rows.changes)?;
+    dialect::restore::insert_audit_rows(connection, &rows.audits)?;
     for row in &rows.loads {
         dialect::upsert_load_progress(connection, row)?;
     }
@@ -359,5 +359,5 @@ pub fn insert(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError
 /// # Errors
 /// Those of the database.
 pub fn continue_numbering(connection: &mut Connection) -> Result<(), StoreError> {
-    dialect::continue_numbering(connection)
+    dialect::restore::continue_numbering(connection)
 }

@@ -33,14 +33,21 @@ pub struct Judged {
     pub problems: Vec<Problem>,
 }
 
+/// What documents are judged by, and which absolute references are this server's own.
+#[derive(Clone, Copy)]
+pub struct Judge<'r> {
+    pub rules: &'r Rules,
+    pub base_url: &'r str,
+}
+
 /// Reads a line and checks what can be checked without the others.
 #[must_use]
-pub fn judge(line: &Line, rules: &Rules) -> Judged {
+pub fn judge(line: &Line, by: Judge<'_>) -> Judged {
     let row = serde_json::from_slice(&line.text).ok();
     let mut judged = Judged { line: line.number, row: None, search: SearchValues::default(), problems: Vec::new() };
     match &row {
         None => judged.damage("not a row of this format".to_owned()),
-        Some(Row::Resource(resource) | Row::ResourceHistory(resource)) => judged.document(resource, rules),
+        Some(Row::Resource(resource) | Row::ResourceHistory(resource)) => judged.document(resource, by),
         Some(Row::Record(record)) => judged.features(record),
         Some(Row::Audit(audit)) if serde_json::from_str::<serde::de::IgnoredAny>(&audit.detail).is_err() => {
             judged.damage("the detail of an audit row is no JSON".to_owned());
@@ -56,7 +63,7 @@ impl Judged {
         self.problems.push(Problem { line: self.line, kind: ProblemKind::Damage, text });
     }
 
-    fn document(&mut self, resource: &Resource, rules: &Rules) {
+    fn document(&mut self, resource: &Resource, by: Judge<'_>) {
         let name = name_of(resource);
         if resource.deleted {
             if !resource.body.is_empty() {
@@ -70,12 +77,12 @@ impl Judged {
         if !is_of(resource, &document) {
             self.damage(format!("{name}: the document's type, id, version or time is another"));
         }
-        let issues = rules.profiles.validate_base(&document);
+        let issues = by.rules.profiles.validate_base(&document);
         if let Some(issue) = issues.iter().find(|issue| issue.severity <= Severity::Error) {
             let text = format!("{name}: {} at {}", issue.diagnostics, issue.expression.join(", "));
             self.problems.push(Problem { line: self.line, kind: ProblemKind::Shape, text });
         }
-        self.search = search_values(&document);
+        self.search = search_values(&document, by.base_url);
     }
 
     fn features(&mut self, record: &RecordRow) {

@@ -73,7 +73,8 @@ fn trailer(rows: &Counts, sha256: &str) -> Result<Vec<u8>, serde_json::Error> {
 }
 
 fn hex(digest: Sha256) -> String {
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
+    digest.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// Counts of no rows at all.

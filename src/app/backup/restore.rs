@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::store::backup::{Row, Rows, Table, continue_numbering, each_row, insert, is_empty, lock_tables};
 use crate::store::{Connection, Store, transaction};
 
+use super::check::Judge;
 use super::file::{Damage, ReadError, line_of};
 use super::verify::{Problems, Reading};
 use super::{BackupError, Progress, Report, Summary, database};
@@ -35,7 +36,7 @@ pub fn restore(
     let rules = Rules::load(&config.server.profiles_dir)?;
     start_pool(config.matching.threads);
     // What is no backup leaves no empty database behind.
-    let reading = Reading::begin(input, &rules).map_err(refused)?;
+    let reading = Reading::begin(input, Judge { rules: &rules, base_url: &config.server.base_url }).map_err(refused)?;
     check_schema(&reading)?;
     let (url, cannot) = database(config)?;
     let store = Store::open(&url, &store_options(config)).map_err(&cannot)?;

@@ -8,7 +8,7 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::config::Config;
 
-use super::check::{Checker, Judged, judge};
+use super::check::{Checker, Judge, Judged, judge};
 use super::file::{Damage, FileReader, ReadError};
 use super::{BackupError, Problem, ProblemKind, Progress, Report, Summary};
 use crate::app::rules::Rules;
@@ -27,7 +27,7 @@ const PROBLEMS_MAX: usize = 100;
 pub fn verify(config: &Config, input: impl BufRead, mut progress: impl FnMut(Progress)) -> Result<Report, BackupError> {
     let rules = Rules::load(&config.server.profiles_dir)?;
     start_pool(config.matching.threads);
-    let mut reading = match Reading::begin(input, &rules) {
+    let mut reading = match Reading::begin(input, Judge { rules: &rules, base_url: &config.server.base_url }) {
         Ok(reading) => reading,
         Err(error) => return broken(error, Problems::default()),
     };
@@ -95,7 +95,7 @@ impl Problems {
 /// A backup that is being read and checked.
 pub struct Reading<'r, R> {
     file: FileReader<R>,
-    rules: &'r Rules,
+    judge: Judge<'r>,
     checker: Checker,
     pub problems: Problems,
 }
@@ -103,9 +103,9 @@ pub struct Reading<'r, R> {
 impl<'r, R: BufRead> Reading<'r, R> {
     /// # Errors
     /// When the header is none.
-    pub fn begin(input: R, rules: &'r Rules) -> Result<Self, ReadError> {
+    pub fn begin(input: R, judge: Judge<'r>) -> Result<Self, ReadError> {
         let file = FileReader::begin(input)?;
-        Ok(Self { file, rules, checker: Checker::default(), problems: Problems::default() })
+        Ok(Self { file, judge, checker: Checker::default(), problems: Problems::default() })
     }
 
     /// Schema of the database that was backed up.
@@ -131,8 +131,8 @@ impl<'r, R: BufRead> Reading<'r, R> {
     /// When the file is damaged and cannot be read on.
     pub fn next_batch(&mut self) -> Result<Vec<Judged>, ReadError> {
         let lines = self.file.next_batch(BATCH_LINES, BATCH_BYTES)?;
-        let rules = self.rules;
-        let mut batch: Vec<Judged> = lines.par_iter().map(|line| judge(line, rules)).collect();
+        let by = self.judge;
+        let mut batch: Vec<Judged> = lines.par_iter().map(|line| judge(line, by)).collect();
         for judged in &mut batch {
             judged.problems.drain(..).for_each(|problem| self.problems.push(problem));
             let Some(row) = &judged.row else { continue };
@@ -257,7 +257,8 @@ mod tests {
 
     fn verified(bytes: &[u8]) -> Report {
         let rules = Rules::built_in().unwrap();
-        let mut reading = Reading::begin(bytes, &rules).ok().unwrap();
+        let mut reading =
+            Reading::begin(bytes, Judge { rules: &rules, base_url: "https://example.org/fhir" }).ok().unwrap();
         loop {
             match reading.next_batch() {
                 Ok(batch) if batch.is_empty() => break,

@@ -5,10 +5,10 @@
 //! query builder's common type too. Not here: queries that both databases read alike; they stand in their families.
 
 mod postgres;
+pub(super) mod restore;
 mod sqlite;
 
-use super::audit::{AuditRow, NewAuditRow};
-use super::backup::ChangeEntry;
+use super::audit::NewAuditRow;
 use super::connection::Connection;
 use super::error::StoreError;
 use super::identity::IdentityRow;
@@ -107,40 +107,15 @@ pub(super) fn upsert_load_progress(connection: &mut Connection, row: &LoadProgre
     }
 }
 
-/// Versions that are no longer current.
-pub(super) fn insert_history(connection: &mut Connection, rows: &[Resource]) -> Result<(), StoreError> {
-    match (rows, connection) {
-        ([], _) => Ok(()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_history(c, rows)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::insert_history(c, rows)?),
+/// Of two instances that start at once, the first one's stays.
+pub(super) fn insert_secret(
+    connection: &mut Connection,
+    name: &str,
+    value: &[u8],
+    now_us: i64,
+) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::insert_secret(c, name, value, now_us)?),
+        Connection::Postgres(c) => Ok(postgres::insert_secret(c, name, value, now_us)?),
     }
-}
-
-pub(super) fn insert_change_entries(connection: &mut Connection, rows: &[ChangeEntry]) -> Result<(), StoreError> {
-    match (rows, connection) {
-        ([], _) => Ok(()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_change_entries(c, rows)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::insert_change_entries(c, rows)?),
-    }
-}
-
-/// With the numbers that they had.
-pub(super) fn insert_numbered_audit_rows(connection: &mut Connection, rows: &[AuditRow]) -> Result<(), StoreError> {
-    match (rows, connection) {
-        ([], _) => Ok(()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_numbered_audit_rows(c, rows)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::insert_numbered_audit_rows(c, rows)?),
-    }
-}
-
-/// SQLite has one writer anyway.
-pub(super) fn lock_tables(connection: &mut Connection) -> Result<(), StoreError> {
-    let Connection::Postgres(connection) = connection else { return Ok(()) };
-    Ok(postgres::lock_tables(connection)?)
-}
-
-/// SQLite's numbers follow the largest one by themselves.
-pub(super) fn continue_numbering(connection: &mut Connection) -> Result<(), StoreError> {
-    let Connection::Postgres(connection) = connection else { return Ok(()) };
-    Ok(postgres::continue_numbering(connection)?)
 }

@@ -6,22 +6,20 @@
 use std::collections::HashSet;
 use std::hash::Hash;
 
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_query;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 
-use crate::store::audit::{AuditRow, NewAuditRow};
-use crate::store::backup::ChangeEntry;
+use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
 use crate::store::resource::{DateRow, Resource, ResourceRow, SearchRows, StringRow, TokenRow, current};
 use crate::store::review::ReviewRow;
-use crate::store::schema::{load_progress, record, resource};
+use crate::store::schema::{load_progress, record, resource, secret};
 
 /// One column of the rows.
-fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
+pub(super) fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
 where
     R: 'a,
 {
@@ -209,59 +207,10 @@ pub(super) fn current_resources(connection: &mut PgConnection, kind: &str, ids: 
     current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq_any(ids)).load(connection)
 }
 
-pub(super) fn insert_history(connection: &mut PgConnection, rows: &[Resource]) -> QueryResult<()> {
-    sql_query(
-        "INSERT INTO resource_history (resource_type, id, version, updated_us, deleted, body) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6)",
-    )
-    .bind::<Array<Text>, _>(column(rows, |row| row.resource_type.as_str()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.id.as_str()))
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.version))
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.updated_us))
-    .bind::<Array<Bool>, _>(column(rows, |row| row.deleted))
-    .bind::<Array<Text>, _>(column(rows, |row| row.body.as_str()))
-    .execute(connection)?;
-    Ok(())
-}
-
-pub(super) fn insert_change_entries(connection: &mut PgConnection, rows: &[ChangeEntry]) -> QueryResult<()> {
-    sql_query("INSERT INTO change (seq, record_id) SELECT * FROM UNNEST($1, $2)")
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.seq))
-        .bind::<Array<Text>, _>(column(rows, |row| row.record_id.as_str()))
+pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[u8], now_us: i64) -> QueryResult<()> {
+    diesel::insert_into(secret::table)
+        .values((secret::name.eq(name), secret::value.eq(value), secret::created_us.eq(now_us)))
+        .on_conflict_do_nothing()
         .execute(connection)?;
     Ok(())
-}
-
-pub(super) fn insert_numbered_audit_rows(connection: &mut PgConnection, rows: &[AuditRow]) -> QueryResult<()> {
-    sql_query(
-        "INSERT INTO audit (seq, at_us, request_id, action, outcome, caller, resource_type, detail) \
-         OVERRIDING SYSTEM VALUE SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8)",
-    )
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.seq))
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.at_us))
-    .bind::<Array<Text>, _>(column(rows, |row| row.request_id.as_str()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.action.as_str()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.outcome.as_str()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.caller.as_str()))
-    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.resource_type.as_deref()))
-    .bind::<Array<Text>, _>(column(rows, |row| row.detail.as_str()))
-    .execute(connection)?;
-    Ok(())
-}
-
-/// Others go on reading; whoever wants to write waits.
-pub(super) fn lock_tables(connection: &mut PgConnection) -> QueryResult<()> {
-    connection.batch_execute(
-        "LOCK TABLE resource, resource_history, identity, record, review, change, audit, load_progress \
-         IN EXCLUSIVE MODE",
-    )
-}
-
-pub(super) fn continue_numbering(connection: &mut PgConnection) -> QueryResult<()> {
-    connection.batch_execute(
-        "SELECT setval('resource_number', number) FROM (SELECT MAX(number) AS number FROM resource) AS last \
-         WHERE number IS NOT NULL; \
-         SELECT setval(pg_get_serial_sequence('audit', 'seq'), seq) FROM (SELECT MAX(seq) AS seq FROM audit) AS last \
-         WHERE seq IS NOT NULL",
-    )
 }

@@ -5,16 +5,14 @@
 use diesel::prelude::*;
 use diesel::upsert::excluded;
 
-use crate::store::audit::{AuditRow, NewAuditRow};
-use crate::store::backup::ChangeEntry;
+use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
 use crate::store::resource::{Resource, ResourceRow, SearchRows, current};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
-    audit, change, identity, load_progress, record, resource, resource_history, review, search_date, search_string,
-    search_token,
+    audit, change, identity, load_progress, record, resource, review, search_date, search_string, search_token, secret,
 };
 
 pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
@@ -135,32 +133,15 @@ pub(super) fn current_resources(
     Ok(found)
 }
 
-pub(super) fn insert_history(connection: &mut SqliteConnection, rows: &[Resource]) -> QueryResult<()> {
-    for row in rows {
-        diesel::insert_into(resource_history::table)
-            .values((
-                resource_history::resource_type.eq(&row.resource_type),
-                resource_history::id.eq(&row.id),
-                resource_history::version.eq(row.version),
-                resource_history::updated_us.eq(row.updated_us),
-                resource_history::deleted.eq(row.deleted),
-                resource_history::body.eq(&row.body),
-            ))
-            .execute(connection)?;
-    }
-    Ok(())
-}
-
-pub(super) fn insert_change_entries(connection: &mut SqliteConnection, rows: &[ChangeEntry]) -> QueryResult<()> {
-    for row in rows {
-        diesel::insert_into(change::table).values(row).execute(connection)?;
-    }
-    Ok(())
-}
-
-pub(super) fn insert_numbered_audit_rows(connection: &mut SqliteConnection, rows: &[AuditRow]) -> QueryResult<()> {
-    for row in rows {
-        diesel::insert_into(audit::table).values(row).execute(connection)?;
-    }
+pub(super) fn insert_secret(
+    connection: &mut SqliteConnection,
+    name: &str,
+    value: &[u8],
+    now_us: i64,
+) -> QueryResult<()> {
+    diesel::insert_into(secret::table)
+        .values((secret::name.eq(name), secret::value.eq(value), secret::created_us.eq(now_us)))
+        .on_conflict_do_nothing()
+        .execute(connection)?;
     Ok(())
 }

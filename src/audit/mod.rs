@@ -24,6 +24,8 @@ pub enum Action {
     /// A transaction as a whole, or a Bundle that was refused before its entries were looked at.
     Bundle,
     Export,
+    /// A copy of everything was made.
+    Backup,
 }
 
 impl Action {
@@ -44,6 +46,7 @@ impl Action {
             Self::Explain => "explain",
             Self::Bundle => "bundle",
             Self::Export => "export",
+            Self::Backup => "backup",
         }
     }
 }

@@ -41,6 +41,7 @@ mod create;
 mod delete;
 mod errors;
 mod health;
+mod hostile;
 mod idi_match;
 mod instances;
 mod match_bundle;

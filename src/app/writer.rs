@@ -2,19 +2,22 @@
 //!
 //! Each job runs behind a savepoint, so that one that fails takes nothing else with it; its audit row is written all
 //! the same. Jobs that touch identities hold the identity lock and see an index that has caught up. A full queue is an
-//! answer (`Overloaded`), not a wait. Not here: what jobs do (see `keep`), the statements (see `store`).
+//! answer (`Overloaded`), not a wait. Audit rows that the database has no room for wait in the backlog and join the next
+//! commit. Not here: what jobs do (see `keep`), the statements (see `store`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::audit::AuditRecord;
+use crate::audit::{AuditRecord, Outcome};
 use crate::matching::index::{Ask, Member, Overlay, Proposal};
 use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, transaction};
 
+use super::audit_backlog::AuditBacklog;
 use super::clock::Clock;
 use super::error::{AppError, ErrorKind};
 use super::live_index::LiveIndex;
@@ -130,12 +133,18 @@ pub struct Limits {
     pub queue_max: usize,
     /// Jobs of one commit at most.
     pub batch_max: usize,
+    /// Bytes of audit rows that wait for room in the database at most.
+    pub backlog_bytes_max: usize,
 }
+
+/// How often audit rows that wait are tried again when no job comes.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The queue to the writing thread.
 pub struct Writer {
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    backlog: Arc<AuditBacklog>,
 }
 
 impl Writer {
@@ -145,9 +154,18 @@ impl Writer {
     /// When the thread cannot be started.
     pub fn start(store: Store, live: Arc<LiveIndex>, clock: Clock, limits: Limits) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(limits.queue_max);
-        let worker = Worker { store, live, clock, last_us: i64::MIN, conn: None, batch_max: limits.batch_max };
+        let backlog = Arc::new(AuditBacklog::new(limits.backlog_bytes_max));
+        let worker = Worker {
+            store,
+            live,
+            clock,
+            last_us: i64::MIN,
+            conn: None,
+            batch_max: limits.batch_max,
+            backlog: Arc::clone(&backlog),
+        };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&jobs))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), backlog })
     }
 
     /// Runs `work` in the next transaction and waits until it is committed. `panicked` is the audit row should it panic.
@@ -155,6 +173,25 @@ impl Writer {
     /// # Errors
     /// What `work` gives, `Overloaded` when the queue is full, `Unavailable` or `Full` when the commit fails.
     pub fn submit<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        panicked: AuditRecord,
+        work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
+    ) -> Result<T, AppError> {
+        let mut refused = panicked.clone();
+        let result = self.run(scope, panicked, work);
+        if is_full(&result) {
+            // Nothing of it was stored, its audit row neither.
+            refused.detail.status = ErrorKind::Full.status();
+            refused.outcome = Outcome::Error;
+            if self.backlog.hold(refused).is_err() {
+                tracing::error!("a refused write has no audit row: the backlog is full");
+            }
+        }
+        result
+    }
+
+    fn run<T: Send + 'static>(
         &self,
         scope: Scope,
         panicked: AuditRecord,
@@ -179,13 +216,14 @@ impl Writer {
         answer.recv().unwrap_or_else(|_| Err(AppError::internal()))
     }
 
-    /// Commits one audit row.
+    /// Commits one audit row; one that the database has no room for waits in the backlog.
     ///
     /// # Errors
-    /// As [`Self::submit`].
+    /// As [`Self::submit`], `Full` when the backlog is full too.
     pub fn audit(&self, record: AuditRecord) -> Result<(), AppError> {
-        let panicked = record.clone();
-        self.submit(Scope::Audit, panicked, move |_| Done { result: Ok(()), audit: record })
+        let waiting = record.clone();
+        let result = self.run(Scope::Audit, record.clone(), move |_| Done { result: Ok(()), audit: record });
+        if is_full(&result) { self.backlog.hold(waiting).map_err(|_| AppError::full()) } else { result }
     }
 
     fn enqueue(&self, job: Job) -> Result<(), AppError> {
@@ -223,17 +261,36 @@ struct Worker {
     last_us: i64,
     conn: Option<Connection>,
     batch_max: usize,
+    backlog: Arc<AuditBacklog>,
 }
 
 impl Worker {
     fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut batch = vec![first];
+        loop {
+            let mut batch = match jobs.recv_timeout(RETRY_PAUSE) {
+                Ok(first) => vec![first],
+                Err(RecvTimeoutError::Timeout) if self.backlog.is_empty() => continue,
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             while batch.len() < self.batch_max {
                 let Ok(next) = jobs.try_recv() else { break };
                 batch.push(next);
             }
             self.commit_batch(batch);
+        }
+        self.commit_backlog();
+    }
+
+    /// The last chance of what waits: afterwards only the log has it.
+    fn commit_backlog(&mut self) {
+        while !self.backlog.is_empty() {
+            let before = self.backlog.oldest();
+            self.commit_batch(Vec::new());
+            if self.backlog.oldest() == before {
+                tracing::error!("audit rows stay in the log alone: the database has no room for them");
+                break;
+            }
         }
     }
 
@@ -284,7 +341,8 @@ impl Worker {
         }
         self.last_us = self.last_us.max((self.clock.now_us)());
         let mut unit = Unit::new(conn, self.last_us, &self.live);
-        let mut audits = Vec::with_capacity(runs.len());
+        let mut audits = self.backlog.oldest();
+        let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
         for (number, (scope, run)) in (0..).zip(runs) {
             let executed = run_job(&mut unit, scope, number, run)?;
@@ -296,8 +354,13 @@ impl Worker {
         drop(unit);
         let conn = self.conn.as_mut().ok_or(StoreError::Unavailable(Unavailable::Lost))?;
         transaction::commit(conn)?;
+        self.backlog.forget(waited);
         Ok(Committed { finishes, has_changes })
     }
+}
+
+fn is_full<T>(result: &Result<T, AppError>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind == ErrorKind::Full)
 }
 
 /// A durable batch whose answers wait to be sent.

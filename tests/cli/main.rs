@@ -40,6 +40,7 @@ mod demonstration;
 mod examples;
 mod explaining;
 mod failures;
+mod full_disk;
 mod identities;
 mod loading;
 mod matching;

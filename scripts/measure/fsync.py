@@ -6,8 +6,8 @@ strace writes a line when a call ends; one that another thread overtakes is writ
 and `<... resumed>` where it ended, so the lines are in the order of what happened, and each has the time of its beginning.
 
 One thread writes, one transaction after the other, and `meta.lastUpdated` of an answer is the time at which its
-transaction began. so for every answer 201 there is an fsync or fdatasync of the write-ahead log that began after its request was
-read and after its transaction began, and that ended before the answer was sent. With PostgreSQL the server heard of the
+transaction began. So for every answer 201 there is an fdatasync (or fsync) of the write-ahead log that began after its
+request was read and after its transaction began, and that ended before the answer was sent. With PostgreSQL the server heard of the
 commit between the two. Ends with 1 when an answer has no such order, or when their number is another.
 """
 import datetime

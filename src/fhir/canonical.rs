@@ -22,6 +22,8 @@ pub const ATTRIBUTE_RESULTS: &str = own!("StructureDefinition/attribute-results"
 pub const STEWARDSHIP: &str = own!("StructureDefinition/stewardship");
 /// On a stored Patient: how its identity was verified. Never leaves.
 pub const IDENTITY_VERIFICATION: &str = own!("StructureDefinition/identity-verification");
+/// This project's operation `$explain-match`.
+pub const EXPLAIN_MATCH_OPERATION: &str = own!("OperationDefinition/explain-match");
 /// Under the base URL of a server: the system of its own record ids, which is also where its NamingSystem is read.
 pub const RECORD_ID_PATH: &str = "NamingSystem/record-id";
 
@@ -39,6 +41,8 @@ pub const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-Ob
 pub const MATCH_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Patient-match";
 /// Base operation `$validate` (FHIR R4 Resource).
 pub const VALIDATE_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
+/// Base operation `$meta` (FHIR R4 Resource).
+pub const META_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-meta";
 /// The guide's operation `$idi-match` (IG Patient Matching).
 pub const IDI_MATCH_OPERATION: &str = "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match";
 /// The guide's profile on the Bundle that answers `$idi-match`.

@@ -11,8 +11,8 @@ use super::dialect;
 use super::error::StoreError;
 use super::schema::{resource, resource_history, search_date, search_string, search_token};
 pub use super::search::{
-    DatePrefix, DateTest, Direction, Position, SearchCondition, SearchConstraint, SearchPage, SearchQuery, Sort,
-    SortKey, SortValue, StringMatch, Token, Total, search,
+    DatePrefix, DateTest, Direction, Position, SORTS_MAX, SearchCondition, SearchConstraint, SearchPage, SearchQuery,
+    Sort, SortKey, SortValue, StringMatch, Token, Total, search,
 };
 use super::search::{name_key, token_key};
 use crate::fhir::search_parameter::{SEARCH_VERSION, SearchValues};
@@ -214,27 +214,6 @@ pub fn find_version(
             .map(|older| older.into_resource(current.number))),
         None => Ok(None),
     }
-}
-
-/// Up to `versions_max` versions, newest first, tombstones included.
-///
-/// # Errors
-/// Those of the database.
-pub fn list_history(
-    connection: &mut Connection,
-    resource_type: &str,
-    id: &str,
-    versions_max: u32,
-) -> Result<Vec<Resource>, StoreError> {
-    let Some(current) = find(connection, resource_type, id)? else { return Ok(Vec::new()) };
-    let number = current.number;
-    let older = older()
-        .filter(resource_history::resource_type.eq(resource_type))
-        .filter(resource_history::id.eq(id))
-        .order(resource_history::version.desc())
-        .limit(i64::from(versions_max) - 1)
-        .load::<Older>(connection)?;
-    Ok(std::iter::once(current).chain(older.into_iter().map(|older| older.into_resource(number))).collect())
 }
 
 /// Stores new resources in one round trip.

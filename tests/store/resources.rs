@@ -1,9 +1,10 @@
 //! Resources: versions, conflicts, tombstones.
 
+use idi_match::store::history::HistoryVersion;
 use idi_match::store::resource::{self, Resource};
 use idi_match::store::{Store, StoreError};
 
-use crate::database::{Database, in_transaction, patient, write};
+use crate::database::{Database, history_of, in_transaction, patient, write};
 
 on_both_databases! {
     a_body_is_read_as_it_was_written,
@@ -17,6 +18,10 @@ on_both_databases! {
 
 fn find(store: &Store, id: &str) -> Option<Resource> {
     resource::find(&mut store.connection().unwrap(), "Patient", id).unwrap()
+}
+
+fn row_of(row: &HistoryVersion) -> (i64, i64, bool, &str) {
+    (row.version, row.updated_us, row.deleted, &row.body)
 }
 
 fn version_of(resource: &Resource) -> (i64, i64, bool, &str) {
@@ -40,11 +45,11 @@ fn every_version_is_kept(database: &Database) {
     write(&store, |connection| resource::update(connection, &patient("a", 2, "two"), 1));
     write(&store, |connection| resource::update(connection, &patient("a", 3, "three"), 2));
     let connection = &mut store.connection().unwrap();
-    let history = resource::list_history(connection, "Patient", "a", 10).unwrap();
+    let history = history_of(connection, "a", 10);
     let expected = [(3, 3_000, false, "three"), (2, 2_000, false, "two"), (1, 1_000, false, "one")];
-    assert_eq!(history.iter().map(version_of).collect::<Vec<_>>(), expected);
-    assert_eq!(resource::list_history(connection, "Patient", "a", 2).unwrap().len(), 2);
-    assert_eq!(resource::list_history(connection, "Patient", "b", 10), Ok(Vec::new()));
+    assert_eq!(history.iter().map(row_of).collect::<Vec<_>>(), expected);
+    assert_eq!(history_of(connection, "a", 2).len(), 2);
+    assert_eq!(history_of(connection, "b", 10), []);
     for (version, _, _, body) in expected {
         let found = resource::find_version(connection, "Patient", "a", version).unwrap().unwrap();
         assert_eq!((found.version, found.body.as_str()), (version, body));
@@ -65,11 +70,8 @@ fn an_update_of_another_version_conflicts_and_changes_nothing(database: &Databas
         });
         assert!(matches!(result, Err(StoreError::Conflict(_))), "{id} {expected}: {result:?}");
     }
-    let history = resource::list_history(&mut connection, "Patient", "a", 10).unwrap();
-    assert_eq!(
-        history.iter().map(version_of).collect::<Vec<_>>(),
-        [(2, 2_000, false, "two"), (1, 1_000, false, "one")]
-    );
+    let history = history_of(&mut connection, "a", 10);
+    assert_eq!(history.iter().map(row_of).collect::<Vec<_>>(), [(2, 2_000, false, "two"), (1, 1_000, false, "one")]);
 }
 
 fn an_id_is_given_once(database: &Database) {
@@ -96,9 +98,9 @@ fn a_deleted_resource_is_a_tombstone_and_can_come_back(database: &Database) {
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
     write(&store, |connection| resource::update(connection, &patient("a", 3, "three"), 2));
     assert_eq!(version_of(&find(&store, "a").unwrap()), (3, 3_000, false, "three"));
-    let history = resource::list_history(&mut connection, "Patient", "a", 10).unwrap();
+    let history = history_of(&mut connection, "a", 10);
     let expected = [(3, 3_000, false, "three"), (2, 2_500, true, ""), (1, 1_000, false, "one")];
-    assert_eq!(history.iter().map(version_of).collect::<Vec<_>>(), expected);
+    assert_eq!(history.iter().map(row_of).collect::<Vec<_>>(), expected);
 }
 
 fn several_are_found_at_once_without_the_deleted(database: &Database) {

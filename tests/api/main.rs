@@ -47,6 +47,7 @@ mod explain;
 mod export;
 mod health;
 mod history;
+mod hostile;
 mod idi_match;
 mod instances;
 mod match_bundle;

@@ -79,11 +79,14 @@ impl App {
     /// # Errors
     /// When the audit row cannot be written.
     pub fn capability(&self, ctx: &Context) -> Result<Capability, AppError> {
-        self.answer(ctx, Action::Read, |_| {
-            let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
-            let served = served.chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
-            Ok(Capability { date_us: self.started_us, served })
-        })
+        self.answer(ctx, Action::Read, |_| Ok(Capability { date_us: self.started_us, served: self.served() }))
+    }
+
+    /// The types with what is served of each.
+    #[must_use]
+    pub fn served(&self) -> Vec<Served> {
+        let stored = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
+        stored.chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect()
     }
 
     fn stored(&self, kind: ResourceKind) -> Served {

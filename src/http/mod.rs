@@ -8,6 +8,7 @@ mod fhir;
 mod health;
 mod middleware;
 mod negotiate;
+mod openapi;
 pub mod render;
 mod route;
 pub mod server;

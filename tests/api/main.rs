@@ -48,6 +48,7 @@ mod instances;
 mod match_bundle;
 mod match_options;
 mod meta;
+mod openapi;
 mod people;
 mod read;
 mod search;

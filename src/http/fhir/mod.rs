@@ -9,6 +9,7 @@ mod metadata;
 mod operation;
 mod pages;
 mod resource;
+mod search;
 pub mod unknown;
 
 use actix_web::web::ServiceConfig;
@@ -45,7 +46,8 @@ pub fn rows() -> Vec<Row> {
         at("/{type}/{id}/$validate").post(operation::validate_instance),
         at("/{type}/{id}/$meta").get(operation::meta).post(operation::meta),
         at("/{type}/{id}/_history/{version}/$meta").get(operation::version_meta).post(operation::version_meta),
-        at("/{type}").get(resource::search).post(resource::create),
+        at("/{type}").get(search::get).post(resource::create),
+        at("/{type}/_search").post(search::post),
         at("/{type}/_history").get(history::of_type),
         at("/{type}/{id}/_history").get(history::of_instance),
         at("/{type}/{id}").get(resource::read).put(resource::update).delete(resource::delete),

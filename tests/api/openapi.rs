@@ -44,6 +44,9 @@ fn resource(kind: &str) -> Value {
 /// A body that fits an operation.
 fn body(operation: &Value, kind: &str) -> Option<Value> {
     let content = operation["requestBody"]["content"].as_object()?;
+    if content.contains_key("application/x-www-form-urlencoded") {
+        return None;
+    }
     let schema = content.values().next()?["schema"]["$ref"].as_str().unwrap_or_default();
     let patient = with_id(&stranger(1), "x1");
     Some(match schema.rsplit('/').next().unwrap_or_default() {

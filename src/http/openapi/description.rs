@@ -37,6 +37,10 @@ pub enum Body {
     Schema(&'static str),
     Optional(&'static str),
     OwnOrParameters,
+    /// RFC 6902.
+    JsonPatch,
+    /// Search parameters.
+    Form,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +53,9 @@ pub enum Answer {
     /// Of a probe.
     Json,
     Text(&'static str),
+    /// What is sent while an export goes on, and when it is complete.
+    Manifest,
+    Ndjson,
 }
 
 impl Described {
@@ -65,7 +72,9 @@ const FORMAT: &[&str] = &["_format"];
 const SEARCH: &[&str] = &["_format", "_count", "Prefer"];
 const VALIDATE: &[&str] = &["_format", "mode", "profile"];
 const UPDATE: &[&str] = &["_format", "If-Match", "If-None-Match"];
-const DELETE: &[&str] = &["_format", "If-Match"];
+const IF_MATCH: &[&str] = &["_format", "If-Match"];
+const EXPORT: &[&str] = &["_type", "_since", "_outputFormat", "Prefer"];
+const ACCEPTED: &[(u16, Answer)] = &[(202, Answer::Schema("OperationOutcome"))];
 const HISTORY: &[&str] = &["_format", "_count", "_since", "_at", "Prefer"];
 const WITH_BODY: &[u16] = &[413, 415];
 const OUTCOME: &[(u16, Answer)] = &[(200, Answer::Schema("OperationOutcome"))];
@@ -183,7 +192,7 @@ pub const DESCRIBED: &[Described] = &[
         ..row("PUT", "/{type}/{id}", Code::Interaction("update"), "Update a {type}, or create it under this id")
     },
     Described {
-        parameters: DELETE,
+        parameters: IF_MATCH,
         answers: &[(204, Answer::Nothing)],
         errors: &[409, 412],
         ..row("DELETE", "/{type}/{id}", Code::Interaction("delete"), "Delete a {type}")
@@ -192,6 +201,85 @@ pub const DESCRIBED: &[Described] = &[
         answers: &[(200, Answer::Own)],
         errors: &[404, 410],
         ..row("GET", "/{type}/{id}/_history/{version}", Code::Interaction("vread"), "Read a version of a {type}")
+    },
+    Described {
+        parameters: SEARCH,
+        body: Body::Form,
+        answers: BUNDLE,
+        errors: &[404, 413, 415],
+        ..row("POST", "/{type}/_search", Code::Interaction("search-type"), "Search {type} resources by a form")
+    },
+    Described {
+        parameters: UPDATE,
+        body: Body::Own,
+        answers: WRITTEN,
+        errors: &[404, 409, 412, 413, 415, 422],
+        ..row("PUT", "/{type}", Code::Interaction("update"), "Update or create the {type} that a search finds")
+    },
+    Described {
+        parameters: IF_MATCH,
+        answers: &[(204, Answer::Nothing)],
+        errors: &[404, 409, 412],
+        ..row("DELETE", "/{type}", Code::Interaction("delete"), "Delete the {type} that a search finds")
+    },
+    Described {
+        parameters: IF_MATCH,
+        body: Body::JsonPatch,
+        answers: WRITTEN,
+        errors: &[404, 409, 410, 412, 413, 415, 422],
+        ..row("PATCH", "/{type}", Code::Interaction("patch"), "Patch the {type} that a search finds")
+    },
+    Described {
+        parameters: IF_MATCH,
+        body: Body::JsonPatch,
+        answers: &[(200, Answer::Own)],
+        errors: &[404, 409, 410, 412, 413, 415, 422],
+        ..row("PATCH", "/{type}/{id}", Code::Interaction("patch"), "Patch a {type}")
+    },
+    Described {
+        body: Body::Schema("Bundle"),
+        answers: BUNDLE,
+        errors: &[404, 409, 410, 412, 413, 415, 422],
+        ..row("POST", "", Code::Always, "Transaction or batch")
+    },
+    Described {
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        ..row("GET", "/$export", Code::Always, "Begin an export of everything")
+    },
+    Described {
+        body: Body::Optional("Parameters"),
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        errors: WITH_BODY,
+        ..row("POST", "/$export", Code::Always, "Begin an export of everything")
+    },
+    Described {
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        ..row("GET", "/Patient/$export", Code::Always, "Begin an export of patients")
+    },
+    Described {
+        body: Body::Optional("Parameters"),
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        errors: WITH_BODY,
+        ..row("POST", "/Patient/$export", Code::Always, "Begin an export of patients")
+    },
+    Described {
+        answers: &[(200, Answer::Manifest), (202, Answer::Nothing)],
+        errors: &[404],
+        ..row("GET", "/$export/{job}", Code::Always, "How far an export is, and its files")
+    },
+    Described {
+        answers: &[(202, Answer::Schema("OperationOutcome"))],
+        errors: &[404],
+        ..row("DELETE", "/$export/{job}", Code::Always, "Cancel an export")
+    },
+    Described {
+        answers: &[(200, Answer::Ndjson)],
+        errors: &[404],
+        ..row("GET", "/$export/{job}/{file}", Code::Always, "A file of an export")
     },
     Described {
         parameters: &[],

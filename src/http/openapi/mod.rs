@@ -10,6 +10,7 @@ mod schema;
 use std::collections::BTreeSet;
 
 use actix_web::HttpResponse;
+use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use serde_json::{Map, Value as Json, json};
 
@@ -93,8 +94,12 @@ impl<'a> Writer<'a> {
         let mut undescribed = Vec::new();
         for (base, row) in all_rows() {
             for method in &row.methods {
-                let found = DESCRIBED.iter().find(|known| known.path == row.path && known.method == method.as_str());
-                if !found.is_some_and(|described| self.describe(base, described)) {
+                // HEAD is GET without the body (RFC 9110 §9.3.2), and is described as such.
+                let described_as = if method == Method::HEAD { "GET" } else { method.as_str() };
+                // An address is the same with a slash at its end.
+                let path = row.path.trim_end_matches('/');
+                let found = DESCRIBED.iter().find(|known| known.path == path && known.method == described_as);
+                if !found.is_some_and(|described| self.describe(base, described, method)) {
                     undescribed.push(format!("{method} {base}{}", row.path));
                 }
             }
@@ -128,33 +133,42 @@ impl<'a> Writer<'a> {
     }
 
     /// Adds the operations of one row and method; false when no type is served with it.
-    fn describe(&mut self, base: &str, described: &'static Described) -> bool {
+    fn describe(&mut self, base: &str, described: &'static Described, method: &Method) -> bool {
         if !described.path.contains("{type}") {
             let (first, tag) =
                 described.path.split('/').nth(1).map_or(("", None), |first| {
                     (first, self.served.iter().find(|served| served.resource_type == first))
                 });
             let tag = tag.map_or(if base.is_empty() { "Server" } else { "System" }, |_| first).to_owned();
-            self.add(&format!("{base}{}", described.path), described, &tag, None);
+            self.add(&format!("{base}{}", described.path), described, method, (&tag, None));
             return true;
         }
         let served: Vec<Served> = self.served.iter().filter(|served| offers(served, described.code)).cloned().collect();
         for served in &served {
             let path = format!("{base}{}", described.path.replace("{type}", served.resource_type));
-            self.add(&path, described, served.resource_type, Some(served));
+            self.add(&path, described, method, (served.resource_type, Some(served)));
         }
         !served.is_empty()
     }
 
-    fn add(&mut self, path: &str, described: &'static Described, tag: &str, served: Option<&Served>) {
+    fn add(
+        &mut self,
+        path: &str,
+        described: &'static Described,
+        method: &Method,
+        (tag, served): (&str, Option<&Served>),
+    ) {
         self.tags.insert(tag.to_owned());
         let own = served.map_or("", |served| served.resource_type);
         let mut operation = json!({
-            "operationId": operation_id(described, own),
+            "operationId": operation_id(method, described.path, own),
             "summary": described.summary.replace("{type}", own),
             "tags": [tag],
             "responses": self.answers(described, own),
         });
+        if method == Method::HEAD {
+            without_content(&mut operation["responses"]);
+        }
         let parameters = self.parameters_of(path, described, served);
         if !parameters.is_empty() {
             operation["parameters"] = parameters.into();
@@ -165,19 +179,19 @@ impl<'a> Writer<'a> {
         // A more special row comes first; a general one that gives the same address is not reached.
         let entry = self.paths.entry(path.to_owned()).or_insert_with(|| json!({}));
         if let Some(methods) = entry.as_object_mut() {
-            methods.entry(described.method.to_ascii_lowercase()).or_insert(operation);
+            methods.entry(method.as_str().to_ascii_lowercase()).or_insert(operation);
         }
     }
 
     fn parameters_of(&mut self, path: &str, described: &'static Described, served: Option<&Served>) -> Vec<Json> {
-        let of_path = ["id", "version", "job", "part"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
+        let of_path = ["id", "version", "job", "file"].into_iter().filter(|name| path.contains(&format!("{{{name}}}")));
         let names: Vec<&'static str> = of_path.chain(described.parameters.iter().copied()).collect();
         self.parameters.extend(&names);
         let mut parameters: Vec<Json> =
             names.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect();
         if described.code == Code::Interaction("search-type") && described.method == "GET" {
-            let search = served.map(|served| served.search_params).unwrap_or_default();
-            parameters.extend(search.iter().map(|(name, kind)| description::search_parameter(name, kind)));
+            let search = served.into_iter().flat_map(|served| served.search_params.iter());
+            parameters.extend(search.map(|(name, kind)| description::search_parameter(name, kind)));
         }
         parameters
     }
@@ -192,6 +206,8 @@ impl<'a> Writer<'a> {
                 let either = json!({"anyOf": [self.schemas.refer(own), self.schemas.refer("ValidateParameters")]});
                 (&[FHIR_JSON, "application/json"], either, false)
             }
+            Body::JsonPatch => (&["application/json-patch+json"], self.schemas.refer("JsonPatch"), true),
+            Body::Form => (&["application/x-www-form-urlencoded"], json!({"type": "object"}), false),
         };
         let content: Map<String, Json> =
             media_types.iter().map(|media_type| ((*media_type).to_owned(), json!({"schema": schema}))).collect();
@@ -228,6 +244,8 @@ impl<'a> Writer<'a> {
             })),
             Answer::Json => Some(of("application/json", json!({"type": "object"}))),
             Answer::Text(media_type) => Some(of(media_type, json!({"type": "string"}))),
+            Answer::Manifest => Some(of("application/json", json!({"type": "object"}))),
+            Answer::Ndjson => Some(of("application/fhir+ndjson", json!({"type": "string"}))),
         };
         // A probe refuses nothing but what is no HTTP.
         let refused = answer == Answer::Nothing && status == 400;
@@ -254,11 +272,22 @@ fn offers(served: &Served, code: Code) -> bool {
     }
 }
 
+/// The same answers, of which only status and headers are sent.
+fn without_content(responses: &mut Json) {
+    for (status, response) in responses.as_object_mut().into_iter().flatten() {
+        let headers = response.get("headers").cloned();
+        *response = json!({"description": description::status(status.parse().unwrap_or(500))});
+        if let Some(headers) = headers {
+            response["headers"] = headers;
+        }
+    }
+}
+
 /// Method and address as one name.
-fn operation_id(described: &Described, own: &str) -> String {
-    let path = described.path.replace("{type}", own);
+fn operation_id(method: &Method, path: &str, own: &str) -> String {
+    let path = path.replace("{type}", own);
     let words = path.split(|letter: char| !letter.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
     let words: Vec<&str> = words.collect();
-    let method = described.method.to_ascii_lowercase();
+    let method = method.as_str().to_ascii_lowercase();
     if words.is_empty() { format!("{method}-system") } else { format!("{method}-{}", words.join("-")) }
 }

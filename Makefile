@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc unit measure figures bench measure-load measure-http measure-kill measure-accuracy fmt \
+.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-kill measure-accuracy fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -12,7 +12,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-test: install-tools check deny doc unit ## everything CI runs; installs what is missing
+test: install-tools check deny doc test-clients unit ## everything CI runs; installs what is missing
 
 check: ## format and lints
 	cargo fmt --all --check
@@ -24,6 +24,9 @@ deny: ## licences, banned crates and sources of the dependency tree
 doc: ## links of the crate documentation, and its examples
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --package idi-match
 	cargo test --doc --locked --package idi-match
+
+test-clients: ## published FHIR clients against the real server, on both databases
+	scripts/test-clients
 
 # Last, so that the number of tests closes the output.
 unit: ## the tests, on both databases

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import secrets
+import zlib
 
 import pytest
 
@@ -35,25 +36,26 @@ def identifier(value):
 
 
 def patient(tag, number=0):
-    """A person of the family `tag`; each number is somebody else."""
+    """A person of the family `tag`; each number is somebody else, and lives elsewhere than other families."""
+    place = zlib.crc32(tag.encode()) % 800 + number
     return {
         "resourceType": "Patient",
         "active": True,
         "identifier": [identifier(f"{tag}-{number}")],
         "name": [{"use": "official", "family": tag, "given": [GIVEN[number % len(GIVEN)], "Zoë"]}],
         "telecom": [
-            {"system": "phone", "value": f"212-555-{1000 + number:04}", "use": "mobile"},
+            {"system": "phone", "value": f"{200 + place}-555-{1000 + number:04}", "use": "mobile"},
             {"system": "email", "value": f"{tag.lower()}.{number}@post.example"},
         ],
         "gender": ("female", "male", "other", "unknown")[number % 4],
-        "birthDate": f"{1950 + number}-{1 + number % 12:02}-{1 + number % 28:02}",
+        "birthDate": f"{1950 + number}-{1 + place % 12:02}-{1 + place % 28:02}",
         "address": [
             {
                 "use": "home",
-                "line": [f"{100 + number} Quarry Road"],
+                "line": [f"{100 + number} {tag} Road"],
                 "city": "Springfield",
                 "state": "OH",
-                "postalCode": f"{45000 + number}",
+                "postalCode": f"{45000 + place}",
             }
         ],
         "extension": [{"url": "http://example.org/fhir/StructureDefinition/shoe-size", "valueDecimal": 7.5}],
@@ -114,20 +116,20 @@ def transaction(tag):
     }
 
 
+def asked(stored):
+    """Who is asked for: a person as they are stored, claiming a profile of the guide."""
+    member = {key: value for key, value in stored.items() if key not in ("id", "meta", "extension")}
+    return {**member, "meta": {"profile": [f"{GUIDE}/StructureDefinition/IDI-Patient-L0"]}}
+
+
 def idi_match_request(stored):
-    """The guide's request for a person as they are stored."""
-    asked = {key: value for key, value in stored.items() if key not in ("id", "meta", "extension")}
-    asked["meta"] = {"profile": [f"{GUIDE}/StructureDefinition/IDI-Patient-L0"]}
-    return {"resourceType": "Parameters", "parameter": [{"name": "IDIPatient", "resource": asked}]}
+    return {"resourceType": "Parameters", "parameter": [{"name": "IDIPatient", "resource": asked(stored)}]}
 
 
 def match_request(stored):
     """The request of base FHIR."""
-    asked = {key: value for key, value in stored.items() if key not in ("id", "meta")}
-    return {
-        "resourceType": "Parameters",
-        "parameter": [{"name": "resource", "resource": asked}, {"name": "count", "valueInteger": 5}],
-    }
+    count = {"name": "count", "valueInteger": 5}
+    return {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": asked(stored)}, count]}
 
 
 def guide_request():

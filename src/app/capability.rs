@@ -41,6 +41,7 @@ const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
 const PATIENT_PARAMS: &[(&str, &str)] =
     &[("_id", "token"), ("identifier", "token"), ("family", "string"), ("given", "string"), ("birthdate", "date")];
 const ORGANIZATION_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("identifier", "token")];
+const ID_PARAMS: &[(&str, &str)] = &[("_id", "token")];
 const URL_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("url", "uri")];
 const NAMING_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("value", "string")];
 const PATIENT_OPERATIONS: &[(&str, &str)] =
@@ -54,6 +55,7 @@ pub fn search_params(resource_type: &str) -> &'static [(&'static str, &'static s
         "Patient" => PATIENT_PARAMS,
         "Organization" => ORGANIZATION_PARAMS,
         "NamingSystem" => NAMING_PARAMS,
+        "RelatedPerson" | "Person" | "Consent" | "Provenance" | "Task" => ID_PARAMS,
         _ => URL_PARAMS,
     }
 }
@@ -79,13 +81,14 @@ impl App {
 
     fn stored(&self, kind: ResourceKind) -> Served {
         let (profile, operations) = match kind {
-            ResourceKind::Patient => (US_CORE_PATIENT, PATIENT_OPERATIONS),
-            ResourceKind::Organization => (US_CORE_ORGANIZATION, VALIDATE),
+            ResourceKind::Patient => (Some(US_CORE_PATIENT), PATIENT_OPERATIONS),
+            ResourceKind::Organization => (Some(US_CORE_ORGANIZATION), VALIDATE),
+            _ => (None, VALIDATE),
         };
         let of_kind = self.rules.profiles.list_profiles_of(kind.name());
         Served {
             resource_type: kind.name(),
-            profile: Some(profile),
+            profile,
             supported_profiles: of_kind,
             interactions: STORED_INTERACTIONS,
             versioning: "versioned-update",

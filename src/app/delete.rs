@@ -27,9 +27,9 @@ impl App {
             Ok(checked) => checked,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let (id, now_us, clock) = (id.to_owned(), ctx.now_us, self.clock);
+        let (id, clock) = (id.to_owned(), self.clock);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-            let result = delete(unit, kind, &id, expected, now_us, &mut audit);
+            let result = delete(unit, kind, &id, expected, &mut audit);
             close(&mut audit, result.as_ref().err(), (clock.now_us)());
             Done { result, audit }
         })
@@ -41,7 +41,6 @@ fn delete(
     kind: ResourceKind,
     id: &str,
     expected: Option<i64>,
-    now_us: i64,
     audit: &mut AuditRecord,
 ) -> Result<(), AppError> {
     let current = resource::find(unit.conn, kind.name(), id)?.filter(|current| !current.deleted);
@@ -50,7 +49,7 @@ fn delete(
         return Err(AppError::precondition_failed("The stored version is not the one named in If-Match."));
     }
     let Some(version) = version else { return Ok(()) };
-    resource::delete(unit.conn, kind.name(), id, version, now_us)?;
+    resource::delete(unit.conn, kind.name(), id, version, unit.now_us)?;
     audit.detail.records.push(id.to_owned());
     if kind == ResourceKind::Patient {
         if let Some(identity_id) = record::delete(unit.conn, id)? {

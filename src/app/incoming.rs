@@ -5,16 +5,15 @@
 use crate::config::Source;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Limits, Value, parse};
+use crate::fhir::search_parameter::{SearchValues, search_values};
 use crate::fhir::us_core::is_subsetted;
 use crate::fhir::{name_text, splice};
 use crate::matching::record::Record;
 use crate::profile::primitive;
-use crate::store::resource::SearchValues;
 
 use super::error::AppError;
 use super::links::{Links, read_links};
 use super::rules::Rules;
-use super::search_values::search_values;
 use super::verification::{Verification, find_verification};
 
 /// The resource types that are stored.
@@ -22,16 +21,34 @@ use super::verification::{Verification, find_verification};
 pub enum ResourceKind {
     Patient,
     Organization,
+    RelatedPerson,
+    Person,
+    Consent,
+    Provenance,
+    Task,
 }
 
 impl ResourceKind {
-    pub const ALL: [Self; 2] = [Self::Patient, Self::Organization];
+    pub const ALL: [Self; 7] = [
+        Self::Patient,
+        Self::Organization,
+        Self::RelatedPerson,
+        Self::Person,
+        Self::Consent,
+        Self::Provenance,
+        Self::Task,
+    ];
 
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Patient => "Patient",
             Self::Organization => "Organization",
+            Self::RelatedPerson => "RelatedPerson",
+            Self::Person => "Person",
+            Self::Consent => "Consent",
+            Self::Provenance => "Provenance",
+            Self::Task => "Task",
         }
     }
 

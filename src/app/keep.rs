@@ -52,7 +52,6 @@ pub struct Kept {
 pub struct Keeper<'a> {
     pub rules: &'a Rules,
     pub clock: Clock,
-    pub now_us: i64,
     pub ask: &'a Ask,
 }
 
@@ -123,7 +122,7 @@ impl Batch<'_> {
         if let Some(before) = before.as_ref().filter(|before| is_same(before, &incoming.document)) {
             return Ok(kept(incoming.kind, before, false));
         }
-        let now_us = self.keeper.now_us;
+        let now_us = unit.now_us;
         let version = before.as_ref().map_or(1, |before| before.version + 1);
         let owned = Owned { id, version, last_updated: &instant(now_us) };
         let body = splice(&incoming.document, owned).map_err(|_| AppError::internal())?;
@@ -137,6 +136,7 @@ impl Batch<'_> {
         };
         let is_created = before.as_ref().is_none_or(|before| before.deleted);
         let now_stored = Resource {
+            number: before.as_ref().map_or(0, |before| before.number),
             resource_type: row.resource_type.clone(),
             id: id.to_owned(),
             version,
@@ -162,7 +162,7 @@ impl Batch<'_> {
 
     /// Gives the record its identity and its feature row.
     fn assign(&mut self, unit: &mut Unit<'_>, arriving: &Arriving<'_>) -> Result<(), AppError> {
-        let Keeper { rules, now_us, .. } = self.keeper;
+        let (rules, now_us) = (self.keeper.rules, unit.now_us);
         let Arriving { id, version, features, incoming } = *arriving;
         let current = match version {
             1 => None,
@@ -209,7 +209,7 @@ impl Batch<'_> {
             waiting.append(&mut record::list_replaced_by(unit.conn, &[&row.id])?);
             let features = features_of(unit.conn, &row, self.keeper.rules)?;
             let left = std::mem::replace(&mut row.identity_id, identity_id.to_owned());
-            row.assigned_us = self.keeper.now_us;
+            row.assigned_us = unit.now_us;
             unit.index_upsert(Member { record_id: &row.id, version: row.version, identity_id }, &features);
             change::append(unit.conn, &[&row.id])?;
             record::upsert_many(unit.conn, &[row])?;
@@ -256,7 +256,7 @@ impl Batch<'_> {
         {
             return Ok(current.to_owned());
         }
-        Ok(self.rows.new_identity((self.keeper.clock.uuid)(), self.keeper.now_us))
+        Ok(self.rows.new_identity((self.keeper.clock.uuid)(), unit.now_us))
     }
 }
 

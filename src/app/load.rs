@@ -139,13 +139,13 @@ impl App {
     /// # Errors
     /// What the store gives; then nothing of the batch is written.
     pub fn load_batch(&self, ctx: &Context, batch: Batch, position: Position) -> Result<(), AppError> {
-        let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.ask());
+        let (rules, clock, ask) = (Arc::clone(&self.rules), self.clock, self.ask());
         let audit = ctx.audit(Action::Load);
-        let progress = position.stored(now_us);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-            let keeper = Keeper { rules: &rules, clock, now_us, ask: &ask };
+            let keeper = Keeper { rules: &rules, clock, ask: &ask };
             let mut audit: AuditRecord = audit;
             audit.detail.records = batch.admitted.iter().map(|(id, _)| id.clone()).collect();
+            let progress = position.stored(unit.now_us);
             let result = keep(keeper, unit, batch.admitted, Expected::Anything)
                 .and_then(|_| Ok(load_progress::upsert(unit.conn, &progress)?));
             close(&mut audit, result.as_ref().err(), (clock.now_us)());

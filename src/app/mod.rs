@@ -25,7 +25,6 @@ pub mod refresh;
 pub mod responder;
 pub mod rules;
 pub mod search;
-pub mod search_values;
 pub mod select;
 pub mod update;
 pub mod validate;
@@ -77,6 +76,8 @@ pub enum StartError {
     /// `place` is the database's URL without its secrets.
     #[error("{place}: {error}")]
     Store { place: String, error: StoreError },
+    #[error("search values of an older version cannot be made again: {0:?}")]
+    Search(error::ErrorKind),
     #[error("threads: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -106,8 +107,8 @@ impl App {
         let writer = Writer::start(
             store.clone(),
             Arc::clone(&live),
-            config.limits.write_queue_max,
-            config.limits.commit_batch_max,
+            clock,
+            writer::Limits { queue_max: config.limits.write_queue_max, batch_max: config.limits.commit_batch_max },
         )?;
         let app = Self {
             config,
@@ -122,6 +123,7 @@ impl App {
             started_us: (clock.now_us)(),
         };
         app.follow_in_background()?;
+        app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
         match app.refresh_features(&old) {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "features made again for this version of the normaliser"),
@@ -257,9 +259,9 @@ impl App {
             Ok(admitted) => admitted,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let (rules, clock, now_us, ask) = (Arc::clone(&self.rules), self.clock, ctx.now_us, self.ask());
+        let (rules, clock, ask) = (Arc::clone(&self.rules), self.clock, self.ask());
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-            let keeper = Keeper { rules: &rules, clock, now_us, ask: &ask };
+            let keeper = Keeper { rules: &rules, clock, ask: &ask };
             audit.detail.records.push(admitted.0.clone());
             let result = keep(keeper, unit, vec![admitted], expected)
                 .and_then(|mut kept| kept.pop().ok_or_else(AppError::internal));

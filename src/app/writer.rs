@@ -15,6 +15,7 @@ use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, transaction};
 
+use super::clock::Clock;
 use super::error::{AppError, ErrorKind};
 use super::live_index::LiveIndex;
 
@@ -38,6 +39,8 @@ pub struct Done<T> {
 /// The open transaction, as a job sees it.
 pub struct Unit<'a> {
     pub conn: &'a mut Connection,
+    /// The time of the transaction, taken under its lock: what is committed later has no earlier one in this process.
+    pub now_us: i64,
     live: &'a LiveIndex,
     overlay: Overlay,
     kept: Vec<IndexChange>,
@@ -51,8 +54,8 @@ enum IndexChange {
 }
 
 impl<'a> Unit<'a> {
-    fn new(conn: &'a mut Connection, live: &'a LiveIndex) -> Self {
-        Self { conn, live, overlay: Overlay::new(&live.read()), kept: Vec::new(), pending: Vec::new() }
+    fn new(conn: &'a mut Connection, now_us: i64, live: &'a LiveIndex) -> Self {
+        Self { conn, now_us, live, overlay: Overlay::new(&live.read()), kept: Vec::new(), pending: Vec::new() }
     }
 
     /// Identities that `query` may belong to, with what this transaction has changed.
@@ -120,6 +123,15 @@ struct Job {
     fail: Box<dyn FnOnce(AppError) + Send>,
 }
 
+/// How much waits and how much is written together.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Jobs that wait at most.
+    pub queue_max: usize,
+    /// Jobs of one commit at most.
+    pub batch_max: usize,
+}
+
 /// The queue to the writing thread.
 pub struct Writer {
     queue: Mutex<Option<SyncSender<Job>>>,
@@ -131,9 +143,9 @@ impl Writer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(store: Store, live: Arc<LiveIndex>, queue_max: usize, batch_max: usize) -> std::io::Result<Self> {
-        let (queue, jobs) = sync_channel(queue_max);
-        let worker = Worker { store, live, conn: None, batch_max };
+    pub fn start(store: Store, live: Arc<LiveIndex>, clock: Clock, limits: Limits) -> std::io::Result<Self> {
+        let (queue, jobs) = sync_channel(limits.queue_max);
+        let worker = Worker { store, live, clock, last_us: i64::MIN, conn: None, batch_max: limits.batch_max };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&jobs))?;
         Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
     }
@@ -206,6 +218,9 @@ impl Drop for Writer {
 struct Worker {
     store: Store,
     live: Arc<LiveIndex>,
+    clock: Clock,
+    /// The time of the last transaction.
+    last_us: i64,
     conn: Option<Connection>,
     batch_max: usize,
 }
@@ -267,7 +282,8 @@ impl Worker {
             transaction::lock_identities(conn)?;
             self.live.catch_up(conn)?;
         }
-        let mut unit = Unit::new(conn, &self.live);
+        self.last_us = self.last_us.max((self.clock.now_us)());
+        let mut unit = Unit::new(conn, self.last_us, &self.live);
         let mut audits = Vec::with_capacity(runs.len());
         let mut finishes = Vec::with_capacity(runs.len());
         for (number, (scope, run)) in (0..).zip(runs) {

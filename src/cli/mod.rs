@@ -67,7 +67,9 @@ impl From<StartError> for CommandError {
     fn from(error: StartError) -> Self {
         match error {
             StartError::Rules(_) | StartError::Url(_) => Self::Usage(error.to_string()),
-            StartError::Store { .. } | StartError::Threads(_) => Self::Failed(error.to_string()),
+            StartError::Store { .. } | StartError::Search(_) | StartError::Threads(_) => {
+                Self::Failed(error.to_string())
+            }
         }
     }
 }

@@ -14,5 +14,6 @@ pub mod json;
 pub mod match_parameters;
 pub mod name_text;
 pub mod path;
+pub mod search_parameter;
 pub mod splice;
 pub mod us_core;

@@ -2,23 +2,26 @@
 //!
 //! A body is stored as it was given. A deleted resource stays as a tombstone: its version goes on, its body is empty,
 //! no search finds it. Every function runs in the caller's transaction; after an error the caller rolls back.
-//! Not here: which ids and versions are right, folding of search texts, splicing of `meta`.
-
-use std::borrow::Cow;
+//! Not here: which ids and versions are right, which values a document is found by, splicing of `meta`.
 
 use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
-use super::schema::{resource, resource_history, search_value};
-use super::search::{FAMILY, GIVEN, IDENTIFIER, name_key, token_key};
-pub use super::search::{SearchCondition, SearchConstraint, SearchPage, SearchQuery, Token, search};
-use crate::fhir::date::{Date, days_in};
+use super::schema::{resource, resource_history, search_date, search_string, search_token};
+pub use super::search::{
+    DatePrefix, DateTest, Direction, Position, SearchCondition, SearchConstraint, SearchPage, SearchQuery, Sort,
+    SortKey, SortValue, StringMatch, Token, Total, search,
+};
+use super::search::{name_key, token_key};
+use crate::fhir::search_parameter::{SEARCH_VERSION, SearchValues};
 
 /// One version of a resource, as stored.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable)]
 pub struct Resource {
+    /// The same for all versions; it grows in the order of creation.
+    pub number: i64,
     pub resource_type: String,
     pub id: String,
     pub version: i64,
@@ -40,109 +43,116 @@ pub struct NewResource {
     pub search: SearchValues,
 }
 
-/// What a resource is found by. Names are folded (case and accents) by the caller, in the same way as a query's.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct SearchValues {
-    pub families: Vec<String>,
-    pub givens: Vec<String>,
-    pub birth_date: Option<DayRange>,
-    pub identifiers: Vec<Identifier>,
-}
-
-/// An identifier as it is searched: FHIR R4 search, token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identifier {
-    pub system: Option<String>,
-    pub value: String,
-}
-
-/// First and last day, both included, as the numbers `YYYYMMDD`: they order as the days do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DayRange {
-    pub lo: i32,
-    pub hi: i32,
-}
-
-impl DayRange {
-    /// The days that a date of any precision may mean (FHIR R4 search, date).
-    #[must_use]
-    pub fn of(date: Date) -> Self {
-        let number = |month: u8, day: u8| i32::from(date.year()) * 10_000 + i32::from(month) * 100 + i32::from(day);
-        let last_month = date.month().unwrap_or(12);
-        let last_day = date.day().unwrap_or_else(|| days_in(date.year(), last_month));
-        Self { lo: number(date.month().unwrap_or(1), date.day().unwrap_or(1)), hi: number(last_month, last_day) }
-    }
-}
-
-/// A row of `resource`: the first value of each search parameter is a column.
-#[derive(Debug, Insertable, AsChangeset)]
-#[diesel(table_name = resource, primary_key(resource_type, id))]
-#[diesel(treat_none_as_default_value = false, treat_none_as_null = true)]
+/// A row of `resource`.
+#[derive(Debug, Insertable)]
+#[diesel(table_name = resource)]
 pub(super) struct ResourceRow<'a> {
+    pub number: i64,
     pub resource_type: &'a str,
     pub id: &'a str,
     pub version: i64,
     pub updated_us: i64,
     pub deleted: bool,
+    pub search_version: i32,
     pub body: &'a str,
-    pub family: Option<Cow<'a, str>>,
-    pub given: Option<Cow<'a, str>>,
-    pub birth_lo: Option<i32>,
-    pub birth_hi: Option<i32>,
-    pub identifier_system: Option<Cow<'a, str>>,
-    pub identifier_value: Option<Cow<'a, str>>,
 }
 
-/// A row of `search_value`: a second or further value.
+/// What a version puts in the place of the one before.
+#[derive(Debug, AsChangeset)]
+#[diesel(table_name = resource)]
+struct NewVersion<'a> {
+    version: i64,
+    updated_us: i64,
+    deleted: bool,
+    search_version: i32,
+    body: &'a str,
+}
+
+/// The rows of the search tables, each once.
+#[derive(Debug, Default)]
+pub(super) struct SearchRows {
+    pub strings: Vec<StringRow>,
+    pub tokens: Vec<TokenRow>,
+    pub dates: Vec<DateRow>,
+}
+
 #[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
-#[diesel(table_name = search_value)]
-pub(super) struct SearchValueRow<'a> {
-    pub resource_type: &'a str,
-    pub id: &'a str,
-    pub parameter: &'a str,
-    pub value: Cow<'a, str>,
-    pub system: Cow<'a, str>,
+#[diesel(table_name = search_string)]
+pub(super) struct StringRow {
+    pub parameter: i16,
+    pub value: String,
+    pub number: i64,
+    pub exact: String,
+}
+
+#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[diesel(table_name = search_token)]
+pub(super) struct TokenRow {
+    pub parameter: i16,
+    pub value: String,
+    pub system: String,
+    pub number: i64,
+}
+
+#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[diesel(table_name = search_date)]
+pub(super) struct DateRow {
+    pub parameter: i16,
+    pub lo_us: i64,
+    pub hi_us: i64,
+    pub number: i64,
 }
 
 impl NewResource {
-    fn row(&self) -> ResourceRow<'_> {
-        let first = self.search.identifiers.first();
+    fn row(&self, number: i64) -> ResourceRow<'_> {
         ResourceRow {
+            number,
             resource_type: &self.resource_type,
             id: &self.id,
             version: self.version,
             updated_us: self.updated_us,
             deleted: false,
+            search_version: SEARCH_VERSION,
             body: &self.body,
-            family: self.search.families.first().map(|family| name_key(family)),
-            given: self.search.givens.first().map(|given| name_key(given)),
-            birth_lo: self.search.birth_date.map(|range| range.lo),
-            birth_hi: self.search.birth_date.map(|range| range.hi),
-            identifier_system: first.map(|identifier| token_key(identifier.system.as_deref().unwrap_or_default())),
-            identifier_value: first.map(|identifier| token_key(&identifier.value)),
         }
     }
+}
 
-    /// The further values, each once.
-    fn further_values(&self) -> Vec<SearchValueRow<'_>> {
-        let row = |parameter, value, system| SearchValueRow {
-            resource_type: &self.resource_type,
-            id: &self.id,
-            parameter,
-            value,
-            system,
-        };
-        let mut rows: Vec<SearchValueRow<'_>> = Vec::new();
-        let name = |parameter, text| row(parameter, name_key(text), Cow::Borrowed(""));
-        rows.extend(self.search.families.iter().skip(1).map(|text| name(FAMILY, text)));
-        rows.extend(self.search.givens.iter().skip(1).map(|text| name(GIVEN, text)));
-        rows.extend(self.search.identifiers.iter().skip(1).map(|identifier| {
-            let system = token_key(identifier.system.as_deref().unwrap_or_default());
-            row(IDENTIFIER, token_key(&identifier.value), system)
-        }));
-        rows.sort_unstable();
-        rows.dedup();
+impl SearchRows {
+    /// Sorted: rows that lie together are written together.
+    fn of<'a>(resources: impl IntoIterator<Item = (i64, &'a SearchValues)>) -> Self {
+        let mut rows = Self::default();
+        for (number, values) in resources {
+            rows.add(number, values);
+        }
+        rows.strings.sort_unstable();
+        rows.strings.dedup();
+        rows.tokens.sort_unstable();
+        rows.tokens.dedup();
+        rows.dates.sort_unstable();
+        rows.dates.dedup();
         rows
+    }
+
+    fn add(&mut self, number: i64, values: &SearchValues) {
+        self.strings.extend(values.strings.iter().map(|string| StringRow {
+            parameter: string.parameter,
+            value: name_key(&string.value).into_owned(),
+            number,
+            exact: name_key(&string.exact).into_owned(),
+        }));
+        self.tokens.extend(values.tokens.iter().map(|token| TokenRow {
+            parameter: token.parameter,
+            value: token_key(&token.value).into_owned(),
+            system: token_key(&token.system).into_owned(),
+            number,
+        }));
+        self.dates.extend(values.dates.iter().map(|date| DateRow {
+            parameter: date.parameter,
+            lo_us: date.lo_us,
+            hi_us: date.hi_us,
+            number,
+        }));
     }
 }
 
@@ -195,12 +205,13 @@ pub fn find_version(
 ) -> Result<Option<Resource>, StoreError> {
     match find(connection, resource_type, id)? {
         Some(current) if current.version == version => Ok(Some(current)),
-        Some(_) => Ok(older()
+        Some(current) => Ok(older()
             .filter(resource_history::resource_type.eq(resource_type))
             .filter(resource_history::id.eq(id))
             .filter(resource_history::version.eq(version))
-            .first(connection)
-            .optional()?),
+            .first::<Older>(connection)
+            .optional()?
+            .map(|older| older.into_resource(current.number))),
         None => Ok(None),
     }
 }
@@ -216,16 +227,14 @@ pub fn list_history(
     versions_max: u32,
 ) -> Result<Vec<Resource>, StoreError> {
     let Some(current) = find(connection, resource_type, id)? else { return Ok(Vec::new()) };
-    let mut versions = vec![current];
-    versions.extend(
-        older()
-            .filter(resource_history::resource_type.eq(resource_type))
-            .filter(resource_history::id.eq(id))
-            .order(resource_history::version.desc())
-            .limit(i64::from(versions_max) - 1)
-            .load::<Resource>(connection)?,
-    );
-    Ok(versions)
+    let number = current.number;
+    let older = older()
+        .filter(resource_history::resource_type.eq(resource_type))
+        .filter(resource_history::id.eq(id))
+        .order(resource_history::version.desc())
+        .limit(i64::from(versions_max) - 1)
+        .load::<Older>(connection)?;
+    Ok(std::iter::once(current).chain(older.into_iter().map(|older| older.into_resource(number))).collect())
 }
 
 /// Stores new resources in one round trip.
@@ -233,10 +242,14 @@ pub fn list_history(
 /// # Errors
 /// `Conflict` when one of the ids exists, also as a tombstone.
 pub fn insert_many(connection: &mut Connection, resources: &[NewResource]) -> Result<(), StoreError> {
-    let rows: Vec<_> = resources.iter().map(NewResource::row).collect();
+    if resources.is_empty() {
+        return Ok(());
+    }
+    let numbers = dialect::next_resource_numbers(connection, resources.len())?;
+    let rows: Vec<_> = numbers.iter().zip(resources).map(|(number, resource)| resource.row(*number)).collect();
     dialect::insert_resources(connection, &rows)?;
-    let further: Vec<_> = resources.iter().flat_map(NewResource::further_values).collect();
-    dialect::insert_search_values(connection, &further)
+    let values = numbers.iter().copied().zip(resources.iter().map(|resource| &resource.search));
+    dialect::insert_search_rows(connection, &SearchRows::of(values))
 }
 
 /// Makes `resource` the current version and keeps the former one as history. A tombstone comes back to life.
@@ -244,8 +257,15 @@ pub fn insert_many(connection: &mut Connection, resources: &[NewResource]) -> Re
 /// # Errors
 /// `Conflict` when the current version is not `expected_version`, or there is none.
 pub fn update(connection: &mut Connection, resource: &NewResource, expected_version: i64) -> Result<(), StoreError> {
-    replace(connection, &resource.row(), expected_version)?;
-    dialect::insert_search_values(connection, &resource.further_values())
+    let version = NewVersion {
+        version: resource.version,
+        updated_us: resource.updated_us,
+        deleted: false,
+        search_version: SEARCH_VERSION,
+        body: &resource.body,
+    };
+    let number = replace(connection, &resource.resource_type, &resource.id, &version, expected_version)?;
+    dialect::insert_search_rows(connection, &SearchRows::of([(number, &resource.search)]))
 }
 
 /// Puts a tombstone in place of the current version, which stays as history. Returns the tombstone's version.
@@ -260,46 +280,86 @@ pub fn delete(
     updated_us: i64,
 ) -> Result<i64, StoreError> {
     let version = expected_version + 1;
-    let tombstone = ResourceRow {
-        resource_type,
-        id,
-        version,
-        updated_us,
-        deleted: true,
-        body: "",
-        family: None,
-        given: None,
-        birth_lo: None,
-        birth_hi: None,
-        identifier_system: None,
-        identifier_value: None,
-    };
-    replace(connection, &tombstone, expected_version)?;
+    let tombstone = NewVersion { version, updated_us, deleted: true, search_version: SEARCH_VERSION, body: "" };
+    replace(connection, resource_type, id, &tombstone, expected_version)?;
     Ok(version)
 }
 
-/// Current row to history, then the new row in its place, without further search values.
-fn replace(connection: &mut Connection, row: &ResourceRow<'_>, expected_version: i64) -> Result<(), StoreError> {
-    let current = resource::table
-        .filter(resource::resource_type.eq(row.resource_type))
-        .filter(resource::id.eq(row.id))
-        .filter(resource::version.eq(expected_version));
+/// Current row to history, then the new version in its place, without search values; gives its number.
+fn replace(
+    connection: &mut Connection,
+    resource_type: &str,
+    id: &str,
+    version: &NewVersion<'_>,
+    expected_version: i64,
+) -> Result<i64, StoreError> {
+    let found: Option<(i64, i64)> = resource::table
+        .filter(resource::resource_type.eq(resource_type))
+        .filter(resource::id.eq(id))
+        .select((resource::number, resource::version))
+        .first(connection)
+        .optional()?;
+    let number = match found {
+        Some((number, current)) if current == expected_version => number,
+        _ => return Err(StoreError::version_changed()),
+    };
+    let current = resource::table.filter(resource::number.eq(number)).filter(resource::version.eq(expected_version));
     let copied = diesel::insert_into(resource_history::table)
-        .values(current.select(columns()))
+        .values(current.select(version_columns()))
         .into_columns(history_columns())
         .execute(connection)?;
-    let updated = diesel::update(current).set(row).execute(connection)?;
+    let updated = diesel::update(current).set(version).execute(connection)?;
     if copied != 1 || updated != 1 {
         return Err(StoreError::version_changed());
     }
-    let values = search_value::table
-        .filter(search_value::resource_type.eq(row.resource_type))
-        .filter(search_value::id.eq(row.id));
-    diesel::delete(values).execute(connection)?;
+    delete_search_rows(connection, number)?;
+    Ok(number)
+}
+
+fn delete_search_rows(connection: &mut Connection, number: i64) -> Result<(), StoreError> {
+    diesel::delete(search_string::table.filter(search_string::number.eq(number))).execute(connection)?;
+    diesel::delete(search_token::table.filter(search_token::number.eq(number))).execute(connection)?;
+    diesel::delete(search_date::table.filter(search_date::number.eq(number))).execute(connection)?;
     Ok(())
 }
 
-pub(super) type Columns =
+/// Up to `rows_max` resources whose search values were made by another version of the search parameters.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_outdated_search(connection: &mut Connection, rows_max: u32) -> Result<Vec<Resource>, StoreError> {
+    Ok(current()
+        .filter(resource::search_version.lt(SEARCH_VERSION))
+        .order((resource::search_version, resource::number))
+        .limit(i64::from(rows_max))
+        .load(connection)?)
+}
+
+/// Writes search values anew, of documents that stay as they are; of tombstones there are none.
+///
+/// # Errors
+/// Those of the database.
+pub fn replace_search_values(connection: &mut Connection, values: &[(i64, SearchValues)]) -> Result<(), StoreError> {
+    for (number, _) in values {
+        delete_search_rows(connection, *number)?;
+        diesel::update(resource::table.filter(resource::number.eq(number)))
+            .set(resource::search_version.eq(SEARCH_VERSION))
+            .execute(connection)?;
+    }
+    dialect::insert_search_rows(connection, &SearchRows::of(values.iter().map(|(number, values)| (*number, values))))
+}
+
+/// As [`Resource`] has them.
+type Columns = (
+    resource::number,
+    resource::resource_type,
+    resource::id,
+    resource::version,
+    resource::updated_us,
+    resource::deleted,
+    resource::body,
+);
+type VersionColumns =
     (resource::resource_type, resource::id, resource::version, resource::updated_us, resource::deleted, resource::body);
 type HistoryColumns = (
     resource_history::resource_type,
@@ -310,7 +370,7 @@ type HistoryColumns = (
     resource_history::body,
 );
 
-const fn columns() -> Columns {
+const fn version_columns() -> VersionColumns {
     (resource::resource_type, resource::id, resource::version, resource::updated_us, resource::deleted, resource::body)
 }
 
@@ -326,54 +386,35 @@ const fn history_columns() -> HistoryColumns {
 }
 
 pub(super) fn current() -> diesel::dsl::Select<resource::table, Columns> {
-    resource::table.select(columns())
+    resource::table.select((
+        resource::number,
+        resource::resource_type,
+        resource::id,
+        resource::version,
+        resource::updated_us,
+        resource::deleted,
+        resource::body,
+    ))
+}
+
+/// A row of `resource_history`.
+#[derive(Queryable)]
+struct Older {
+    resource_type: String,
+    id: String,
+    version: i64,
+    updated_us: i64,
+    deleted: bool,
+    body: String,
+}
+
+impl Older {
+    fn into_resource(self, number: i64) -> Resource {
+        let Self { resource_type, id, version, updated_us, deleted, body } = self;
+        Resource { number, resource_type, id, version, updated_us, deleted, body }
+    }
 }
 
 fn older() -> diesel::dsl::Select<resource_history::table, HistoryColumns> {
     resource_history::table.select(history_columns())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_date_of_any_precision_is_a_range_of_days() {
-        for (text, lo, hi) in [
-            ("1980", 19800101, 19801231),
-            ("1980-02", 19800201, 19800229),
-            ("1981-02", 19810201, 19810228),
-            ("1980-12-31", 19801231, 19801231),
-        ] {
-            let date = Date::parse(text).unwrap();
-            assert_eq!(DayRange::of(date), DayRange { lo, hi }, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_first_value_is_a_column_and_the_further_ones_are_rows_each_once() {
-        let identifier = |system: Option<&str>, value: &str| Identifier {
-            system: system.map(str::to_owned),
-            value: value.to_owned(),
-        };
-        let resource = NewResource {
-            resource_type: "Patient".to_owned(),
-            id: "a".to_owned(),
-            version: 1,
-            updated_us: 0,
-            body: "{}".to_owned(),
-            search: SearchValues {
-                families: vec!["miller".to_owned()],
-                givens: vec!["ann".to_owned(), "mary".to_owned(), "mary".to_owned()],
-                birth_date: None,
-                identifiers: vec![identifier(Some("urn:a"), "1"), identifier(None, "2")],
-            },
-        };
-        let row = resource.row();
-        assert_eq!((row.family.as_deref(), row.given.as_deref()), (Some("miller"), Some("ann")));
-        assert_eq!((row.identifier_system.as_deref(), row.identifier_value.as_deref()), (Some("urn:a"), Some("1")));
-        let further = resource.further_values();
-        let further: Vec<_> = further.iter().map(|row| (row.parameter, &*row.value, &*row.system)).collect();
-        assert_eq!(further, [("given", "mary", ""), ("identifier", "2", "")]);
-    }
 }

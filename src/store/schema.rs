@@ -3,19 +3,15 @@
 //! Not here: indexes and constraints (see `migrations/`).
 
 diesel::table! {
-    resource (resource_type, id) {
+    resource (number) {
+        number -> BigInt,
         resource_type -> Text,
         id -> Text,
         version -> BigInt,
         updated_us -> BigInt,
         deleted -> Bool,
+        search_version -> Integer,
         body -> Text,
-        family -> Nullable<Text>,
-        given -> Nullable<Text>,
-        birth_lo -> Nullable<Integer>,
-        birth_hi -> Nullable<Integer>,
-        identifier_system -> Nullable<Text>,
-        identifier_value -> Nullable<Text>,
     }
 }
 
@@ -31,12 +27,37 @@ diesel::table! {
 }
 
 diesel::table! {
-    search_value (resource_type, parameter, value, system, id) {
-        resource_type -> Text,
-        parameter -> Text,
+    search_string (parameter, value, number, exact) {
+        parameter -> SmallInt,
+        value -> Text,
+        number -> BigInt,
+        exact -> Text,
+    }
+}
+
+diesel::table! {
+    search_token (parameter, value, system, number) {
+        parameter -> SmallInt,
         value -> Text,
         system -> Text,
-        id -> Text,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    search_date (parameter, lo_us, hi_us, number) {
+        parameter -> SmallInt,
+        lo_us -> BigInt,
+        hi_us -> BigInt,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    secret (name) {
+        name -> Text,
+        value -> Binary,
+        created_us -> BigInt,
     }
 }
 

@@ -1,28 +1,26 @@
 //! Search of current resources by indexed values, one page at a time.
 //!
-//! Conditions are joined by AND, the alternatives within one by OR (FHIR R4 search, 3.1.1). A page continues after the
-//! last id of the one before (keyset), so pages stay complete and without repetition while others write. One statement
+//! Conditions are joined by AND, the alternatives within one by OR (FHIR R4 Search, 3.1.1). A page continues after the
+//! last row of the one before (keyset), so pages stay complete and without repetition while others write. One statement
 //! gives the total and the page, so both are of one moment.
-//! How: each condition is a set of ids read from its indexes; sets are intersected, and only the page's bodies are read.
-//! Not here: parsing of search parameters, folding of names.
+//! How: the condition that is likely to hold for fewest gives the numbers, the others are looked up for each of them;
+//! only the page's bodies are read. Not here: parsing of search parameters, folding of names.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_types::{BigInt, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 
 use super::connection::{Connection, MultiBackend};
 use super::error::StoreError;
-use super::resource::{DayRange, Resource};
-
-pub(super) const FAMILY: &str = "family";
-pub(super) const GIVEN: &str = "given";
-pub(super) const IDENTIFIER: &str = "identifier";
+use super::resource::Resource;
 
 /// Longer search texts are cut: an index entry has a limit on PostgreSQL.
 const KEY_BYTES_MAX: usize = 400;
+/// Keys of a sort at most; more would not fit the row that a page is read into.
+pub const SORTS_MAX: usize = 3;
 
 /// A search: all conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,26 +28,50 @@ pub struct SearchQuery {
     pub resource_type: String,
     pub conditions: Vec<SearchCondition>,
     pub constraint: SearchConstraint,
-    /// The page begins after this id; `None` for the first page.
-    pub after_id: Option<String>,
+    /// Up to three keys; what is equal in all of them, or without any, is ordered by number: as it was created.
+    pub sort: Vec<Sort>,
+    /// The page begins after this position; `None` for the first page.
+    pub after: Option<Position>,
     /// Rows of a page; 0 asks for the total alone.
     pub count: u32,
+    pub total: Total,
 }
 
 /// One search parameter; any of its alternatives must hold. Without alternatives nothing is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SearchCondition {
     Id(Vec<String>),
-    Identifier(Vec<Token>),
-    /// Beginnings of family names, folded.
-    Family(Vec<String>),
-    /// Beginnings of given names, folded.
-    Given(Vec<String>),
-    /// The birth date lies within the range: both ends of what it may mean.
-    BirthDate(Vec<DayRange>),
+    LastUpdated(Vec<DateTest>),
+    /// Folded, but for `Exact`.
+    Strings {
+        parameters: Vec<i16>,
+        how: StringMatch,
+        values: Vec<String>,
+    },
+    Tokens {
+        parameters: Vec<i16>,
+        values: Vec<Token>,
+    },
+    Dates {
+        parameters: Vec<i16>,
+        tests: Vec<DateTest>,
+    },
+    Missing {
+        parameters: Vec<i16>,
+        is_missing: bool,
+    },
 }
 
-/// A token to look for (FHIR R4 search, 3.1.1.4.10).
+/// How a string is compared (FHIR R4 Search, string).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StringMatch {
+    StartsWith,
+    Contains,
+    /// With case and accents.
+    Exact,
+}
+
+/// A token to look for (FHIR R4 Search, token), or a reference: the system is the type, the value the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Token {
     /// `value`: in any system, or without one.
@@ -62,6 +84,28 @@ pub enum Token {
     System(String),
 }
 
+/// How a date is compared (FHIR R4 Search, Prefixes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatePrefix {
+    Eq,
+    Ne,
+    Gt,
+    Lt,
+    Ge,
+    Le,
+    Sa,
+    Eb,
+    Ap,
+}
+
+/// A date to compare with: the first and the last microsecond that it may mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateTest {
+    pub prefix: DatePrefix,
+    pub lo_us: i64,
+    pub hi_us: i64,
+}
+
 /// What policy adds to a search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SearchConstraint {
@@ -69,15 +113,58 @@ pub enum SearchConstraint {
     None,
 }
 
+/// Whether the total is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    None,
+    Accurate,
+}
+
+/// One key of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    pub by: SortKey,
+    pub direction: Direction,
+}
+
+/// What is ordered by; of a repeating parameter its least value, or its greatest when descending. What has no value
+/// comes first when ascending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    Id,
+    LastUpdated,
+    String(i16),
+    Token(i16),
+    Date(i16),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Ascending,
+    Descending,
+}
+
+/// The place of a row in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    pub keys: Vec<SortValue>,
+    pub number: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SortValue {
+    Text(String),
+    Number(i64),
+}
+
 /// One page of what was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchPage {
-    /// Ordered by id.
     pub rows: Vec<Resource>,
-    /// How many resources the conditions hold for.
-    pub total: i64,
+    /// How many resources the conditions hold for, if that was asked for.
+    pub total: Option<i64>,
     /// Where the next page begins, if there is one.
-    pub next: Option<String>,
+    pub next: Option<Position>,
 }
 
 /// Finds one page.
@@ -89,20 +176,21 @@ pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<Search
     let mut sql = Sql::default();
     sql.page(query);
     let found: Vec<Found> = sql.into_query().load(connection)?;
-    let total = found.first().map_or(0, |row| row.total);
-    let mut rows: Vec<Resource> = found.into_iter().filter_map(|row| row.into_resource(&query.resource_type)).collect();
+    let total = found.first().and_then(|row| row.total);
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
-    let more = rows.len() > count;
-    rows.truncate(count);
-    let next = rows.last().filter(|_| more).map(|last| last.id.clone());
-    Ok(SearchPage { rows, total, next })
+    let has_more = found.len() > count;
+    let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));
+    let rows = found.into_iter().take(count).filter_map(|row| row.into_resource(&query.resource_type)).collect();
+    Ok(SearchPage { rows, total, next: next.flatten() })
 }
 
 /// A row of the statement: the total, and a resource of the page if there is any.
 #[derive(QueryableByName)]
 struct Found {
-    #[diesel(sql_type = BigInt)]
-    total: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    total: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     id: Option<String>,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -111,11 +199,35 @@ struct Found {
     updated_us: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     body: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    text0: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    text1: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    text2: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number0: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number1: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number2: Option<i64>,
 }
 
 impl Found {
+    fn position(&self, sort: &[Sort]) -> Option<Position> {
+        let texts = [&self.text0, &self.text1, &self.text2];
+        let numbers = [self.number0, self.number1, self.number2];
+        let key = |(place, sort): (usize, &Sort)| match sort.by.is_text() {
+            true => texts[place].clone().map(SortValue::Text),
+            false => numbers[place].map(SortValue::Number),
+        };
+        let keys: Option<Vec<SortValue>> = sort.iter().take(SORTS_MAX).enumerate().map(key).collect();
+        Some(Position { keys: keys?, number: self.number? })
+    }
+
     fn into_resource(self, resource_type: &str) -> Option<Resource> {
         Some(Resource {
+            number: self.number?,
             resource_type: resource_type.to_owned(),
             id: self.id?,
             version: self.version?,
@@ -126,11 +238,17 @@ impl Found {
     }
 }
 
+impl SortKey {
+    const fn is_text(self) -> bool {
+        matches!(self, Self::Id | Self::String(_) | Self::Token(_))
+    }
+}
+
 /// A value that takes the place of `$n`.
 enum Bind {
     Text(String),
-    Integer(i32),
-    BigInt(i64),
+    Parameter(i16),
+    Number(i64),
 }
 
 /// A statement in the making. Both databases read `$1`, `$2`, … when each number is used once and in order.
@@ -157,115 +275,351 @@ impl Sql {
         self.bind(Bind::Text(value.to_owned()))
     }
 
+    fn number(&mut self, value: i64) -> &mut Self {
+        self.bind(Bind::Number(value))
+    }
+
+    /// Pushes each item between `opening` and `closing`, with `between` in the gaps.
+    fn each<T>(&mut self, items: &[T], between: &str, mut push: impl FnMut(&mut Self, &T)) -> &mut Self {
+        for (place, item) in items.iter().enumerate() {
+            if place > 0 {
+                self.push(between);
+            }
+            push(self, item);
+        }
+        self
+    }
+
     fn page(&mut self, query: &SearchQuery) {
-        let resource_type = &query.resource_type;
-        if query.conditions.is_empty() {
-            self.push("SELECT t.total, page.id, r.version, r.updated_us, r.body FROM (");
-            self.total_of_type(resource_type);
-            self.push(") AS t LEFT JOIN (SELECT id FROM resource WHERE resource_type = ").text(resource_type);
-            self.push(" AND deleted = FALSE AND id > ");
-        } else {
-            self.push("WITH hit AS (");
-            self.intersection(resource_type, &query.conditions);
-            self.push(") SELECT t.total, page.id, r.version, r.updated_us, r.body");
-            self.push(" FROM (SELECT count(*) AS total FROM hit) AS t LEFT JOIN (SELECT id FROM hit WHERE id > ");
+        let sort = &query.sort[..query.sort.len().min(SORTS_MAX)];
+        self.push("WITH hit AS (");
+        self.hits(&query.resource_type, &query.conditions);
+        self.push("), keyed AS (SELECT hit.number AS number");
+        for (place, key) in sort.iter().enumerate() {
+            self.push(", ").sort_value(*key);
+            let _ = write!(self.text, " AS key{place}");
         }
+        self.push(" FROM hit), page AS (SELECT * FROM keyed");
+        if let Some(after) = &query.after {
+            self.push(" WHERE ").after(sort, after);
+        }
+        self.order_by(sort, "").push(" LIMIT ");
         // One more than asked for tells whether there is a next page.
-        self.text(query.after_id.as_deref().unwrap_or_default()).push(" ORDER BY id LIMIT ");
-        self.bind(Bind::BigInt(if query.count == 0 { 0 } else { i64::from(query.count) + 1 }));
-        self.push(") AS page ON TRUE LEFT JOIN resource AS r ON r.resource_type = ").text(resource_type);
-        self.push(" AND r.id = page.id ORDER BY page.id");
-    }
-
-    /// Counted in indexes alone: all rows less the tombstones.
-    fn total_of_type(&mut self, resource_type: &str) {
-        self.push("SELECT (SELECT count(*) FROM resource WHERE resource_type = ").text(resource_type);
-        self.push(") - (SELECT count(*) FROM resource WHERE resource_type = ").text(resource_type);
-        self.push(" AND deleted = TRUE) AS total");
-    }
-
-    fn intersection(&mut self, resource_type: &str, conditions: &[SearchCondition]) {
-        for (number, condition) in conditions.iter().enumerate() {
-            self.push(if number == 0 { "SELECT id FROM (" } else { " INTERSECT SELECT id FROM (" });
-            self.condition(resource_type, condition);
-            // Writing to a String cannot fail.
-            let _ = write!(self.text, ") AS c{number}");
+        self.number(if query.count == 0 { 0 } else { i64::from(query.count) + 1 });
+        self.push(") SELECT t.total, page.number, r.id, r.version, r.updated_us, r.body");
+        for place in 0..SORTS_MAX {
+            let (text, number) = match sort.get(place).map(|sort| sort.by.is_text()) {
+                Some(true) => (format!("page.key{place}"), "CAST(NULL AS BIGINT)".to_owned()),
+                Some(false) => ("CAST(NULL AS TEXT)".to_owned(), format!("page.key{place}")),
+                None => ("CAST(NULL AS TEXT)".to_owned(), "CAST(NULL AS BIGINT)".to_owned()),
+            };
+            let _ = write!(self.text, ", {text} AS text{place}, {number} AS number{place}");
         }
+        self.push(" FROM (SELECT ");
+        self.push(match query.total {
+            Total::Accurate => "(SELECT count(*) FROM hit)",
+            Total::None => "CAST(NULL AS BIGINT)",
+        });
+        self.push(" AS total) AS t LEFT JOIN page ON TRUE LEFT JOIN resource AS r ON r.number = page.number");
+        self.order_by(sort, "page.");
     }
 
-    /// The ids for which the condition holds. Tombstones have no search values, so only `_id` must leave them out.
-    fn condition(&mut self, resource_type: &str, condition: &SearchCondition) {
-        let start = self.text.len();
-        match condition {
-            SearchCondition::Id(ids) => ids.iter().for_each(|id| self.id(resource_type, id)),
-            SearchCondition::Identifier(tokens) => tokens.iter().for_each(|token| self.token(resource_type, token)),
-            SearchCondition::Family(names) => names.iter().for_each(|name| self.name(resource_type, FAMILY, name)),
-            SearchCondition::Given(names) => names.iter().for_each(|name| self.name(resource_type, GIVEN, name)),
-            SearchCondition::BirthDate(ranges) => {
-                for range in ranges {
-                    self.birth_date(resource_type, *range);
-                }
+    fn order_by(&mut self, sort: &[Sort], table: &str) -> &mut Self {
+        self.push(" ORDER BY ");
+        for (place, key) in sort.iter().enumerate() {
+            let direction = if key.direction == Direction::Ascending { "ASC" } else { "DESC" };
+            let _ = write!(self.text, "{table}key{place} {direction}, ");
+        }
+        self.push(table).push("number")
+    }
+
+    /// Keys are never NULL, so that both databases order alike.
+    fn sort_value(&mut self, sort: Sort) {
+        let least = if sort.direction == Direction::Ascending { "min" } else { "max" };
+        let of_resource = |column: &str| format!("(SELECT {column} FROM resource AS s WHERE s.number = hit.number)");
+        let mut of_values = |table: &str, column: &str, parameter: i16, none: &str| {
+            let _ = write!(self.text, "coalesce((SELECT {least}({column}) FROM {table} AS s WHERE s.parameter = ");
+            self.bind(Bind::Parameter(parameter));
+            let _ = write!(self.text, " AND s.number = hit.number), {none})");
+        };
+        match sort.by {
+            SortKey::String(parameter) => of_values("search_string", "value", parameter, "''"),
+            SortKey::Token(parameter) => of_values("search_token", "value", parameter, "''"),
+            SortKey::Date(parameter) => {
+                let column = if sort.direction == Direction::Ascending { "lo_us" } else { "hi_us" };
+                of_values("search_date", column, parameter, "CAST(-9223372036854775807 AS BIGINT)");
+            }
+            SortKey::Id => {
+                self.push(&of_resource("id"));
+            }
+            SortKey::LastUpdated => {
+                self.push(&of_resource("updated_us"));
             }
         }
+    }
+
+    /// What comes after a position: greater in one key and equal in those before it.
+    fn after(&mut self, sort: &[Sort], after: &Position) {
+        self.push("(");
+        for (place, key) in sort.iter().enumerate() {
+            let sign = if key.direction == Direction::Ascending { ">" } else { "<" };
+            self.equal_keys(after, place);
+            let _ = write!(self.text, "key{place} {sign} ");
+            self.key(after, place).push(" OR ");
+        }
+        self.equal_keys(after, sort.len());
+        self.push("number > ").number(after.number).push(")");
+    }
+
+    fn equal_keys(&mut self, after: &Position, count: usize) {
+        for place in 0..count {
+            let _ = write!(self.text, "key{place} = ");
+            self.key(after, place).push(" AND ");
+        }
+    }
+
+    fn key(&mut self, after: &Position, place: usize) -> &mut Self {
+        match after.keys.get(place) {
+            Some(SortValue::Text(text)) => self.text(text),
+            Some(SortValue::Number(number)) => self.number(*number),
+            None => self.push("NULL"),
+        }
+    }
+
+    /// The numbers of what all conditions hold for.
+    fn hits(&mut self, resource_type: &str, conditions: &[SearchCondition]) {
+        let mut ordered: Vec<&SearchCondition> = conditions.iter().collect();
+        ordered.sort_by_key(|condition| condition.rank());
+        let Some((first, others)) = ordered.split_first().filter(|(first, _)| first.rank() < RANK_NEVER_FIRST) else {
+            self.push("SELECT number FROM resource AS r WHERE resource_type = ").text(resource_type);
+            self.push(" AND deleted = FALSE");
+            self.tests(resource_type, &ordered, "r.number");
+            return;
+        };
+        self.push("SELECT DISTINCT c.number AS number FROM (");
+        self.sets(resource_type, first);
+        self.push(") AS c WHERE TRUE");
+        self.tests(resource_type, others, "c.number");
+    }
+
+    fn tests(&mut self, resource_type: &str, conditions: &[&SearchCondition], number: &str) {
+        for condition in conditions {
+            let is_missing = matches!(condition, SearchCondition::Missing { is_missing: true, .. });
+            self.push(if is_missing { " AND NOT EXISTS (" } else { " AND EXISTS (" });
+            self.rows(resource_type, condition, Some(number));
+            self.push(")");
+        }
+    }
+
+    /// The numbers for which one condition holds, one set for each alternative: each reads its own piece of an index.
+    fn sets(&mut self, resource_type: &str, condition: &SearchCondition) {
+        let alternatives = condition.alternatives();
+        if alternatives.is_empty() {
+            self.push("SELECT number FROM resource WHERE FALSE");
+        }
+        self.each(&alternatives, " UNION ALL ", |sql, alternative| {
+            sql.rows(resource_type, alternative, None);
+        });
+    }
+
+    /// The rows of one condition, of one resource when `number` names it.
+    fn rows(&mut self, resource_type: &str, condition: &SearchCondition, number: Option<&str>) {
+        let table = match condition {
+            SearchCondition::Id(_) | SearchCondition::LastUpdated(_) => "resource",
+            SearchCondition::Strings { .. } => "search_string",
+            SearchCondition::Tokens { .. } => "search_token",
+            SearchCondition::Dates { .. } => "search_date",
+            SearchCondition::Missing { parameters, .. } => return self.any_row(parameters, number),
+        };
+        self.push("SELECT v.number AS number FROM ").push(table).push(" AS v WHERE ");
+        if let Some(number) = number {
+            self.push("v.number = ").push(number).push(" AND ");
+        }
+        match condition {
+            SearchCondition::Id(_) | SearchCondition::LastUpdated(_) => {
+                self.push("v.resource_type = ").text(resource_type).push(" AND v.deleted = FALSE AND ");
+            }
+            SearchCondition::Strings { parameters, .. }
+            | SearchCondition::Tokens { parameters, .. }
+            | SearchCondition::Dates { parameters, .. } => {
+                self.parameters(parameters).push(" AND ");
+            }
+            SearchCondition::Missing { .. } => {}
+        }
+        self.any_of(condition);
+    }
+
+    /// A row of any kind under one of the parameters.
+    fn any_row(&mut self, parameters: &[i16], number: Option<&str>) {
+        self.each(&["search_string", "search_token", "search_date"], " UNION ALL ", |sql, table| {
+            sql.push("SELECT v.number AS number FROM ").push(table).push(" AS v WHERE ");
+            sql.parameters(parameters);
+            if let Some(number) = number {
+                sql.push(" AND v.number = ").push(number);
+            }
+        });
+    }
+
+    fn parameters(&mut self, parameters: &[i16]) -> &mut Self {
+        match parameters {
+            [] => self.push("FALSE"),
+            [one] => self.push("v.parameter = ").bind(Bind::Parameter(*one)),
+            _ => {
+                self.push("v.parameter IN (");
+                self.each(parameters, ", ", |sql, parameter| {
+                    sql.bind(Bind::Parameter(*parameter));
+                })
+                .push(")")
+            }
+        }
+    }
+
+    fn any_of(&mut self, condition: &SearchCondition) {
+        self.push("(");
+        let start = self.text.len();
+        match condition {
+            SearchCondition::Id(ids) => {
+                self.each(ids, " OR ", |sql, id| {
+                    sql.push("v.id = ").text(id);
+                });
+            }
+            SearchCondition::LastUpdated(tests) => {
+                self.each(tests, " OR ", |sql, test| sql.date(*test, "v.updated_us", "v.updated_us"));
+            }
+            SearchCondition::Strings { how, values, .. } => {
+                self.each(values, " OR ", |sql, value| sql.string(*how, value));
+            }
+            SearchCondition::Tokens { values, .. } => {
+                self.each(values, " OR ", Self::token);
+            }
+            SearchCondition::Dates { tests, .. } => {
+                self.each(tests, " OR ", |sql, test| sql.date(*test, "v.lo_us", "v.hi_us"));
+            }
+            SearchCondition::Missing { .. } => {}
+        }
         if self.text.len() == start {
-            self.push("SELECT id FROM resource WHERE FALSE");
+            self.push("FALSE");
+        }
+        self.push(")");
+    }
+
+    /// Bytes order as code points do, so what begins with a text lies between it and it with the last code point.
+    fn string(&mut self, how: StringMatch, value: &str) {
+        match how {
+            StringMatch::StartsWith => {
+                let lo = name_key(value);
+                let hi = format!("{lo}\u{10FFFF}");
+                self.push("(v.value >= ").text(&lo).push(" AND v.value < ").text(&hi).push(")");
+            }
+            StringMatch::Exact => {
+                let folded = name_key(&crate::fhir::fold::fold(value)).into_owned();
+                self.push("(v.value = ").text(&folded).push(" AND v.exact = ").text(&name_key(value)).push(")");
+            }
+            StringMatch::Contains => {
+                let pattern: String = name_key(value)
+                    .chars()
+                    .flat_map(|c| if matches!(c, '%' | '_' | '~') { vec!['~', c] } else { vec![c] })
+                    .collect();
+                self.push("v.value LIKE ").text(&format!("%{pattern}%")).push(" ESCAPE '~'");
+            }
         }
     }
 
-    /// Begins the next set of a union: the rows of `table` of this type.
-    fn set(&mut self, table: &str, resource_type: &str) -> &mut Self {
-        if !self.text.ends_with('(') {
-            self.push(" UNION ");
+    /// FHIR R4 Search, Prefixes: the range of the resource against the range of the test.
+    fn date(&mut self, test: DateTest, lo: &str, hi: &str) {
+        let DateTest { prefix, lo_us, hi_us } = test;
+        let mut compare = |left: &str, sign: &str, right: i64| {
+            self.push(left).push(sign).number(right);
+        };
+        match prefix {
+            DatePrefix::Gt => compare(hi, " > ", hi_us),
+            DatePrefix::Lt => compare(lo, " < ", lo_us),
+            DatePrefix::Ge => compare(hi, " >= ", lo_us),
+            DatePrefix::Le => compare(lo, " <= ", hi_us),
+            DatePrefix::Sa => compare(lo, " > ", hi_us),
+            DatePrefix::Eb => compare(hi, " < ", lo_us),
+            DatePrefix::Eq => {
+                self.push("(").push(lo).push(" >= ").number(lo_us);
+                // The start of a range lies within it too: that bounds the part of the index that is read.
+                self.push(" AND ").push(lo).push(" <= ").number(hi_us);
+                self.push(" AND ").push(hi).push(" <= ").number(hi_us).push(")");
+            }
+            DatePrefix::Ne => {
+                self.push("(").push(lo).push(" < ").number(lo_us);
+                self.push(" OR ").push(hi).push(" > ").number(hi_us).push(")");
+            }
+            DatePrefix::Ap => {
+                self.push("(").push(lo).push(" <= ").number(hi_us);
+                self.push(" AND ").push(hi).push(" >= ").number(lo_us).push(")");
+            }
         }
-        self.push("SELECT id FROM ").push(table).push(" WHERE resource_type = ").text(resource_type)
     }
 
-    fn id(&mut self, resource_type: &str, id: &str) {
-        self.set("resource", resource_type).push(" AND deleted = FALSE AND id = ").text(id);
-    }
-
-    /// Bytes order as code points do, so what begins with `name` lies between it and it with the last code point.
-    fn name(&mut self, resource_type: &str, parameter: &str, name: &str) {
-        let lo = name_key(name);
-        let hi = format!("{lo}\u{10FFFF}");
-        self.set("resource", resource_type).push(" AND ").push(parameter).push(" >= ").text(&lo);
-        self.push(" AND ").push(parameter).push(" < ").text(&hi);
-        self.set("search_value", resource_type).push(" AND parameter = ").text(parameter);
-        self.push(" AND value >= ").text(&lo).push(" AND value < ").text(&hi);
-    }
-
-    fn birth_date(&mut self, resource_type: &str, range: DayRange) {
-        self.set("resource", resource_type).push(" AND birth_lo >= ").bind(Bind::Integer(range.lo));
-        // The start of a range lies within it too: that bounds the part of the index that is read.
-        self.push(" AND birth_lo <= ").bind(Bind::Integer(range.hi));
-        self.push(" AND birth_hi <= ").bind(Bind::Integer(range.hi));
-    }
-
-    fn token(&mut self, resource_type: &str, token: &Token) {
+    fn token(&mut self, token: &Token) {
         let (value, system) = match token {
             Token::Value(value) => (Some(value.as_str()), None),
             Token::SystemValue { system, value } => (Some(value.as_str()), Some(system.as_str())),
             Token::ValueWithoutSystem(value) => (Some(value.as_str()), Some("")),
             Token::System(system) => (None, Some(system.as_str())),
         };
-        self.set("resource", resource_type).push(" AND identifier_value IS NOT NULL");
-        self.equal("identifier_value", value).equal("identifier_system", system);
-        self.set("search_value", resource_type).push(" AND parameter = ").text(IDENTIFIER);
-        self.equal("value", value).equal("system", system);
-    }
-
-    fn equal(&mut self, column: &str, value: Option<&str>) -> &mut Self {
-        let Some(value) = value else { return self };
-        self.push(" AND ").push(column).push(" = ").text(&token_key(value))
+        self.push("(TRUE");
+        for (column, wanted) in [("v.value", value), ("v.system", system)] {
+            let Some(wanted) = wanted else { continue };
+            self.push(" AND ").push(column).push(" = ").text(&token_key(wanted));
+        }
+        self.push(")");
     }
 
     fn into_query(self) -> BoxedSqlQuery<'static, MultiBackend, SqlQuery> {
         self.binds.into_iter().fold(diesel::sql_query(self.text).into_boxed(), |query, bind| match bind {
             Bind::Text(value) => query.bind::<Text, _>(value),
-            Bind::Integer(value) => query.bind::<Integer, _>(value),
-            Bind::BigInt(value) => query.bind::<BigInt, _>(value),
+            Bind::Parameter(value) => query.bind::<SmallInt, _>(value),
+            Bind::Number(value) => query.bind::<BigInt, _>(value),
         })
     }
+}
+
+/// From here on a condition cannot give the first set: it says what is not there.
+const RANK_NEVER_FIRST: u8 = 9;
+
+impl SearchCondition {
+    /// The likely order of how few it holds for.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Id(_) => 0,
+            Self::Tokens { values, .. } if values.iter().all(|token| matches!(token, Token::SystemValue { .. })) => 1,
+            Self::Tokens { .. } => 3,
+            Self::Strings { how: StringMatch::Contains, .. } => 6,
+            Self::Strings { .. } => 2,
+            Self::Dates { tests, .. } if tests.iter().all(|test| test.prefix == DatePrefix::Eq) => 4,
+            Self::LastUpdated(_) => 5,
+            Self::Dates { .. } => 7,
+            Self::Missing { is_missing: false, .. } => 8,
+            Self::Missing { is_missing: true, .. } => RANK_NEVER_FIRST,
+        }
+    }
+
+    /// One condition for each value and parameter.
+    fn alternatives(&self) -> Vec<Self> {
+        match self {
+            Self::Id(ids) => ids.iter().map(|id| Self::Id(vec![id.clone()])).collect(),
+            Self::LastUpdated(tests) => tests.iter().map(|test| Self::LastUpdated(vec![*test])).collect(),
+            Self::Strings { parameters, how, values } => pairs(parameters, values)
+                .map(|(parameter, value)| Self::Strings { parameters: vec![parameter], how: *how, values: vec![value] })
+                .collect(),
+            Self::Tokens { parameters, values } => pairs(parameters, values)
+                .map(|(parameter, value)| Self::Tokens { parameters: vec![parameter], values: vec![value] })
+                .collect(),
+            Self::Dates { parameters, tests } => pairs(parameters, tests)
+                .map(|(parameter, test)| Self::Dates { parameters: vec![parameter], tests: vec![test] })
+                .collect(),
+            Self::Missing { .. } => vec![self.clone()],
+        }
+    }
+}
+
+fn pairs<'a, T: Clone>(parameters: &'a [i16], values: &'a [T]) -> impl Iterator<Item = (i16, T)> + 'a {
+    parameters.iter().flat_map(move |parameter| values.iter().map(|value| (*parameter, value.clone())))
 }
 
 /// A name as it is indexed and looked for: its beginning, without the character that PostgreSQL cannot hold.
@@ -333,13 +687,21 @@ mod tests {
         let query = SearchQuery {
             resource_type: "Patient".to_owned(),
             conditions: vec![
-                SearchCondition::Identifier(vec![Token::System("urn:a".to_owned()), Token::Value("1".to_owned())]),
-                SearchCondition::BirthDate(vec![DayRange { lo: 1, hi: 2 }]),
+                SearchCondition::Tokens {
+                    parameters: vec![1, 2],
+                    values: vec![Token::System("urn:a".to_owned()), Token::Value("1".to_owned())],
+                },
+                SearchCondition::Dates {
+                    parameters: vec![4],
+                    tests: vec![DateTest { prefix: DatePrefix::Eq, lo_us: 1, hi_us: 2 }],
+                },
                 SearchCondition::Id(Vec::new()),
             ],
             constraint: SearchConstraint::None,
-            after_id: None,
+            sort: vec![Sort { by: SortKey::String(2), direction: Direction::Descending }],
+            after: Some(Position { keys: vec![SortValue::Text("a".to_owned())], number: 7 }),
             count: 10,
+            total: Total::Accurate,
         };
         let mut sql = Sql::default();
         sql.page(&query);

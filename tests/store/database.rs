@@ -1,7 +1,8 @@
 //! A database of its own for each test, and what tests write into it.
 
+use idi_match::fhir::search_parameter::SearchValues;
 use idi_match::store::record::RecordRow;
-use idi_match::store::resource::{NewResource, SearchValues};
+use idi_match::store::resource::NewResource;
 use idi_match::store::{
     Connection, DatabaseUrl, Store, StoreError, StoreOptions, identity, record, resource, transaction,
 };

@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::identity::IdentityRow;
 use super::load_progress::LoadProgress;
 use super::record::RecordRow;
-use super::resource::{Resource, ResourceRow, SearchValueRow};
+use super::resource::{Resource, ResourceRow, SearchRows};
 use super::review::ReviewRow;
 
 /// SQLite prepares a list of values anew each time, and one value once for all.
@@ -44,11 +44,18 @@ pub(super) fn insert_resources(connection: &mut Connection, rows: &[ResourceRow<
     }
 }
 
-pub(super) fn insert_search_values(connection: &mut Connection, rows: &[SearchValueRow<'_>]) -> Result<(), StoreError> {
-    match (rows, connection) {
-        ([], _) => Ok(()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_search_values(c, rows)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::insert_search_values(c, rows)?),
+/// Numbers of resources that are about to be inserted, ascending. SQLite has one writer, and no resource is ever removed.
+pub(super) fn next_resource_numbers(connection: &mut Connection, count: usize) -> Result<Vec<i64>, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::next_resource_numbers(c, count)?),
+        Connection::Postgres(c) => Ok(postgres::next_resource_numbers(c, count)?),
+    }
+}
+
+pub(super) fn insert_search_rows(connection: &mut Connection, rows: &SearchRows) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::insert_search_rows(c, rows)?),
+        Connection::Postgres(c) => Ok(postgres::insert_search_rows(c, rows)?),
     }
 }
 

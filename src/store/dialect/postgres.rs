@@ -8,13 +8,13 @@ use std::hash::Hash;
 
 use diesel::prelude::*;
 use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 
 use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{Resource, ResourceRow, SearchValueRow, current};
+use crate::store::resource::{DateRow, Resource, ResourceRow, SearchRows, StringRow, TokenRow, current};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{load_progress, record, resource};
 
@@ -34,37 +34,77 @@ fn last_of_each<'a, R, K: Hash + Eq>(rows: &'a [R], key: impl Fn(&'a R) -> K) ->
 
 pub(super) fn insert_resources(connection: &mut PgConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
     sql_query(
-        "INSERT INTO resource (resource_type, id, version, updated_us, deleted, body, family, given, birth_lo, \
-         birth_hi, identifier_system, identifier_value) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+        "INSERT INTO resource (number, resource_type, id, version, updated_us, deleted, search_version, body) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8)",
     )
+    .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
     .bind::<Array<Text>, _>(column(rows, |row| row.resource_type))
     .bind::<Array<Text>, _>(column(rows, |row| row.id))
     .bind::<Array<BigInt>, _>(column(rows, |row| row.version))
     .bind::<Array<BigInt>, _>(column(rows, |row| row.updated_us))
     .bind::<Array<Bool>, _>(column(rows, |row| row.deleted))
+    .bind::<Array<Integer>, _>(column(rows, |row| row.search_version))
     .bind::<Array<Text>, _>(column(rows, |row| row.body))
-    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.family.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.given.as_deref()))
-    .bind::<Array<Nullable<Integer>>, _>(column(rows, |row| row.birth_lo))
-    .bind::<Array<Nullable<Integer>>, _>(column(rows, |row| row.birth_hi))
-    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.identifier_system.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.identifier_value.as_deref()))
     .execute(connection)?;
     Ok(())
 }
 
-pub(super) fn insert_search_values(connection: &mut PgConnection, rows: &[SearchValueRow<'_>]) -> QueryResult<()> {
-    sql_query(
-        "INSERT INTO search_value (resource_type, id, parameter, value, system) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5)",
-    )
-    .bind::<Array<Text>, _>(column(rows, |row| row.resource_type))
-    .bind::<Array<Text>, _>(column(rows, |row| row.id))
-    .bind::<Array<Text>, _>(column(rows, |row| row.parameter))
-    .bind::<Array<Text>, _>(column(rows, |row| &*row.value))
-    .bind::<Array<Text>, _>(column(rows, |row| &*row.system))
-    .execute(connection)?;
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+pub(super) fn next_resource_numbers(connection: &mut PgConnection, count: usize) -> QueryResult<Vec<i64>> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let rows: Vec<Number> = sql_query("SELECT nextval('resource_number') AS number FROM generate_series(1, $1)")
+        .bind::<BigInt, _>(count)
+        .load(connection)?;
+    Ok(rows.into_iter().map(|row| row.number).collect())
+}
+
+pub(super) fn insert_search_rows(connection: &mut PgConnection, rows: &SearchRows) -> QueryResult<()> {
+    insert_strings(connection, &rows.strings)?;
+    insert_tokens(connection, &rows.tokens)?;
+    insert_dates(connection, &rows.dates)
+}
+
+fn insert_strings(connection: &mut PgConnection, rows: &[StringRow]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sql_query("INSERT INTO search_string (parameter, value, number, exact) SELECT * FROM UNNEST($1, $2, $3, $4)")
+        .bind::<Array<SmallInt>, _>(column(rows, |row| row.parameter))
+        .bind::<Array<Text>, _>(column(rows, |row| row.value.as_str()))
+        .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
+        .bind::<Array<Text>, _>(column(rows, |row| row.exact.as_str()))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn insert_tokens(connection: &mut PgConnection, rows: &[TokenRow]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sql_query("INSERT INTO search_token (parameter, value, system, number) SELECT * FROM UNNEST($1, $2, $3, $4)")
+        .bind::<Array<SmallInt>, _>(column(rows, |row| row.parameter))
+        .bind::<Array<Text>, _>(column(rows, |row| row.value.as_str()))
+        .bind::<Array<Text>, _>(column(rows, |row| row.system.as_str()))
+        .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
+        .execute(connection)?;
+    Ok(())
+}
+
+fn insert_dates(connection: &mut PgConnection, rows: &[DateRow]) -> QueryResult<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    sql_query("INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT * FROM UNNEST($1, $2, $3, $4)")
+        .bind::<Array<SmallInt>, _>(column(rows, |row| row.parameter))
+        .bind::<Array<BigInt>, _>(column(rows, |row| row.lo_us))
+        .bind::<Array<BigInt>, _>(column(rows, |row| row.hi_us))
+        .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
+        .execute(connection)?;
     Ok(())
 }
 

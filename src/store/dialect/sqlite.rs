@@ -9,9 +9,11 @@ use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{Resource, ResourceRow, SearchValueRow, current};
+use crate::store::resource::{Resource, ResourceRow, SearchRows, current};
 use crate::store::review::ReviewRow;
-use crate::store::schema::{audit, change, identity, load_progress, record, resource, review, search_value};
+use crate::store::schema::{
+    audit, change, identity, load_progress, record, resource, review, search_date, search_string, search_token,
+};
 
 pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
     for row in rows {
@@ -20,9 +22,20 @@ pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[Resour
     Ok(())
 }
 
-pub(super) fn insert_search_values(connection: &mut SqliteConnection, rows: &[SearchValueRow<'_>]) -> QueryResult<()> {
-    for row in rows {
-        diesel::insert_into(search_value::table).values(row).execute(connection)?;
+pub(super) fn next_resource_numbers(connection: &mut SqliteConnection, count: usize) -> QueryResult<Vec<i64>> {
+    let last: Option<i64> = resource::table.select(diesel::dsl::max(resource::number)).first(connection)?;
+    Ok((last.unwrap_or(0) + 1..).take(count).collect())
+}
+
+pub(super) fn insert_search_rows(connection: &mut SqliteConnection, rows: &SearchRows) -> QueryResult<()> {
+    for row in &rows.strings {
+        diesel::insert_into(search_string::table).values(row).execute(connection)?;
+    }
+    for row in &rows.tokens {
+        diesel::insert_into(search_token::table).values(row).execute(connection)?;
+    }
+    for row in &rows.dates {
+        diesel::insert_into(search_date::table).values(row).execute(connection)?;
     }
     Ok(())
 }

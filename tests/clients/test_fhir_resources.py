@@ -276,7 +276,7 @@ def finished(session, status):
 REFUSALS = [
     ("GET", "/Patient/there-is-none", None, {}, 404),
     ("GET", "/Patient/there-is-none/_history/1", None, {}, 404),
-    ("GET", "/Patient/no_such_id", None, {}, 404),
+    ("GET", "/Patient/no_such_id", None, {}, 400),
     ("GET", "/Observation", None, {}, 404),
     ("GET", "/Patient?birthdate=yesterday", None, {}, 400),
     ("GET", "/Patient?no-such-parameter=1", None, {"Prefer": "handling=strict"}, 400),
@@ -290,7 +290,7 @@ REFUSALS = [
     ("POST", "/Patient", '{"resourceType":"Observation"}', {}, 400),
     ("POST", "/Patient/$idi-match", '{"resourceType":"Parameters"}', {}, 400),
     ("POST", "/Patient/$idi-match", '{"resourceType":"Patient","gender":"male"}', {}, 422),
-    ("POST", "/Patient/$no-such-operation", "{}", {}, 404),
+    ("POST", "/Patient/$no-such-operation", "{}", {}, 405),
     ("POST", "", '{"resourceType":"Bundle","type":"collection"}', {}, 400),
     ("POST", "", '{"resourceType":"Bundle","type":"transaction","entry":[{}]}', {}, 400),
     ("PUT", "/Patient/tour", '{"resourceType":"Patient","id":"other"}', {}, 400),

@@ -4,7 +4,8 @@
 
 use crate::audit::Action;
 use crate::fhir::canonical::{
-    IDI_MATCH_OPERATION, MATCH_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION,
+    EXPLAIN_MATCH_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT,
+    VALIDATE_OPERATION,
 };
 use crate::profile::artifact::ARTIFACT_TYPES;
 
@@ -36,7 +37,8 @@ pub struct Capability {
     pub served: Vec<Served>,
 }
 
-const STORED_INTERACTIONS: &[&str] = &["read", "vread", "update", "delete", "create", "search-type"];
+const STORED_INTERACTIONS: &[&str] =
+    &["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
 const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
 const PATIENT_PARAMS: &[(&str, &str)] =
     &[("_id", "token"), ("identifier", "token"), ("family", "string"), ("given", "string"), ("birthdate", "date")];
@@ -44,8 +46,12 @@ const ORGANIZATION_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("identifier", 
 const ID_PARAMS: &[(&str, &str)] = &[("_id", "token")];
 const URL_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("url", "uri")];
 const NAMING_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("value", "string")];
-const PATIENT_OPERATIONS: &[(&str, &str)] =
-    &[("idi-match", IDI_MATCH_OPERATION), ("match", MATCH_OPERATION), ("validate", VALIDATE_OPERATION)];
+const PATIENT_OPERATIONS: &[(&str, &str)] = &[
+    ("idi-match", IDI_MATCH_OPERATION),
+    ("match", MATCH_OPERATION),
+    ("explain-match", EXPLAIN_MATCH_OPERATION),
+    ("validate", VALIDATE_OPERATION),
+];
 const VALIDATE: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION)];
 
 /// Name and type of the search parameters of a type.

@@ -1,12 +1,13 @@
 //! How a stored record is scored for a query: the waterfall, comparison by comparison.
 //!
-//! Not here: drawing it (see `cli::explain`).
+//! It names comparisons and their levels and never a value: those of the record may be unknown to the caller. Not here:
+//! writing and drawing it (see `http::render` and `cli::explain`).
 
 use serde::Serialize;
 
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
-use crate::fhir::json::parse;
+use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::MatchParameters;
 use crate::fhir::name_text;
 use crate::identity::{self, MemberRecord};
@@ -18,6 +19,7 @@ use crate::store::record;
 use super::App;
 use super::context::Context;
 use super::error::AppError;
+use super::links::local_id;
 use super::live_index::features_of;
 
 /// Why a record got its score.
@@ -36,27 +38,35 @@ pub struct Explanation {
 }
 
 impl App {
-    /// Scores one stored record for the Patient in `body`.
+    /// Scores one stored record for the Patient in `body`: the record with this id, or else the one that the parameter
+    /// `record` of `body` refers to.
     ///
     /// # Errors
-    /// `Invalid` for a body without a Patient, `NotFound` when there is no such record.
-    pub fn explain(&self, ctx: &Context, body: &[u8], record_id: &str) -> Result<Explanation, AppError> {
+    /// `Invalid` for a body without a Patient or that names no record, `NotFound` when there is no such record.
+    pub fn explain(&self, ctx: &Context, body: &[u8], record_id: Option<&str>) -> Result<Explanation, AppError> {
         self.answer(ctx, Action::Explain, |audit| {
             let document = parse(body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
             let issues = self.rules.profiles.validate_base(&document);
             if any_error(&issues) {
                 return Err(AppError::invalid(issues));
             }
+            let record_id = match record_id {
+                Some(id) => id.to_owned(),
+                None => record_asked(&document, &self.config.server.base_url)?,
+            };
             let parameters = MatchParameters::read(document).map_err(AppError::invalid)?;
             let (patient, _) = name_text::complete(parameters.patient);
             let query = Record::from_patient(&patient, &self.rules.normaliser);
-            let (identity_id, member) = self.find_member(record_id)?;
+            let (identity_id, member) = self.find_member(&record_id)?;
             audit.resource_type = Some("Patient".to_owned());
-            audit.detail.records.push(record_id.to_owned());
+            audit.detail.records.push(record_id.clone());
+            audit.detail.identities.push(identity_id.clone());
+            audit.detail.model_version = Some(self.rules.model.version().to_owned());
             let population = self.live.read().population();
             let found = identity::evaluate(&query, &identity_id, &[member], &self.rules.model, population);
+            audit.detail.grade = Some(found.grade.code().to_owned());
             Ok(Explanation {
-                record: record_id.to_owned(),
+                record: record_id,
                 identity: identity_id,
                 model: self.rules.model.version().to_owned(),
                 grade: found.grade.code(),
@@ -83,5 +93,81 @@ impl App {
         })?;
         let record = features_of(&mut conn, &row, &self.rules)?;
         Ok((row.identity_id, MemberRecord { record_id: row.id, version: row.version, record }))
+    }
+}
+
+/// The id that the parameter `record` gives: a Reference to a Patient of this server, or the id itself.
+fn record_asked(document: &Value<'_>, base_url: &str) -> Result<String, AppError> {
+    let refuse = |code, text: &str, at: String| Err(AppError::invalid(vec![Issue::error(code, text).at(at)]));
+    let parameters = document.list("parameter").iter().enumerate();
+    let mut named = parameters.filter(|(_, parameter)| parameter.text("name") == Some("record"));
+    let Some((index, parameter)) = named.next() else {
+        let text = "The parameter record with the record to explain is missing.";
+        return refuse(IssueCode::Required, text, "Parameters.parameter".to_owned());
+    };
+    if let Some((again, _)) = named.next() {
+        let text = "This parameter is given more than once.";
+        return refuse(IssueCode::Invalid, text, format!("Parameters.parameter[{again}]"));
+    }
+    let referred = parameter.get("valueReference").and_then(|reference| reference.text("reference"));
+    let referred = referred.and_then(|reference| local_id(reference, base_url));
+    match referred.or_else(|| parameter.text("valueId")) {
+        Some(id) => Ok(id.to_owned()),
+        None => {
+            let text = "The parameter must have a valueReference to a Patient of this server, or its valueId.";
+            refuse(IssueCode::Invalid, text, format!("Parameters.parameter[{index}]"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fhir::json::Limits;
+
+    fn asked(parameters: &str) -> Result<String, AppError> {
+        let body = format!(r#"{{"resourceType":"Parameters","parameter":[{parameters}]}}"#);
+        record_asked(&parse(body.as_bytes(), &Limits::DEFAULT).expect("JSON"), "http://h/fhir")
+    }
+
+    #[test]
+    fn the_record_is_a_reference_to_this_server_or_an_id() {
+        for value in [
+            r#""valueReference":{"reference":"Patient/p-1"}"#,
+            r#""valueReference":{"reference":"http://h/fhir/Patient/p-1"}"#,
+            r#""valueReference":{"reference":"Patient/p-1/_history/2"}"#,
+            r#""valueId":"p-1""#,
+        ] {
+            let found = asked(&format!(r#"{{"name":"count","valueInteger":1}},{{"name":"record",{value}}}"#));
+            assert_eq!(found.expect("an id"), "p-1", "{value}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_is_not_named_once_and_here_is_refused_with_its_place() {
+        let table = [
+            ("", IssueCode::Required, "Parameters.parameter"),
+            (r#"{"name":"record"}"#, IssueCode::Invalid, "Parameters.parameter[0]"),
+            (r#"{"name":"record","valueString":"p-1"}"#, IssueCode::Invalid, "Parameters.parameter[0]"),
+            (
+                r#"{"name":"record","valueReference":{"reference":"Person/p-1"}}"#,
+                IssueCode::Invalid,
+                "Parameters.parameter[0]",
+            ),
+            (
+                r#"{"name":"record","valueReference":{"reference":"http://elsewhere/fhir/Patient/p-1"}}"#,
+                IssueCode::Invalid,
+                "Parameters.parameter[0]",
+            ),
+            (
+                r#"{"name":"record","valueId":"p-1"},{"name":"record","valueId":"p-1"}"#,
+                IssueCode::Invalid,
+                "Parameters.parameter[1]",
+            ),
+        ];
+        for (parameters, code, place) in table {
+            let issue = &asked(parameters).expect_err("refused").issues[0];
+            assert_eq!((issue.code, issue.expression[0].as_str()), (code, place), "{parameters}");
+        }
     }
 }

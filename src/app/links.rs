@@ -37,7 +37,7 @@ pub fn read_links(patient: &Value<'_>, base_url: &str) -> Links {
 }
 
 /// The id in `Patient/ID`, relative or of this server.
-fn local_id<'r>(reference: &'r str, base_url: &str) -> Option<&'r str> {
+pub(super) fn local_id<'r>(reference: &'r str, base_url: &str) -> Option<&'r str> {
     let relative = reference.strip_prefix(base_url).map_or(reference, |rest| rest.trim_start_matches('/'));
     let id = relative.strip_prefix("Patient/")?;
     id.split('/').next().filter(|id| !id.is_empty())

@@ -13,6 +13,7 @@ pub mod create;
 pub mod delete;
 pub mod error;
 pub mod explain;
+pub mod history;
 pub mod incoming;
 pub mod keep;
 pub mod links;

@@ -39,7 +39,7 @@ pub struct Done<T> {
 /// The open transaction, as a job sees it.
 pub struct Unit<'a> {
     pub conn: &'a mut Connection,
-    /// The time of the transaction, taken under its lock: what is committed later has no earlier one in this process.
+    /// The time of the transaction, taken under its lock: what this process commits later has a later one.
     pub now_us: i64,
     live: &'a LiveIndex,
     overlay: Overlay,
@@ -282,7 +282,7 @@ impl Worker {
             transaction::lock_identities(conn)?;
             self.live.catch_up(conn)?;
         }
-        self.last_us = self.last_us.max((self.clock.now_us)());
+        self.last_us = self.last_us.saturating_add(1).max((self.clock.now_us)());
         let mut unit = Unit::new(conn, self.last_us, &self.live);
         let mut audits = Vec::with_capacity(runs.len());
         let mut finishes = Vec::with_capacity(runs.len());

@@ -11,7 +11,7 @@ pub fn run(args: &ExplainArgs, environment: &Environment) -> Result<Ended, Comma
     let body = read_file(&args.query)?;
     let app = open(config)?;
     let ctx = Context::new(Caller::Open, app.clock);
-    let explained = app.explain(&ctx, &body, &args.record);
+    let explained = app.explain(&ctx, &body, Some(&args.record));
     app.stop();
     let explanation = explained?;
     if args.json {

@@ -22,6 +22,8 @@ pub const ATTRIBUTE_RESULTS: &str = own!("StructureDefinition/attribute-results"
 pub const STEWARDSHIP: &str = own!("StructureDefinition/stewardship");
 /// On a stored Patient: how its identity was verified. Never leaves.
 pub const IDENTITY_VERIFICATION: &str = own!("StructureDefinition/identity-verification");
+/// This project's operation `$explain-match`.
+pub const EXPLAIN_MATCH_OPERATION: &str = own!("OperationDefinition/explain-match");
 /// Under the base URL of a server: the system of its own record ids, which is also where its NamingSystem is read.
 pub const RECORD_ID_PATH: &str = "NamingSystem/record-id";
 

@@ -12,6 +12,7 @@ pub mod fold;
 pub mod issue;
 pub mod json;
 pub mod match_parameters;
+pub mod moment;
 pub mod name_text;
 pub mod path;
 pub mod search_parameter;

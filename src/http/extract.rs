@@ -81,28 +81,45 @@ pub fn query_pairs(request: &HttpRequest) -> Vec<(String, String)> {
         .map_or_else(|_| Vec::new(), web::Query::into_inner)
 }
 
+/// All `Accept` headers as one.
+#[must_use]
+pub fn accept(request: &HttpRequest) -> Option<String> {
+    let lines: Vec<&str> = request.headers().get_all(header::ACCEPT).filter_map(|line| line.to_str().ok()).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
+}
+
+/// The parameter `_format`.
+#[must_use]
+pub fn format(request: &HttpRequest) -> Option<String> {
+    query_pairs(request).into_iter().find(|(name, _)| name == "_format").map(|(_, value)| value)
+}
+
 /// Refuses an answer format that this server does not write.
 ///
 /// # Errors
 /// `NotAcceptable`.
 pub fn check_accept(request: &HttpRequest) -> Result<(), AppError> {
-    let lines: Vec<&str> = request.headers().get_all(header::ACCEPT).filter_map(|line| line.to_str().ok()).collect();
-    let accept = (!lines.is_empty()).then(|| lines.join(","));
-    let pairs = query_pairs(request);
-    let format = pairs.iter().find(|(name, _)| name == "_format").map(|(_, value)| value.as_str());
-    if negotiate::accepts_json(accept.as_deref(), format) {
+    if negotiate::accepts_json(accept(request).as_deref(), format(request).as_deref()) {
         return Ok(());
     }
     let text = "Answers are application/fhir+json only.";
     Err(AppError::new(ErrorKind::NotAcceptable, vec![Issue::error(IssueCode::NotSupported, text).at("http.accept")]))
 }
 
+/// As [`read_body`], of a request whose answer is FHIR JSON.
+///
+/// # Errors
+/// `NotAcceptable`, and those of [`read_body`].
+pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
+    check_accept(request)?;
+    read_body(request, payload, app).await
+}
+
 /// Reads the body: JSON media type, at most `limits.body_bytes_max` bytes, within `limits.body_timeout_ms`.
 ///
 /// # Errors
 /// `MediaType`, `TooLarge` or `Invalid`.
-pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
-    check_accept(request)?;
+pub async fn read_body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
     let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
     if encoded || !negotiate::is_json_body(header_text(request, &header::CONTENT_TYPE)) {
         let text = "Bodies are application/fhir+json in UTF-8, without content encoding.";

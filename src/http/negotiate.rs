@@ -28,6 +28,76 @@ pub fn accepts_json(accept: Option<&str>, format: Option<&str>) -> bool {
         || named.any(|kind| kind == "*/*" || kind == "application/*" || kind == "text/*" || is_json(&kind))
 }
 
+/// In which form an answer that can be a picture is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Representation {
+    FhirJson,
+    Svg,
+    Html,
+}
+
+impl Representation {
+    /// In the order in which they are chosen where several are wanted alike, with the media types that name them.
+    const ALL: [(Self, &'static [&'static str]); 3] = [
+        (Self::FhirJson, &["application/fhir+json", "application/json", "text/json", "application/json+fhir"]),
+        (Self::Svg, &["image/svg+xml"]),
+        (Self::Html, &["text/html", "application/xhtml+xml"]),
+    ];
+
+    /// A value of `_format`. An unescaped plus sign of a query arrives as a space.
+    fn of_format(format: &str) -> Option<Self> {
+        match format.replace(' ', "+").as_str() {
+            "svg" | "image/svg+xml" => Some(Self::Svg),
+            "html" | "text/html" => Some(Self::Html),
+            json => accepts_json(None, Some(json)).then_some(Self::FhirJson),
+        }
+    }
+}
+
+/// The form that is wanted most: by weight, then by how plainly it is named (RFC 9110 §12.5.1). `None` when only others
+/// are wanted.
+#[must_use]
+pub fn representation(accept: Option<&str>, format: Option<&str>) -> Option<Representation> {
+    if let Some(format) = format.map(str::trim).filter(|format| !format.is_empty()) {
+        return Representation::of_format(&format.to_ascii_lowercase());
+    }
+    let named: Vec<(String, f32)> = accept.unwrap_or_default().split(',').filter_map(weighted_range).collect();
+    if named.is_empty() {
+        return Some(Representation::FhirJson);
+    }
+    let mut best = None;
+    for (form, names) in Representation::ALL {
+        let Some((plainness, weight)) = names.iter().filter_map(|name| wish(&named, name)).max_by_key(|wish| wish.0)
+        else {
+            continue;
+        };
+        let is_better = best.is_none_or(|(_, other)| (weight, plainness) > other);
+        if weight > 0.0 && is_better {
+            best = Some((form, (weight, plainness)));
+        }
+    }
+    best.map(|(form, _)| form)
+}
+
+/// How plainly the ranges name a media type (1 is `*/*`, 3 its own name) and with which weight.
+fn wish(named: &[(String, f32)], media_type: &str) -> Option<(u8, f32)> {
+    let plainness = |range: &str| match range {
+        "*/*" => Some(1),
+        range if range == media_type => Some(3),
+        range => range.strip_suffix('*').is_some_and(|prefix| media_type.starts_with(prefix)).then_some(2),
+    };
+    let wishes = named.iter().filter_map(|(range, weight)| plainness(range).map(|plainness| (plainness, *weight)));
+    wishes.max_by_key(|(plainness, _)| *plainness)
+}
+
+/// A media range in lower case and its weight; `None` for what is none.
+fn weighted_range(text: &str) -> Option<(String, f32)> {
+    let kind = media_range(text.split(';').next()?)?;
+    let mut parameters = text.split(';').skip(1).map(|part| part.trim().to_ascii_lowercase());
+    let weight = parameters.find_map(|part| part.strip_prefix("q=").and_then(|q| q.parse::<f32>().ok()));
+    Some((kind, weight.unwrap_or(1.0)))
+}
+
 /// A media range in lower case; `None` for what is none or has weight 0.
 fn media_range(text: &str) -> Option<String> {
     let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
@@ -68,6 +138,36 @@ mod tests {
         ];
         for (accept, format, expected) in table {
             assert_eq!(accepts_json(accept, format), expected, "{accept:?} {format:?}");
+        }
+    }
+
+    #[test]
+    fn a_picture_is_sent_to_who_asks_for_one() {
+        use Representation::{FhirJson, Html, Svg};
+        let table = [
+            (None, None, Some(FhirJson)),
+            (Some("*/*"), None, Some(FhirJson)),
+            (Some("garbage"), None, Some(FhirJson)),
+            (Some("application/fhir+json"), None, Some(FhirJson)),
+            (Some("application/json, image/svg+xml"), None, Some(FhirJson)),
+            (Some("image/svg+xml"), None, Some(Svg)),
+            (Some("IMAGE/SVG+XML, */*"), None, Some(Svg)),
+            (Some("image/*"), None, Some(Svg)),
+            (Some("application/json;q=0.5, image/svg+xml;q=0.8"), None, Some(Svg)),
+            (Some("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), None, Some(Html)),
+            (Some("image/svg+xml;q=0, */*"), None, Some(FhirJson)),
+            (Some("application/fhir+xml"), None, None),
+            (Some("image/png"), None, None),
+            (Some("text/html;q=0"), None, None),
+            (Some("application/json"), Some("svg"), Some(Svg)),
+            (None, Some("image/svg xml"), Some(Svg)),
+            (None, Some("text/html"), Some(Html)),
+            (Some("text/html"), Some("application/fhir+json"), Some(FhirJson)),
+            (Some("text/html"), Some("json"), Some(FhirJson)),
+            (Some("text/html"), Some("xml"), None),
+        ];
+        for (accept, format, expected) in table {
+            assert_eq!(representation(accept, format), expected, "{accept:?} {format:?}");
         }
     }
 

@@ -15,6 +15,7 @@ mod connection;
 mod database_url;
 mod dialect;
 pub mod error;
+pub mod history;
 pub mod identity;
 pub mod load_progress;
 mod migration;

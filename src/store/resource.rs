@@ -216,27 +216,6 @@ pub fn find_version(
     }
 }
 
-/// Up to `versions_max` versions, newest first, tombstones included.
-///
-/// # Errors
-/// Those of the database.
-pub fn list_history(
-    connection: &mut Connection,
-    resource_type: &str,
-    id: &str,
-    versions_max: u32,
-) -> Result<Vec<Resource>, StoreError> {
-    let Some(current) = find(connection, resource_type, id)? else { return Ok(Vec::new()) };
-    let number = current.number;
-    let older = older()
-        .filter(resource_history::resource_type.eq(resource_type))
-        .filter(resource_history::id.eq(id))
-        .order(resource_history::version.desc())
-        .limit(i64::from(versions_max) - 1)
-        .load::<Older>(connection)?;
-    Ok(std::iter::once(current).chain(older.into_iter().map(|older| older.into_resource(number))).collect())
-}
-
 /// Stores new resources in one round trip.
 ///
 /// # Errors

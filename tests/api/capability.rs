@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, text, texts};
-use crate::people::{GUIDE, organization, stranger, with_id};
+use crate::people::{GUIDE, example, organization, parameters, stranger, with_id};
 use crate::support::TestApp;
 
 on_both_databases! {
@@ -39,6 +39,11 @@ fn the_statement_describes_this_server(app: &TestApp) {
     let expected = [
         "Patient",
         "Organization",
+        "RelatedPerson",
+        "Person",
+        "Consent",
+        "Provenance",
+        "Task",
         "CodeSystem",
         "NamingSystem",
         "OperationDefinition",
@@ -70,8 +75,19 @@ fn interact(app: &TestApp, interaction: &str, kind: &str, body: &Value) -> Answe
         "delete" => app.delete(&format!("/{kind}/{id}")).send(),
         "create" => app.post(&format!("/{kind}"), body).send(),
         "search-type" => app.get(&format!("/{kind}")).send(),
+        "history-instance" => app.get(&format!("/{kind}/{id}/_history")).send(),
+        "history-type" => app.get(&format!("/{kind}/_history")).send(),
         other => panic!("{other} is listed and has no request here"),
     }
+}
+
+/// What an operation is sent, of a resource that is stored.
+fn operation_input(operation: &str, body: &Value) -> Value {
+    if operation != "explain-match" {
+        return body.clone();
+    }
+    let record = json!({"name": "record", "valueId": text(body, "id")});
+    parameters("patient", body, &[record])
 }
 
 fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
@@ -80,6 +96,7 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
         let body = match kind {
             "Patient" => with_id(&stranger(1), "p1"),
             "Organization" => organization("o1"),
+            _ if of(&resource["interaction"], "code").contains(&"create") => example(kind, "e1"),
             _ => app.get(&format!("/{kind}")).send().match_bundle().0["entry"][0]["resource"].clone(),
         };
         let listed = of(&resource["interaction"], "code");
@@ -87,11 +104,11 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
             app.put(&format!("/{kind}/{}", text(&body, "id")), &body).send().expect(201);
         }
         for operation in of(&resource["operation"], "name") {
-            app.post(&format!("/{kind}/${operation}"), &body).send().expect(200);
+            app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().expect(200);
         }
-        for operation in ["match", "idi-match", "validate", "everything"] {
+        for operation in ["match", "idi-match", "explain-match", "validate", "everything"] {
             let is_listed = of(&resource["operation"], "name").contains(&operation);
-            let status = app.post(&format!("/{kind}/${operation}"), &body).send().status;
+            let status = app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().status;
             assert_eq!(status == 200, is_listed, "{kind} ${operation}: {status}");
         }
         for parameter in of(&resource["searchParam"], "name") {
@@ -116,20 +133,24 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
             let found = app.get(&format!("/{kind}?{parameter}=x")).send().expect(200).match_bundle();
             assert!(found.remark("not-supported").is_some(), "{kind} {parameter} is served and not listed");
         }
-        for interaction in ["read", "search-type", "create", "update", "vread", "delete"] {
+        for interaction in
+            ["read", "search-type", "create", "update", "vread", "history-instance", "history-type", "delete"]
+        {
             let status = interact(app, interaction, kind, &body).status;
             let is_served = (200..300).contains(&status);
             assert_eq!(is_served, listed.contains(&interaction), "{kind} {interaction}: {status}");
         }
-        assert_eq!(listed.len(), if listed.contains(&"update") { 6 } else { 2 }, "{kind}");
+        assert_eq!(listed.len(), if listed.contains(&"update") { 8 } else { 2 }, "{kind}");
     }
 }
 
 fn types_that_are_not_listed_are_not_served(app: &TestApp) {
     let id = "1";
-    for kind in ["Practitioner", "Observation", "Bundle", "AuditEvent", "Person", "Parameters", "patient", "Patients"] {
+    for kind in ["Practitioner", "Observation", "Bundle", "AuditEvent", "Device", "Parameters", "patient", "Patients"] {
         let body = json!({"resourceType": kind, "id": id});
-        for interaction in ["read", "vread", "update", "delete", "create", "search-type"] {
+        for interaction in
+            ["read", "vread", "update", "delete", "create", "search-type", "history-instance", "history-type"]
+        {
             let answer = interact(app, interaction, kind, &body).expect(404);
             assert_eq!(answer.errors()[0].0, "not-found", "{kind} {interaction}");
         }

@@ -124,3 +124,29 @@ pub fn organization(id: &str) -> Value {
         "identifier": [{"system": "urn:orgs", "value": id}],
     })
 }
+
+/// A small resource of a stored type other than Patient and Organization.
+pub fn example(kind: &str, id: &str) -> Value {
+    let patient = json!({"reference": "Patient/nobody-in-particular"});
+    let mut resource = match kind {
+        "RelatedPerson" => json!({"patient": patient, "name": [{"family": "Example"}]}),
+        "Person" => json!({"name": [{"family": "Example"}], "link": [{"target": patient}]}),
+        "Consent" => json!({
+            "status": "active",
+            "scope": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/consentscope", "code": "patient-privacy"}]},
+            "category": [{"coding": [{"system": "http://loinc.org", "code": "59284-0"}]}],
+            "patient": patient,
+            "policyRule": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "OPTIN"}]}
+        }),
+        "Provenance" => json!({
+            "target": [patient],
+            "recorded": "2026-01-02T03:04:05Z",
+            "agent": [{"who": {"reference": "Organization/nobody-in-particular"}}]
+        }),
+        "Task" => json!({"status": "requested", "intent": "order", "for": patient}),
+        other => panic!("{other} has no example"),
+    };
+    resource["resourceType"] = json!(kind);
+    resource["id"] = json!(id);
+    resource
+}

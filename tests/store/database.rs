@@ -1,8 +1,9 @@
 //! A database of its own for each test, and what tests write into it.
 
 use idi_match::fhir::search_parameter::SearchValues;
+use idi_match::store::history::{self, HistoryQuery, HistoryScope, HistoryVersion};
 use idi_match::store::record::RecordRow;
-use idi_match::store::resource::NewResource;
+use idi_match::store::resource::{NewResource, SearchConstraint};
 use idi_match::store::{
     Connection, DatabaseUrl, Store, StoreError, StoreOptions, identity, record, resource, transaction,
 };
@@ -73,6 +74,20 @@ pub fn patient(id: &str, version: i64, body: &str) -> NewResource {
         body: body.to_owned(),
         search: SearchValues::default(),
     }
+}
+
+/// The newest `count` versions of a Patient.
+pub fn history_of(connection: &mut Connection, id: &str, count: u32) -> Vec<HistoryVersion> {
+    let query = HistoryQuery {
+        resource_type: "Patient".to_owned(),
+        scope: HistoryScope::Instance(id.to_owned()),
+        since_us: None,
+        at: None,
+        constraint: SearchConstraint::None,
+        after: None,
+        count,
+    };
+    history::list(connection, &query).unwrap().versions
 }
 
 pub fn record_of(id: &str, identity: &str) -> RecordRow {

@@ -34,6 +34,7 @@ macro_rules! on_both_databases {
 mod changes;
 mod database;
 mod failures;
+mod history;
 mod migrations;
 mod records;
 mod resources;

@@ -3,7 +3,7 @@
 use idi_match::store::resource::{self, Resource};
 use idi_match::store::{Store, StoreError};
 
-use crate::database::{Database, in_transaction, patient, write};
+use crate::database::{Database, history_of, in_transaction, patient, write};
 
 on_both_databases! {
     a_body_is_read_as_it_was_written,
@@ -40,11 +40,11 @@ fn every_version_is_kept(database: &Database) {
     write(&store, |connection| resource::update(connection, &patient("a", 2, "two"), 1));
     write(&store, |connection| resource::update(connection, &patient("a", 3, "three"), 2));
     let connection = &mut store.connection().unwrap();
-    let history = resource::list_history(connection, "Patient", "a", 10).unwrap();
+    let history = history_of(connection, "a", 10);
     let expected = [(3, 3_000, false, "three"), (2, 2_000, false, "two"), (1, 1_000, false, "one")];
     assert_eq!(history.iter().map(version_of).collect::<Vec<_>>(), expected);
-    assert_eq!(resource::list_history(connection, "Patient", "a", 2).unwrap().len(), 2);
-    assert_eq!(resource::list_history(connection, "Patient", "b", 10), Ok(Vec::new()));
+    assert_eq!(history_of(connection, "a", 2).len(), 2);
+    assert_eq!(history_of(connection, "b", 10), []);
     for (version, _, _, body) in expected {
         let found = resource::find_version(connection, "Patient", "a", version).unwrap().unwrap();
         assert_eq!((found.version, found.body.as_str()), (version, body));
@@ -65,7 +65,7 @@ fn an_update_of_another_version_conflicts_and_changes_nothing(database: &Databas
         });
         assert!(matches!(result, Err(StoreError::Conflict(_))), "{id} {expected}: {result:?}");
     }
-    let history = resource::list_history(&mut connection, "Patient", "a", 10).unwrap();
+    let history = history_of(&mut connection, "a", 10);
     assert_eq!(
         history.iter().map(version_of).collect::<Vec<_>>(),
         [(2, 2_000, false, "two"), (1, 1_000, false, "one")]
@@ -96,7 +96,7 @@ fn a_deleted_resource_is_a_tombstone_and_can_come_back(database: &Database) {
     assert!(matches!(again, Err(StoreError::Conflict(_))), "{again:?}");
     write(&store, |connection| resource::update(connection, &patient("a", 3, "three"), 2));
     assert_eq!(version_of(&find(&store, "a").unwrap()), (3, 3_000, false, "three"));
-    let history = resource::list_history(&mut connection, "Patient", "a", 10).unwrap();
+    let history = history_of(&mut connection, "a", 10);
     let expected = [(3, 3_000, false, "three"), (2, 2_500, true, ""), (1, 1_000, false, "one")];
     assert_eq!(history.iter().map(version_of).collect::<Vec<_>>(), expected);
 }

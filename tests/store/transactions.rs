@@ -6,7 +6,7 @@ use std::thread;
 use idi_match::store::record::RecordRow;
 use idi_match::store::{StoreError, audit, change, identity, record, resource, review, transaction};
 
-use crate::database::{Database, identity_row, insert_person, patient, record_of, write};
+use crate::database::{Database, history_of, identity_row, insert_person, patient, record_of, write};
 
 on_both_databases! {
     a_savepoint_that_is_undone_leaves_no_trace,
@@ -34,7 +34,7 @@ fn a_savepoint_that_is_undone_leaves_no_trace(database: &Database) {
     let connection = &mut store.connection().unwrap();
     let found = |connection: &mut _, id| resource::find(connection, "Patient", id).unwrap().map(|found| found.version);
     assert_eq!(["a", "b", "c"].map(|id| found(connection, id)), [Some(1), None, Some(1)]);
-    assert_eq!(resource::list_history(connection, "Patient", "a", 9).unwrap().len(), 1);
+    assert_eq!(history_of(connection, "a", 9).len(), 1);
     assert_eq!((identity::count(connection), record::count(connection)), (Ok(2), Ok(2)));
     assert_eq!(change::last_seq(connection), Ok(0));
 }

@@ -3,6 +3,8 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
+mod history;
+mod explain;
 mod metadata;
 mod operation;
 mod pages;
@@ -34,11 +36,14 @@ pub fn routes(config: &mut ServiceConfig) {
         (web::resource("/metadata").route(web::get().to(metadata::get)), "GET"),
         (web::resource("/Patient/$idi-match").route(web::post().to(operation::idi_match)), "POST"),
         (web::resource("/Patient/$match").route(web::post().to(operation::base_match)), "POST"),
+        (web::resource("/Patient/$explain-match").route(web::post().to(explain::explain_match)), "POST"),
         (web::resource("/{type}/$validate").route(web::post().to(operation::validate)), "POST"),
         (
             web::resource("/{type}").route(web::get().to(resource::search)).route(web::post().to(resource::create)),
             "GET, POST",
         ),
+        (web::resource("/{type}/_history").route(web::get().to(history::of_type)), "GET"),
+        (web::resource("/{type}/{id}/_history").route(web::get().to(history::of_instance)), "GET"),
         (
             web::resource("/{type}/{id}")
                 .route(web::get().to(resource::read))

@@ -128,8 +128,7 @@ pub async fn search(app: AppData, request: HttpRequest, path: web::Path<String>)
         return refuse(&app, &ctx, Action::Search, error).await;
     }
     let resource_type = path.into_inner();
-    let prefer = header_text(&request, &PREFER).unwrap_or_default();
-    let handling = if prefer.contains("handling=strict") { Handling::Strict } else { Handling::Lenient };
+    let handling = handling(&request);
     if artifact::is_artifact(&resource_type) {
         return artifact::search(app, ctx, resource_type, query_pairs(&request), handling).await;
     }
@@ -142,6 +141,12 @@ pub async fn search(app: AppData, request: HttpRequest, path: web::Path<String>)
         Ok(bundle) => HttpResponse::Ok().content_type(FHIR_JSON).body(bundle),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
+}
+
+/// `Prefer: handling=…`; lenient unless it says otherwise.
+pub fn handling(request: &HttpRequest) -> Handling {
+    let prefer = header_text(request, &PREFER).unwrap_or_default();
+    if prefer.contains("handling=strict") { Handling::Strict } else { Handling::Lenient }
 }
 
 /// 201 with Location for what is new, 200 for what was there.

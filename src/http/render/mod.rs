@@ -1,14 +1,17 @@
 //! Answers as bytes of `application/fhir+json`: pure functions from plain structs.
 //!
-//! What: outcomes, match bundles, search bundles and the capability statement, built from the types of `fhir-types`;
-//! stored resources go in as text and leave byte for byte. Not here: HTTP types, deciding what is answered, rendering a
+//! What: outcomes, match bundles, search bundles, explanations and the capability statement, built from the types of
+//! `fhir-types`; stored resources go in as text and leave byte for byte. The pictures of `waterfall` are the exception. Not here: HTTP types, deciding what is answered, rendering a
 //! stored Patient (see `fhir::us_core`).
 
 pub mod capability;
+pub mod history_bundle;
+pub mod explanation;
 pub mod match_bundle;
 pub mod outcome;
 pub mod responder;
 pub mod search_bundle;
+pub mod waterfall;
 
 use std::str::FromStr;
 

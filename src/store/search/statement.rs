@@ -1,248 +1,18 @@
-//! Search of current resources by indexed values, one page at a time.
+//! The one statement of a search, written from its conditions, order and position.
 //!
-//! Conditions are joined by AND, the alternatives within one by OR (FHIR R4 Search, 3.1.1). A page continues after the
-//! last row of the one before (keyset), so pages stay complete and without repetition while others write. One statement
-//! gives the total and the page, so both are of one moment.
-//! How: the condition that is likely to hold for fewest gives the numbers, the others are looked up for each of them;
-//! only the page's bodies are read. Not here: parsing of search parameters, folding of names.
+//! Not here: what conditions mean to a caller (see the module above).
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use diesel::prelude::*;
 use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, SmallInt, Text};
 
-use super::connection::{Connection, MultiBackend};
-use super::error::StoreError;
-use super::resource::Resource;
-
-/// Longer search texts are cut: an index entry has a limit on PostgreSQL.
-const KEY_BYTES_MAX: usize = 400;
-/// Keys of a sort at most; more would not fit the row that a page is read into.
-pub const SORTS_MAX: usize = 3;
-
-/// A search: all conditions must hold.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchQuery {
-    pub resource_type: String,
-    pub conditions: Vec<SearchCondition>,
-    pub constraint: SearchConstraint,
-    /// Up to three keys; what is equal in all of them, or without any, is ordered by number: as it was created.
-    pub sort: Vec<Sort>,
-    /// The page begins after this position; `None` for the first page.
-    pub after: Option<Position>,
-    /// Rows of a page; 0 asks for the total alone.
-    pub count: u32,
-    pub total: Total,
-}
-
-/// One search parameter; any of its alternatives must hold. Without alternatives nothing is found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SearchCondition {
-    Id(Vec<String>),
-    LastUpdated(Vec<DateTest>),
-    /// Folded, but for `Exact`.
-    Strings {
-        parameters: Vec<i16>,
-        how: StringMatch,
-        values: Vec<String>,
-    },
-    Tokens {
-        parameters: Vec<i16>,
-        values: Vec<Token>,
-    },
-    Dates {
-        parameters: Vec<i16>,
-        tests: Vec<DateTest>,
-    },
-    Missing {
-        parameters: Vec<i16>,
-        is_missing: bool,
-    },
-}
-
-/// How a string is compared (FHIR R4 Search, string).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StringMatch {
-    StartsWith,
-    Contains,
-    /// With case and accents.
-    Exact,
-}
-
-/// A token to look for (FHIR R4 Search, token), or a reference: the system is the type, the value the id.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Token {
-    /// `value`: in any system, or without one.
-    Value(String),
-    /// `system|value`
-    SystemValue { system: String, value: String },
-    /// `|value`: without a system.
-    ValueWithoutSystem(String),
-    /// `system|`: any value of the system.
-    System(String),
-}
-
-/// How a date is compared (FHIR R4 Search, Prefixes).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DatePrefix {
-    Eq,
-    Ne,
-    Gt,
-    Lt,
-    Ge,
-    Le,
-    Sa,
-    Eb,
-    Ap,
-}
-
-/// A date to compare with: the first and the last microsecond that it may mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DateTest {
-    pub prefix: DatePrefix,
-    pub lo_us: i64,
-    pub hi_us: i64,
-}
-
-/// What policy adds to a search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SearchConstraint {
-    /// Nothing is withheld.
-    None,
-}
-
-/// Whether the total is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Total {
-    None,
-    Accurate,
-}
-
-/// One key of the order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sort {
-    pub by: SortKey,
-    pub direction: Direction,
-}
-
-/// What is ordered by; of a repeating parameter its least value, or its greatest when descending. What has no value
-/// comes first when ascending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SortKey {
-    Id,
-    LastUpdated,
-    String(i16),
-    Token(i16),
-    Date(i16),
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    Ascending,
-    Descending,
-}
-
-/// The place of a row in its order.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Position {
-    pub keys: Vec<SortValue>,
-    pub number: i64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SortValue {
-    Text(String),
-    Number(i64),
-}
-
-/// One page of what was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SearchPage {
-    pub rows: Vec<Resource>,
-    /// How many resources the conditions hold for, if that was asked for.
-    pub total: Option<i64>,
-    /// Where the next page begins, if there is one.
-    pub next: Option<Position>,
-}
-
-/// Finds one page.
-///
-/// # Errors
-/// Those of the database.
-pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<SearchPage, StoreError> {
-    let SearchConstraint::None = query.constraint;
-    let mut sql = Sql::default();
-    sql.page(query);
-    let found: Vec<Found> = sql.into_query().load(connection)?;
-    let total = found.first().and_then(|row| row.total);
-    let count = usize::try_from(query.count).unwrap_or(usize::MAX);
-    let has_more = found.len() > count;
-    let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));
-    let rows = found.into_iter().take(count).filter_map(|row| row.into_resource(&query.resource_type)).collect();
-    Ok(SearchPage { rows, total, next: next.flatten() })
-}
-
-/// A row of the statement: the total, and a resource of the page if there is any.
-#[derive(QueryableByName)]
-struct Found {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    total: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    number: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    id: Option<String>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    version: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    updated_us: Option<i64>,
-    #[diesel(sql_type = Nullable<Text>)]
-    body: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    text0: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    text1: Option<String>,
-    #[diesel(sql_type = Nullable<Text>)]
-    text2: Option<String>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    number0: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    number1: Option<i64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
-    number2: Option<i64>,
-}
-
-impl Found {
-    fn position(&self, sort: &[Sort]) -> Option<Position> {
-        let texts = [&self.text0, &self.text1, &self.text2];
-        let numbers = [self.number0, self.number1, self.number2];
-        let key = |(place, sort): (usize, &Sort)| match sort.by.is_text() {
-            true => texts[place].clone().map(SortValue::Text),
-            false => numbers[place].map(SortValue::Number),
-        };
-        let keys: Option<Vec<SortValue>> = sort.iter().take(SORTS_MAX).enumerate().map(key).collect();
-        Some(Position { keys: keys?, number: self.number? })
-    }
-
-    fn into_resource(self, resource_type: &str) -> Option<Resource> {
-        Some(Resource {
-            number: self.number?,
-            resource_type: resource_type.to_owned(),
-            id: self.id?,
-            version: self.version?,
-            updated_us: self.updated_us?,
-            deleted: false,
-            body: self.body?,
-        })
-    }
-}
-
-impl SortKey {
-    const fn is_text(self) -> bool {
-        matches!(self, Self::Id | Self::String(_) | Self::Token(_))
-    }
-}
+use super::key::{name_key, token_key};
+use super::{
+    DatePrefix, DateTest, Direction, Position, SORTS_MAX, SearchCondition, SearchQuery, Sort, SortKey, SortValue,
+    StringMatch, Token, Total,
+};
+use crate::store::connection::MultiBackend;
 
 /// A value that takes the place of `$n`.
 enum Bind {
@@ -253,7 +23,7 @@ enum Bind {
 
 /// A statement in the making. Both databases read `$1`, `$2`, … when each number is used once and in order.
 #[derive(Default)]
-struct Sql {
+pub(super) struct Sql {
     text: String,
     binds: Vec<Bind>,
 }
@@ -290,7 +60,7 @@ impl Sql {
         self
     }
 
-    fn page(&mut self, query: &SearchQuery) {
+    pub(super) fn page(&mut self, query: &SearchQuery) {
         let sort = &query.sort[..query.sort.len().min(SORTS_MAX)];
         self.push("WITH hit AS (");
         self.hits(&query.resource_type, &query.conditions);
@@ -570,7 +340,7 @@ impl Sql {
         self.push(")");
     }
 
-    fn into_query(self) -> BoxedSqlQuery<'static, MultiBackend, SqlQuery> {
+    pub(super) fn into_query(self) -> BoxedSqlQuery<'static, MultiBackend, SqlQuery> {
         self.binds.into_iter().fold(diesel::sql_query(self.text).into_boxed(), |query, bind| match bind {
             Bind::Text(value) => query.bind::<Text, _>(value),
             Bind::Parameter(value) => query.bind::<SmallInt, _>(value),
@@ -622,65 +392,10 @@ fn pairs<'a, T: Clone>(parameters: &'a [i16], values: &'a [T]) -> impl Iterator<
     parameters.iter().flat_map(move |parameter| values.iter().map(|value| (*parameter, value.clone())))
 }
 
-/// A name as it is indexed and looked for: its beginning, without the character that PostgreSQL cannot hold.
-pub(super) fn name_key(text: &str) -> Cow<'_, str> {
-    let text = without_nul(text);
-    if text.len() <= KEY_BYTES_MAX {
-        return text;
-    }
-    Cow::Owned(text[..text.floor_char_boundary(KEY_BYTES_MAX)].to_owned())
-}
-
-/// A token part as it is indexed and looked for. A long one keeps its beginning and a hash of the whole, so that two
-/// of them are equal only when the whole is.
-pub(super) fn token_key(text: &str) -> Cow<'_, str> {
-    let text = without_nul(text);
-    if text.len() <= KEY_BYTES_MAX {
-        return text;
-    }
-    let start = &text[..text.floor_char_boundary(KEY_BYTES_MAX - 33)];
-    Cow::Owned(format!("{start}#{:032x}", fnv1a(text.as_bytes())))
-}
-
-fn without_nul(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "")) } else { Cow::Borrowed(text) }
-}
-
-/// The 128-bit FNV-1a hash: stable over versions and machines, which the standard library's is not.
-fn fnv1a(bytes: &[u8]) -> u128 {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    bytes.iter().fold(OFFSET, |hash, byte| (hash ^ u128::from(*byte)).wrapping_mul(PRIME))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::SearchConstraint;
     use super::*;
-
-    #[test]
-    fn short_keys_stay_as_they_are() {
-        for text in ["", "smith", "http://hl7.org/fhir/sid/us-mbi", "müller"] {
-            assert_eq!(name_key(text), text);
-            assert_eq!(token_key(text), text);
-        }
-        assert_eq!(name_key("a\0b"), "ab");
-        assert_eq!(token_key("a\0b"), "ab");
-    }
-
-    #[test]
-    fn long_keys_are_bounded_and_long_tokens_stay_different() {
-        let (one, other) = (format!("{}1", "é".repeat(900)), format!("{}2", "é".repeat(900)));
-        assert!(token_key(&one).len() <= KEY_BYTES_MAX && name_key(&one).len() <= KEY_BYTES_MAX);
-        assert_ne!(token_key(&one), token_key(&other));
-        assert_eq!(name_key(&one), name_key(&other));
-        assert!(one.starts_with(&*name_key(&one)));
-    }
-
-    #[test]
-    fn the_hash_is_the_published_one() {
-        assert_eq!(fnv1a(b""), 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d);
-        assert_eq!(fnv1a(b"a"), 0xd228_cb69_6f1a_8caf_7891_2b70_4e4a_8964);
-    }
 
     #[test]
     fn placeholders_are_numbered_in_order_and_each_has_its_value() {

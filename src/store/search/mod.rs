@@ -1,0 +1,245 @@
+//! Search of current resources by indexed values, one page at a time.
+//!
+//! Conditions are joined by AND, the alternatives within one by OR (FHIR R4 Search, 3.1.1). A page continues after the
+//! last row of the one before (keyset), so pages stay complete and without repetition while others write. One statement
+//! gives the total and the page, so both are of one moment.
+//! How: the condition that is likely to hold for fewest gives the numbers, the others are looked up for each of them;
+//! only the page's bodies are read. Not here: parsing of search parameters, folding of names.
+
+mod key;
+mod statement;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, Text};
+
+use super::connection::Connection;
+use super::error::StoreError;
+use super::resource::Resource;
+use statement::Sql;
+
+pub(super) use key::{name_key, token_key};
+
+/// Keys of a sort at most; more would not fit the row that a page is read into.
+pub const SORTS_MAX: usize = 3;
+
+/// A search: all conditions must hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchQuery {
+    pub resource_type: String,
+    pub conditions: Vec<SearchCondition>,
+    pub constraint: SearchConstraint,
+    /// Up to three keys; what is equal in all of them, or without any, is ordered by number: as it was created.
+    pub sort: Vec<Sort>,
+    /// The page begins after this position; `None` for the first page.
+    pub after: Option<Position>,
+    /// Rows of a page; 0 asks for the total alone.
+    pub count: u32,
+    pub total: Total,
+}
+
+/// One search parameter; any of its alternatives must hold. Without alternatives nothing is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SearchCondition {
+    Id(Vec<String>),
+    LastUpdated(Vec<DateTest>),
+    /// Folded, but for `Exact`.
+    Strings {
+        parameters: Vec<i16>,
+        how: StringMatch,
+        values: Vec<String>,
+    },
+    Tokens {
+        parameters: Vec<i16>,
+        values: Vec<Token>,
+    },
+    Dates {
+        parameters: Vec<i16>,
+        tests: Vec<DateTest>,
+    },
+    Missing {
+        parameters: Vec<i16>,
+        is_missing: bool,
+    },
+}
+
+/// How a string is compared (FHIR R4 Search, string).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StringMatch {
+    StartsWith,
+    Contains,
+    /// With case and accents.
+    Exact,
+}
+
+/// A token to look for (FHIR R4 Search, token), or a reference: the system is the type, the value the id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Token {
+    /// `value`: in any system, or without one.
+    Value(String),
+    /// `system|value`
+    SystemValue { system: String, value: String },
+    /// `|value`: without a system.
+    ValueWithoutSystem(String),
+    /// `system|`: any value of the system.
+    System(String),
+}
+
+/// How a date is compared (FHIR R4 Search, Prefixes).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DatePrefix {
+    Eq,
+    Ne,
+    Gt,
+    Lt,
+    Ge,
+    Le,
+    Sa,
+    Eb,
+    Ap,
+}
+
+/// A date to compare with: the first and the last microsecond that it may mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DateTest {
+    pub prefix: DatePrefix,
+    pub lo_us: i64,
+    pub hi_us: i64,
+}
+
+/// What policy adds to a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SearchConstraint {
+    /// Nothing is withheld.
+    None,
+}
+
+/// Whether the total is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Total {
+    None,
+    Accurate,
+}
+
+/// One key of the order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sort {
+    pub by: SortKey,
+    pub direction: Direction,
+}
+
+/// What is ordered by; of a repeating parameter its least value, or its greatest when descending. What has no value
+/// comes first when ascending.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SortKey {
+    Id,
+    LastUpdated,
+    String(i16),
+    Token(i16),
+    Date(i16),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Direction {
+    Ascending,
+    Descending,
+}
+
+/// The place of a row in its order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    pub keys: Vec<SortValue>,
+    pub number: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SortValue {
+    Text(String),
+    Number(i64),
+}
+
+/// One page of what was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SearchPage {
+    pub rows: Vec<Resource>,
+    /// How many resources the conditions hold for, if that was asked for.
+    pub total: Option<i64>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<Position>,
+}
+
+/// Finds one page.
+///
+/// # Errors
+/// Those of the database.
+pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<SearchPage, StoreError> {
+    let SearchConstraint::None = query.constraint;
+    let mut sql = Sql::default();
+    sql.page(query);
+    let found: Vec<Found> = sql.into_query().load(connection)?;
+    let total = found.first().and_then(|row| row.total);
+    let count = usize::try_from(query.count).unwrap_or(usize::MAX);
+    let has_more = found.len() > count;
+    let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));
+    let rows = found.into_iter().take(count).filter_map(|row| row.into_resource(&query.resource_type)).collect();
+    Ok(SearchPage { rows, total, next: next.flatten() })
+}
+
+/// A row of the statement: the total, and a resource of the page if there is any.
+#[derive(QueryableByName)]
+struct Found {
+    #[diesel(sql_type = Nullable<BigInt>)]
+    total: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    id: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    version: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    updated_us: Option<i64>,
+    #[diesel(sql_type = Nullable<Text>)]
+    body: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    text0: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    text1: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    text2: Option<String>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number0: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number1: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    number2: Option<i64>,
+}
+
+impl Found {
+    fn position(&self, sort: &[Sort]) -> Option<Position> {
+        let texts = [&self.text0, &self.text1, &self.text2];
+        let numbers = [self.number0, self.number1, self.number2];
+        let key = |(place, sort): (usize, &Sort)| match sort.by.is_text() {
+            true => texts[place].clone().map(SortValue::Text),
+            false => numbers[place].map(SortValue::Number),
+        };
+        let keys: Option<Vec<SortValue>> = sort.iter().take(SORTS_MAX).enumerate().map(key).collect();
+        Some(Position { keys: keys?, number: self.number? })
+    }
+
+    fn into_resource(self, resource_type: &str) -> Option<Resource> {
+        Some(Resource {
+            number: self.number?,
+            resource_type: resource_type.to_owned(),
+            id: self.id?,
+            version: self.version?,
+            updated_us: self.updated_us?,
+            deleted: false,
+            body: self.body?,
+        })
+    }
+}
+
+impl SortKey {
+    const fn is_text(self) -> bool {
+        matches!(self, Self::Id | Self::String(_) | Self::Token(_))
+    }
+}

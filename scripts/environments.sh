@@ -10,13 +10,16 @@ python_environment() {
 
 make_python_environment() {
     python3 -m venv "$1"
-    "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes --requirement "$2"
+    "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
+        --requirement "$2"
 }
 
-# node_environment NAME FOLDER: the packages of the folder's lock file and, because Node.js looks for packages beside the
-# module that names them, the folder's modules.
+# node_environment NAME FOLDER: the packages of the folder's lock file and, because Node.js looks for packages beside
+# the module that names them, the folder's modules.
 node_environment() {
-    once "$environments/$1" "$(node --version) $(cat "$2/package.json" "$2/package-lock.json" | sha256sum)" make_node_environment "$2"
+    local pins
+    pins="$(node --version) $(cat "$2/package.json" "$2/package-lock.json" | sha256sum)"
+    once "$environments/$1" "$pins" make_node_environment "$2"
     rm -f "$environments/$1"/*.mjs
     cp "$2"/*.mjs "$environments/$1"
 }
@@ -27,7 +30,8 @@ make_node_environment() {
     (cd "$1" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)
 }
 
-# once PLACE PINS MAKE ARGUMENT: `MAKE PLACE ARGUMENT`, unless the place was made from these pins; one process at a time.
+# once PLACE PINS MAKE ARGUMENT: `MAKE PLACE ARGUMENT`, unless the place was made from these pins; one process at a
+# time.
 once() {
     (
         flock 9

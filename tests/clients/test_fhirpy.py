@@ -107,6 +107,7 @@ def test_a_conditional_update_creates_and_then_updates(client, tag):
     person = client.resource("Patient", **patient(tag))
     first, was_created = by_identifier.update(person)
     assert was_created
+    person["gender"] = "other"
     second, was_created = by_identifier.update(person)
     assert not was_created
     assert (first.id, second.meta.versionId) == (second.id, "2")

@@ -8,7 +8,8 @@ use super::App;
 use super::capability::is_search_param;
 use super::context::Context;
 use super::error::AppError;
-use super::search::{self, Handling};
+use super::search::query::{place_of, unknown as unknown_parameter};
+use super::search::{Handling, link};
 
 /// What was found: all of it, there are few.
 #[derive(Debug, Clone)]
@@ -34,20 +35,29 @@ impl App {
     ) -> Result<ArtifactPage, AppError> {
         self.answer(ctx, Action::Search, |audit| {
             audit.resource_type = Some(resource_type.to_owned());
-            let asked = pairs.iter().filter(|(name, _)| !matches!(name.as_str(), "_format" | "_pretty" | "_total"));
+            let asked = pairs.iter().filter(|(name, _)| {
+                !matches!(name.as_str(), "_format" | "_pretty" | "_summary" | "_elements" | "_total" | "_count")
+            });
             let (known, unknown): (Vec<_>, Vec<_>) =
                 asked.cloned().partition(|(name, _)| is_search_param(resource_type, name));
             let issues: Result<Vec<Issue>, AppError> =
-                unknown.iter().map(|(name, _)| search::unknown(resource_type, name, handling)).collect();
+                unknown.iter().map(|(name, _)| unsupported(resource_type, name, handling)).collect();
             let found = self.rules.profiles.list_artifacts(resource_type).filter(|artifact| holds(artifact, &known));
             Ok(ArtifactPage {
                 resource_type: resource_type.to_owned(),
                 resources: found.map(|artifact| (artifact.id.clone(), artifact.json.clone())).collect(),
                 issues: issues?,
-                self_link: search::link(&format!("{}/{resource_type}", self.config.server.base_url), &known, None),
+                self_link: link::link(&format!("{}/{resource_type}", self.config.server.base_url), &known),
             })
         })
     }
+}
+
+/// A known parameter with a modifier would find too much without it, and is refused.
+fn unsupported(resource_type: &str, name: &str, handling: Handling) -> Result<Issue, AppError> {
+    let base = name.split(':').next().unwrap_or_default();
+    let handling = if is_search_param(resource_type, base) { Handling::Strict } else { handling };
+    unknown_parameter(&place_of(base), handling)
 }
 
 fn holds(artifact: &Artifact, pairs: &[(String, String)]) -> bool {

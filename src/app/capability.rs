@@ -4,8 +4,8 @@
 
 use crate::audit::Action;
 use crate::fhir::canonical::{
-    EXPLAIN_MATCH_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT,
-    VALIDATE_OPERATION,
+    EXPLAIN_MATCH_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION, META_OPERATION, US_CORE_ORGANIZATION,
+    US_CORE_PATIENT, VALIDATE_OPERATION,
 };
 use crate::profile::artifact::ARTIFACT_TYPES;
 
@@ -51,8 +51,9 @@ const PATIENT_OPERATIONS: &[(&str, &str)] = &[
     ("match", MATCH_OPERATION),
     ("explain-match", EXPLAIN_MATCH_OPERATION),
     ("validate", VALIDATE_OPERATION),
+    ("meta", META_OPERATION),
 ];
-const VALIDATE: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION)];
+const STORED_OPERATIONS: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION), ("meta", META_OPERATION)];
 
 /// Name and type of the search parameters of a type.
 #[must_use]
@@ -88,8 +89,8 @@ impl App {
     fn stored(&self, kind: ResourceKind) -> Served {
         let (profile, operations) = match kind {
             ResourceKind::Patient => (Some(US_CORE_PATIENT), PATIENT_OPERATIONS),
-            ResourceKind::Organization => (Some(US_CORE_ORGANIZATION), VALIDATE),
-            _ => (None, VALIDATE),
+            ResourceKind::Organization => (Some(US_CORE_ORGANIZATION), STORED_OPERATIONS),
+            _ => (None, STORED_OPERATIONS),
         };
         let of_kind = self.rules.profiles.list_profiles_of(kind.name());
         Served {

@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use chacha20poly1305::XChaCha20Poly1305;
+use chacha20poly1305::aead::{Generate as _, Key};
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -13,12 +15,14 @@ pub struct Clock {
     pub now_us: fn() -> i64,
     /// A fresh UUID, version 7, lower case: ids that begin with the time keep what is written together on one page.
     pub uuid: fn() -> String,
+    /// A fresh key.
+    pub secret: fn() -> [u8; 32],
 }
 
 impl Clock {
     #[must_use]
     pub const fn system() -> Self {
-        Self { now_us, uuid }
+        Self { now_us, uuid, secret }
     }
 }
 
@@ -31,6 +35,10 @@ fn now_us() -> i64 {
 #[allow(clippy::disallowed_methods, reason = "the one place")]
 fn uuid() -> String {
     uuid::Uuid::now_v7().to_string()
+}
+
+fn secret() -> [u8; 32] {
+    Key::<XChaCha20Poly1305>::generate().into()
 }
 
 const INSTANT: &[BorrowedFormatItem<'_>] =

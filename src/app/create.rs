@@ -9,6 +9,7 @@ use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, admit};
 use super::keep::{Expected, Kept};
+use super::search::AUDIT_EVENT;
 
 impl App {
     /// Stores a new resource; an id in the body is not used.
@@ -30,7 +31,7 @@ impl App {
 /// `NotFound`, or `NotSupported` for a type that is only read.
 pub fn stored_kind(resource_type: &str) -> Result<ResourceKind, AppError> {
     ResourceKind::of(resource_type).ok_or_else(|| {
-        if !ARTIFACT_TYPES.contains(&resource_type) {
+        if !ARTIFACT_TYPES.contains(&resource_type) && resource_type != AUDIT_EVENT {
             return AppError::not_found("This resource type is not served.");
         }
         let issue =

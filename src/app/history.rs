@@ -15,7 +15,8 @@ use super::context::Context;
 use super::create::stored_kind;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, check_id};
-use super::search::{Handling, link};
+use super::search::Handling;
+use super::search::link::link;
 
 /// One page of versions.
 #[derive(Debug, Clone)]
@@ -84,7 +85,7 @@ impl App {
             Ok(HistoryAnswer {
                 kind,
                 versions: page.versions,
-                self_link: link(&base, &asked.understood, None),
+                self_link: link(&base, &asked.understood),
                 next_link: page.next.map(|after| link_after(&base, &asked.understood, &after)),
             })
         })
@@ -93,7 +94,7 @@ impl App {
 
 fn link_after(base: &str, understood: &[(String, String)], after: &HistoryPosition) -> String {
     let pairs: Vec<_> = understood.iter().cloned().chain([("_page".to_owned(), write_position(after))]).collect();
-    link(base, &pairs, None)
+    link(base, &pairs)
 }
 
 /// A history Bundle has no place for remarks: an unknown parameter is passed over, or refused under strict handling.

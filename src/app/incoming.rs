@@ -107,7 +107,7 @@ pub fn admit(door: &Door<'_>, kind: Option<ResourceKind>, body: &[u8]) -> Result
     let document = String::from_utf8_lossy(body).into_owned();
     splice::members(&document).map_err(|_| AppError::internal())?;
     let id = resource.text("id").map(str::to_owned);
-    let search = search_values(&resource);
+    let search = search_values(&resource, door.base_url);
     let source = resource.get("meta").and_then(|meta| meta.text("source")).or(door.source);
     let links = read_links(&resource, door.base_url);
     let verification = find_verification(&resource, source, door.sources);

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod artifact;
+pub mod audit_event;
 pub mod capability;
 pub mod clock;
 pub mod compose;
@@ -21,6 +22,7 @@ pub mod live_index;
 pub mod load;
 pub mod match_batch;
 pub mod match_patient;
+pub mod meta;
 pub mod read;
 pub mod refresh;
 pub mod responder;
@@ -51,6 +53,7 @@ use incoming::{Door, Incoming, ResourceKind};
 use keep::{Expected, Keeper, Kept, keep};
 use live_index::LiveIndex;
 use rules::Rules;
+use search::page_token::PageKey;
 use writer::{Done, Scope, Writer};
 
 /// One running instance: configuration, rules, store, index and writer.
@@ -61,6 +64,7 @@ pub struct App {
     store: Store,
     live: Arc<LiveIndex>,
     writer: Writer,
+    page_key: PageKey,
     is_stopping: Arc<AtomicBool>,
     is_following: Arc<AtomicBool>,
     follower: Mutex<Option<JoinHandle<()>>>,
@@ -111,6 +115,8 @@ impl App {
             clock,
             writer::Limits { queue_max: config.limits.write_queue_max, batch_max: config.limits.commit_batch_max },
         )?;
+        let page_key =
+            store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
         let app = Self {
             config,
             clock,
@@ -118,6 +124,7 @@ impl App {
             store,
             live,
             writer,
+            page_key,
             is_stopping: Arc::default(),
             is_following: Arc::new(AtomicBool::new(true)),
             follower: Mutex::default(),

@@ -9,6 +9,7 @@ use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
 use super::incoming::check_id;
+use super::search::AUDIT_EVENT;
 
 /// Which version is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,9 @@ impl App {
             check_id(id)?;
             if ARTIFACT_TYPES.contains(&resource_type) {
                 return self.read_artifact(resource_type, id, version);
+            }
+            if resource_type == AUDIT_EVENT {
+                return self.read_audit_event(audit, id, version);
             }
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());

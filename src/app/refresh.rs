@@ -49,9 +49,9 @@ impl App {
             }
             let mut audit = ctx.audit(Action::Update);
             audit.detail.reasons.push("search-values".to_owned());
-            let clock = self.clock;
+            let (clock, base_url) = (self.clock, self.config.server.base_url.clone());
             refreshed += self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-                let result = refresh_search(unit).map_err(AppError::from);
+                let result = refresh_search(unit, &base_url).map_err(AppError::from);
                 close(&mut audit, result.as_ref().err(), (clock.now_us)());
                 Done { result, audit }
             })?;
@@ -88,14 +88,14 @@ fn refresh(unit: &mut Unit<'_>, rules: &Rules, ids: &[String]) -> Result<usize, 
     Ok(rows.len())
 }
 
-fn refresh_search(unit: &mut Unit<'_>) -> Result<usize, StoreError> {
+fn refresh_search(unit: &mut Unit<'_>, base_url: &str) -> Result<usize, StoreError> {
     let rows = resource::list_outdated_search(unit.conn, BATCH_ROWS as u32)?;
     let values: Vec<(i64, SearchValues)> = rows
         .iter()
         .map(|row| {
             // A tombstone has no document, and nothing to be found by.
             let document = parse(row.body.as_bytes(), &STORED_LIMITS);
-            (row.number, document.map(|document| search_values(&document)).unwrap_or_default())
+            (row.number, document.map(|document| search_values(&document, base_url)).unwrap_or_default())
         })
         .collect();
     resource::replace_search_values(unit.conn, &values)?;

@@ -212,6 +212,27 @@ pub const SETTINGS: &[Setting] = &[
         "Entries of a search page at most.",
     ),
     setting(
+        "limits.search_values_max",
+        "limits-search-values-max",
+        integer(1, 400),
+        "100",
+        "Values of all parameters of a search together at most.",
+    ),
+    setting(
+        "limits.search_total_max",
+        "limits-search-total-max",
+        integer(0, 1_000_000_000),
+        "10000",
+        "Matches that a search counts when _total does not ask for an accurate total; beyond it the total is left out.",
+    ),
+    setting(
+        "limits.search_includes_max",
+        "limits-search-includes-max",
+        integer(0, 100_000),
+        "1000",
+        "Resources that come along with a page (_include, _revinclude) at most; what is left out is announced.",
+    ),
+    setting(
         "limits.http_connections_max",
         "limits-http-connections-max",
         integer(1, 100_000),

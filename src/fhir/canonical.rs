@@ -41,6 +41,8 @@ pub const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-Ob
 pub const MATCH_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Patient-match";
 /// Base operation `$validate` (FHIR R4 Resource).
 pub const VALIDATE_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
+/// Base operation `$meta` (FHIR R4 Resource).
+pub const META_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-meta";
 /// The guide's operation `$idi-match` (IG Patient Matching).
 pub const IDI_MATCH_OPERATION: &str = "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match";
 /// The guide's profile on the Bundle that answers `$idi-match`.

@@ -1,17 +1,16 @@
-//! The search parameters of the stored types, and the values under which a document is found (FHIR R4 Search).
+//! The search parameters of what is served, and the values under which a document is found (FHIR R4 Search).
 //!
-//! What: one table, [`SEARCH_PARAMETERS`], that searching, indexing and the CapabilityStatement share, and
-//! [`search_values`], which reads a document's values. Not here: reading a search request, the tables of the database.
+//! What: one table ([`table`]) that indexing, searching and the CapabilityStatement share, and the extraction of a
+//! document's values by it ([`extract`]). Not here: reading a search request, the tables of the database.
 
-use super::date::{Date, days_in};
-use super::fold::fold;
-use super::json::Value;
+mod extract;
+mod table;
 
-/// Which version of this file made a resource's search values. Values of an older one are made again at the next start.
+pub use self::extract::{contact_key, phonetic_codes, reference_target, search_values};
+use self::table::TABLES;
+
+/// Which version of the table made a resource's search values. Values of an older one are made again at the next start.
 pub const SEARCH_VERSION: i32 = 1;
-
-/// Values of one parameter kept at most; a person with more names is found by the first of them.
-const VALUES_MAX: usize = 64;
 
 /// How a parameter is compared (FHIR R4 Search, parameter types).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,24 +42,90 @@ pub struct SearchParameter {
     pub resource_type: &'static str,
     pub name: &'static str,
     pub kind: SearchKind,
+    /// Other parameters whose values are found by this one too: `name` finds what `family` finds.
+    pub includes: &'static [i16],
+    /// The types that a reference may be to.
+    pub targets: &'static [&'static str],
+    sources: &'static [Source],
 }
 
-const fn parameter(number: i16, resource_type: &'static str, name: &'static str, kind: SearchKind) -> SearchParameter {
-    SearchParameter { number, resource_type, name, kind }
+impl SearchParameter {
+    /// The numbers under which the values of this parameter are stored.
+    #[must_use]
+    pub fn numbers(&self) -> Vec<i16> {
+        let own = (!self.sources.is_empty()).then_some(self.number);
+        own.into_iter().chain(self.includes.iter().copied()).collect()
+    }
+
+    /// Whether values are compared by how they sound.
+    #[must_use]
+    pub fn is_phonetic(&self) -> bool {
+        self.sources.iter().any(|source| source.form == Form::Phonetic)
+    }
+
+    /// Whether values are compared as contact points are: without case and punctuation.
+    #[must_use]
+    pub fn is_contact(&self) -> bool {
+        self.sources.iter().any(|source| matches!(source.form, Form::Contact(_)))
+    }
 }
 
-pub const SEARCH_PARAMETERS: &[SearchParameter] = &[
-    parameter(1, "Patient", "identifier", SearchKind::Token),
-    parameter(2, "Patient", "family", SearchKind::String),
-    parameter(3, "Patient", "given", SearchKind::String),
-    parameter(4, "Patient", "birthdate", SearchKind::Date),
-    parameter(40, "Organization", "identifier", SearchKind::Token),
-];
+/// Where in a document values of a parameter stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Source {
+    /// Members separated by dots; a repeating element is taken whole.
+    path: &'static str,
+    form: Form,
+}
+
+/// What stands there, and what is made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A string; also found from the beginning of each of its words.
+    Text,
+    /// A string, by the sound of each of its words.
+    Phonetic,
+    /// A code of this system.
+    Code(&'static str),
+    Boolean,
+    /// `Patient.deceased[x]`: whether the person is dead, which a date says too.
+    Deceased,
+    Coding,
+    CodeableConcept,
+    Identifier,
+    /// A ContactPoint of one of these systems; of any other when there is none.
+    Contact(&'static [&'static str]),
+    /// A Reference to one of the parameter's targets.
+    Reference,
+    /// A Reference in which only these types count.
+    ReferenceTo(&'static str),
+    /// `date`, `dateTime` or `instant`.
+    Date,
+    Period,
+}
+
+/// The search parameters of a type, beside those that every type has.
+#[must_use]
+pub fn of_type(resource_type: &str) -> &'static [SearchParameter] {
+    TABLES.iter().find(|(known, _)| *known == resource_type).map_or(&[], |(_, parameters)| parameters)
+}
 
 /// The parameter of that name.
 #[must_use]
 pub fn find(resource_type: &str, name: &str) -> Option<&'static SearchParameter> {
-    SEARCH_PARAMETERS.iter().find(|known| known.resource_type == resource_type && known.name == name)
+    of_type(resource_type).iter().find(|known| known.name == name)
+}
+
+/// The parameter of that number.
+#[must_use]
+pub fn of_number(number: i16) -> Option<&'static SearchParameter> {
+    TABLES.iter().flat_map(|(_, parameters)| *parameters).find(|known| known.number == number)
+}
+
+/// References of any type that may be to `target`, for `_revinclude`.
+pub fn references_to(target: &str) -> impl Iterator<Item = &'static SearchParameter> {
+    let all = TABLES.iter().flat_map(|(_, parameters)| *parameters);
+    all.filter(move |known| known.kind == SearchKind::Reference && known.targets.contains(&target))
 }
 
 /// What a document is found by.
@@ -97,90 +162,61 @@ pub struct DateValue {
     pub hi_us: i64,
 }
 
-/// The search values of a resource that has the base shape.
-#[must_use]
-pub fn search_values(resource: &Value<'_>) -> SearchValues {
-    let mut values = SearchValues::default();
-    let Some(resource_type) = resource.text("resourceType") else { return values };
-    let number = |name| find(resource_type, name).map(|parameter| parameter.number);
-    if let Some(parameter) = number("identifier") {
-        values.tokens.extend(resource.list("identifier").iter().take(VALUES_MAX).filter_map(|identifier| {
-            let system = identifier.text("system").unwrap_or_default().to_owned();
-            Some(TokenValue { parameter, system, value: identifier.text("value")?.to_owned() })
-        }));
-    }
-    for name in resource.list("name").iter().take(VALUES_MAX) {
-        let given = name.list("given").iter().filter_map(Value::as_str).map(|text| ("given", text));
-        for (code, text) in name.text("family").map(|text| ("family", text)).into_iter().chain(given) {
-            let Some(parameter) = number(code) else { continue };
-            values.strings.push(StringValue { parameter, value: fold(text), exact: text.to_owned() });
-        }
-    }
-    if let (Some(parameter), Some(date)) = (number("birthdate"), resource.text("birthDate").and_then(Date::parse)) {
-        let (lo_us, hi_us) = microseconds(date);
-        values.dates.push(DateValue { parameter, lo_us, hi_us });
-    }
-    values.strings.retain(|string| !string.value.is_empty());
-    values
-}
-
-/// The first and the last microsecond of a date of any precision, in UTC.
-#[must_use]
-pub fn microseconds(date: Date) -> (i64, i64) {
-    const DAY_US: i64 = 86_400_000_000;
-    let last_month = date.month().unwrap_or(12);
-    let last_day = date.day().unwrap_or_else(|| days_in(date.year(), last_month));
-    let first = day_number(date.year(), date.month().unwrap_or(1), date.day().unwrap_or(1));
-    (first * DAY_US, (day_number(date.year(), last_month, last_day) + 1) * DAY_US - 1)
-}
-
-/// Days since 1970-01-01 in the proleptic Gregorian calendar, counted from March so that leap days come last.
-fn day_number(year: u16, month: u8, day: u8) -> i64 {
-    let year = i64::from(year) - i64::from(month <= 2);
-    let month = i64::from((month + 9) % 12);
-    let day_of_year = (153 * month + 2) / 5 + i64::from(day) - 1;
-    365 * year + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
-    use crate::fhir::json::{Limits, parse};
 
     #[test]
-    fn a_patient_is_found_by_every_name_and_identifier() {
-        let body = r#"{"resourceType":"Patient","birthDate":"1980-02","name":[{"family":"Muñoz","given":["José","Luis"]}],
-            "identifier":[{"system":"urn:a","value":"1"},{"value":"2"},{"system":"urn:b"}]}"#;
-        let values = search_values(&parse(body.as_bytes(), &Limits::DEFAULT).expect("JSON"));
-        let strings: Vec<_> = values.strings.iter().map(|string| (string.parameter, string.value.as_str())).collect();
-        assert_eq!(strings, [(2, "munoz"), (3, "jose"), (3, "luis")]);
-        assert_eq!(values.strings[0].exact, "Muñoz");
-        assert_eq!(values.tokens.len(), 2);
-        assert_eq!(values.dates.len(), 1);
-    }
-
-    #[test]
-    fn a_date_of_any_precision_is_a_range_of_microseconds() {
-        const DAY: i64 = 86_400_000_000;
-        for (text, first, days) in [
-            ("1970", 0, 365),
-            ("1970-01-02", 1, 1),
-            ("1972-02", 761, 29),
-            ("1969-12-31", -1, 1),
-            ("2000-03-01", 11017, 1),
-        ] {
-            let date = Date::parse(text).expect("a date");
-            assert_eq!(microseconds(date), (first * DAY, (first + days) * DAY - 1), "{text}");
+    fn every_number_and_every_name_of_a_type_is_given_once() {
+        let mut numbers = BTreeSet::new();
+        for (resource_type, parameters) in TABLES {
+            let mut names = BTreeSet::new();
+            for parameter in *parameters {
+                assert_eq!(parameter.resource_type, *resource_type, "{}", parameter.name);
+                assert!(numbers.insert(parameter.number), "{resource_type} {}", parameter.name);
+                assert!(names.insert(parameter.name), "{resource_type} {}", parameter.name);
+            }
         }
     }
 
     #[test]
-    fn no_number_and_no_name_is_given_twice() {
-        for (index, one) in SEARCH_PARAMETERS.iter().enumerate() {
-            for other in &SEARCH_PARAMETERS[index + 1..] {
-                assert_ne!(one.number, other.number);
-                assert_ne!((one.resource_type, one.name), (other.resource_type, other.name));
+    fn what_a_parameter_includes_is_of_its_type_and_kind_and_is_stored() {
+        for (_, parameters) in TABLES {
+            for parameter in *parameters {
+                assert!(!parameter.numbers().is_empty(), "{}", parameter.name);
+                assert_eq!(
+                    parameter.kind == SearchKind::Reference,
+                    !parameter.targets.is_empty(),
+                    "{}",
+                    parameter.name
+                );
+                for number in parameter.includes {
+                    let included = of_number(*number).expect("a known number");
+                    assert_eq!(included.resource_type, parameter.resource_type, "{}", parameter.name);
+                    assert_eq!(included.kind, parameter.kind, "{}", parameter.name);
+                    assert!(!included.sources.is_empty(), "{}", parameter.name);
+                }
             }
+        }
+    }
+
+    #[test]
+    fn numbers_that_were_released_stay() {
+        for (number, resource_type, name) in [
+            (1, "Patient", "identifier"),
+            (2, "Patient", "family"),
+            (3, "Patient", "given"),
+            (4, "Patient", "birthdate"),
+            (40, "Organization", "identifier"),
+            (70, "RelatedPerson", "identifier"),
+            (100, "Person", "identifier"),
+            (140, "Consent", "identifier"),
+            (170, "Provenance", "target"),
+            (200, "Task", "identifier"),
+        ] {
+            assert_eq!(find(resource_type, name).map(|known| known.number), Some(number), "{resource_type} {name}");
         }
     }
 }

@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use crate::app::App;
 use crate::app::context::Context;
 use crate::app::error::{AppError, ErrorKind};
+use crate::app::search::link::pairs_of;
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
@@ -77,8 +78,7 @@ pub fn header_text<'r>(request: &'r HttpRequest, name: &header::HeaderName) -> O
 /// The pairs of the query string, decoded.
 #[must_use]
 pub fn query_pairs(request: &HttpRequest) -> Vec<(String, String)> {
-    web::Query::<Vec<(String, String)>>::from_query(request.query_string())
-        .map_or_else(|_| Vec::new(), web::Query::into_inner)
+    pairs_of(request.query_string())
 }
 
 /// All `Accept` headers as one.
@@ -120,12 +120,41 @@ pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Re
 /// # Errors
 /// `MediaType`, `TooLarge` or `Invalid`.
 pub async fn read_body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
-    let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity");
-    if encoded || !negotiate::is_json_body(header_text(request, &header::CONTENT_TYPE)) {
-        let text = "Bodies are application/fhir+json in UTF-8, without content encoding.";
-        let issue = Issue::error(IssueCode::NotSupported, text).at("http.content-type");
-        return Err(AppError::new(ErrorKind::MediaType, vec![issue]));
+    if is_encoded(request) || !negotiate::is_json_body(header_text(request, &header::CONTENT_TYPE)) {
+        return Err(media_type("Bodies are application/fhir+json in UTF-8, without content encoding."));
     }
+    read_bytes(request, payload, app).await
+}
+
+/// Reads the pairs of a form, with the same limits.
+///
+/// # Errors
+/// `MediaType`, `TooLarge` or `Invalid`.
+pub async fn form_pairs(
+    request: &HttpRequest,
+    payload: web::Payload,
+    app: &App,
+) -> Result<Vec<(String, String)>, AppError> {
+    check_accept(request)?;
+    if is_encoded(request) || !negotiate::is_form_body(header_text(request, &header::CONTENT_TYPE)) {
+        return Err(media_type("A search by POST is application/x-www-form-urlencoded, without content encoding."));
+    }
+    let bytes = read_bytes(request, payload, app).await?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        AppError::invalid(vec![Issue::error(IssueCode::Structure, "The body is not UTF-8.").at("http.body")])
+    })?;
+    Ok(pairs_of(text))
+}
+
+fn is_encoded(request: &HttpRequest) -> bool {
+    request.headers().get(header::CONTENT_ENCODING).is_some_and(|value| value != "identity")
+}
+
+fn media_type(text: &str) -> AppError {
+    AppError::new(ErrorKind::MediaType, vec![Issue::error(IssueCode::NotSupported, text).at("http.content-type")])
+}
+
+async fn read_bytes(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
     let bytes_max = app.config.limits.body_bytes_max;
     let announced = header_text(request, &header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
     if announced.is_some_and(|length| length > bytes_max as u64) {

@@ -5,12 +5,18 @@ use actix_web::web::{self, ServiceConfig};
 use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::extract::{AppData, run_probe};
+use super::route::{Row, at};
 
 pub fn routes(config: &mut ServiceConfig) {
-    config
-        .route("/livez", web::get().to(livez))
-        .route("/readyz", web::get().to(readyz))
-        .route("/metrics", web::get().to(metrics));
+    for row in rows() {
+        config.service(row.resource);
+    }
+}
+
+/// The addresses outside the FHIR base.
+#[must_use]
+pub fn rows() -> Vec<Row> {
+    vec![at("/livez").get(livez), at("/readyz").get(readyz), at("/metrics").get(metrics)]
 }
 
 /// The process answers.

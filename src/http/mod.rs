@@ -9,6 +9,7 @@ mod health;
 mod middleware;
 mod negotiate;
 pub mod render;
+mod route;
 pub mod server;
 
 /// The media type of every FHIR answer.

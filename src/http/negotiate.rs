@@ -15,6 +15,13 @@ pub fn is_json_body(content_type: Option<&str>) -> bool {
     json && utf8
 }
 
+/// Whether the `Content-Type` names a form (FHIR R4 RESTful API, search).
+#[must_use]
+pub fn is_form_body(content_type: Option<&str>) -> bool {
+    let kind = content_type.and_then(|content_type| content_type.split(';').next()).unwrap_or_default();
+    kind.trim().eq_ignore_ascii_case("application/x-www-form-urlencoded")
+}
+
 /// Whether FHIR JSON may be sent for these `Accept` and `_format` values.
 #[must_use]
 pub fn accepts_json(accept: Option<&str>, format: Option<&str>) -> bool {
@@ -183,6 +190,19 @@ mod tests {
         ];
         for (content_type, expected) in table {
             assert_eq!(is_json_body(content_type), expected, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn searches_by_post_are_forms() {
+        for (content_type, expected) in [
+            (None, false),
+            (Some("application/x-www-form-urlencoded"), true),
+            (Some("Application/X-WWW-Form-Urlencoded; charset=UTF-8"), true),
+            (Some("multipart/form-data"), false),
+            (Some("application/fhir+json"), false),
+        ] {
+            assert_eq!(is_form_body(content_type), expected, "{content_type:?}");
         }
     }
 }

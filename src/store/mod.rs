@@ -10,6 +10,7 @@
 //! Writing goes through one [`Store::writer_connection`] per process; pooled connections only read.
 
 pub mod audit;
+pub mod audit_search;
 pub mod change;
 mod connection;
 mod database_url;
@@ -21,10 +22,12 @@ pub mod load_progress;
 mod migration;
 mod pool;
 pub mod record;
+pub mod reference;
 pub mod resource;
 pub mod review;
 mod schema;
 mod search;
+pub mod secret;
 pub mod transaction;
 
 pub use connection::Connection;

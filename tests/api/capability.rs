@@ -81,13 +81,17 @@ fn interact(app: &TestApp, interaction: &str, kind: &str, body: &Value) -> Answe
     }
 }
 
-/// What an operation is sent, of a resource that is stored.
-fn operation_input(operation: &str, body: &Value) -> Value {
-    if operation != "explain-match" {
-        return body.clone();
+/// An operation, invoked where its definition says, on a resource that is stored.
+fn operate(app: &TestApp, operation: &str, kind: &str, body: &Value) -> Answer {
+    let id = text(body, "id");
+    match operation {
+        "meta" => app.get(&format!("/{kind}/{id}/$meta")).send(),
+        "explain-match" => {
+            let record = json!({"name": "record", "valueId": id});
+            app.post(&format!("/{kind}/$explain-match"), parameters("patient", body, &[record])).send()
+        }
+        _ => app.post(&format!("/{kind}/${operation}"), body).send(),
     }
-    let record = json!({"name": "record", "valueId": text(body, "id")});
-    parameters("patient", body, &[record])
 }
 
 fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
@@ -104,11 +108,11 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
             app.put(&format!("/{kind}/{}", text(&body, "id")), &body).send().expect(201);
         }
         for operation in of(&resource["operation"], "name") {
-            app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().expect(200);
+            operate(app, operation, kind, &body).expect(200);
         }
-        for operation in ["match", "idi-match", "explain-match", "validate", "everything"] {
+        for operation in ["match", "idi-match", "explain-match", "validate", "meta", "everything"] {
             let is_listed = of(&resource["operation"], "name").contains(&operation);
-            let status = app.post(&format!("/{kind}/${operation}"), operation_input(operation, &body)).send().status;
+            let status = operate(app, operation, kind, &body).status;
             assert_eq!(status == 200, is_listed, "{kind} ${operation}: {status}");
         }
         for parameter in of(&resource["searchParam"], "name") {

@@ -116,7 +116,7 @@ fn check_picture(answer: &Answer) {
     assert!(policy.contains("default-src 'none'") && policy.contains("sandbox"), "{policy}");
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let picture = answer.text();
-    for part in ["<svg", "<title id=", "<desc id=", "Birth date", "Running total", "speaks for the match"] {
+    for part in ["<svg", "<title id=", "<desc id=", "Birth date", "Prior", "speaks for the match"] {
         assert!(picture.contains(part), "{part} is missing");
     }
     assert!(!picture.contains("<script") && !picture.contains("href"), "{picture}");

@@ -43,7 +43,7 @@ fn every_version_and_the_deletion_are_listed_newest_first(app: &TestApp) {
         let id = text(&body, "id").to_owned();
         let path = format!("/{kind}/{id}");
         let first = app.put(&path, &body).send().expect(201);
-        let second = app.put(&path, &with(&body, "active", json!(false))).send().expect(200);
+        let second = app.put(&path, with(&body, "active", json!(false))).send().expect(200);
         app.delete(&path).send().expect(204);
         let revived = app.put(&path, &body).send().expect(201);
         let history = bundle(app.get(&format!("{path}/_history")).send());

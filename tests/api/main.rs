@@ -47,6 +47,7 @@ mod idi_match;
 mod instances;
 mod match_bundle;
 mod match_options;
+mod meta;
 mod people;
 mod read;
 mod search;

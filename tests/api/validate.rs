@@ -3,13 +3,16 @@
 use serde_json::json;
 
 use crate::answer::text;
-use crate::people::{GUIDE, claiming, guide, organization, stranger, with, without};
+use crate::people::{GUIDE, claiming, example, guide, organization, stranger, with, with_id, without};
 use crate::support::TestApp;
 
 on_both_databases! {
     a_resource_is_judged_by_its_base_and_by_the_profiles_it_claims,
     a_profile_that_is_asked_for_is_the_one_that_is_judged,
     what_cannot_be_judged_is_an_error,
+    every_stored_type_is_judged,
+    a_mode_says_what_the_content_would_be_used_for,
+    a_stored_resource_is_judged_by_a_profile,
 }
 
 /// Severity and code of what is said.
@@ -79,4 +82,93 @@ fn what_cannot_be_judged_is_an_error(app: &TestApp) {
     app.post("/Organization/$validate", stranger(1)).send().expect(400).issues();
     app.post("/Patient/$validate", json!([])).send().expect(400).issues();
     app.post("/Observation/$validate", json!({"resourceType": "Observation"})).send().expect(404).issues();
+}
+
+fn every_stored_type_is_judged(app: &TestApp) {
+    for kind in ["Patient", "Organization", "RelatedPerson", "Person", "Consent", "Provenance", "Task"] {
+        let resource = match kind {
+            "Patient" => without(&stranger(1), "meta"),
+            "Organization" => organization("o1"),
+            _ => example(kind, "e1"),
+        };
+        for path in [format!("/{kind}/$validate"), format!("/{kind}/e1/$validate")] {
+            let fine = said(app, &path, &resource);
+            assert_eq!(fine, [("information".to_owned(), "informational".to_owned())], "{path}");
+            let broken = said(app, &path, &with(&resource, "shoeSize", json!(44)));
+            assert!(has(&broken, "error", "structure"), "{path}: {broken:?}");
+        }
+    }
+}
+
+/// Parameters with a mode and, where there is one, a resource.
+fn moded(mode: &str, resource: Option<&serde_json::Value>) -> serde_json::Value {
+    let mut list = vec![json!({"name": "mode", "valueCode": mode})];
+    list.extend(resource.map(|resource| json!({"name": "resource", "resource": resource})));
+    json!({"resourceType": "Parameters", "parameter": list})
+}
+
+fn a_mode_says_what_the_content_would_be_used_for(app: &TestApp) {
+    app.store_patient(&with_id(&stranger(1), "p1"));
+    let patient = without(&stranger(1), "meta");
+    let (own, nameless) = (with_id(&patient, "p1"), without(&patient, "id"));
+    let tag = json!([{"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}]);
+    let subsetted = with(&own, "meta", json!({"tag": tag}));
+    let responder = with(&organization("o1"), "id", json!("responder"));
+    // Address, mode, resource, what stands against it.
+    let table = [
+        ("/Patient/$validate", "create", Some(&nameless), None),
+        ("/Patient/$validate", "create", Some(&subsetted), Some("business-rule")),
+        ("/Patient/p1/$validate", "update", Some(&own), None),
+        ("/Patient/p1/$validate", "update", Some(&patient), Some("invalid")),
+        ("/Patient/p1/$validate", "update", Some(&nameless), Some("required")),
+        ("/Patient/p1/$validate", "update", Some(&subsetted), Some("business-rule")),
+        ("/Patient/$validate", "update", Some(&own), None),
+        ("/Organization/responder/$validate", "update", Some(&responder), Some("business-rule")),
+        ("/Organization/responder/$validate", "delete", None, Some("business-rule")),
+        ("/Patient/p1/$validate", "delete", None, None),
+    ];
+    for (path, mode, resource, against) in table {
+        let said = said(app, path, &moded(mode, resource));
+        match against {
+            Some(code) => assert!(has(&said, "error", code), "{path} {mode}: {said:?}"),
+            None => assert!(!said.iter().any(|(severity, _)| severity == "error"), "{path} {mode}: {said:?}"),
+        }
+    }
+    let fine = app.post("/Patient/$validate?mode=create", &nameless).send().expect(200);
+    assert!(fine.errors().is_empty(), "a mode of the address");
+    let refused = [
+        ("/Patient/$validate", moded("destroy", Some(&own)), 400),
+        ("/Patient/$validate", moded("delete", None), 400),
+        ("/Patient/p1/$validate", moded("create", Some(&own)), 400),
+        ("/Patient/p1/$validate", moded("update", None), 400),
+        ("/Patient/nobody/$validate", moded("delete", None), 404),
+        ("/Patient/p_1/$validate", moded("update", Some(&own)), 400),
+    ];
+    for (path, body, status) in refused {
+        app.post(path, &body).send().expect(status).issues();
+    }
+    let deleted = app.get("/Patient/p1").send().expect(200).json();
+    assert_eq!(text(&deleted["meta"], "versionId"), "1", "nothing was written");
+}
+
+fn a_stored_resource_is_judged_by_a_profile(app: &TestApp) {
+    let poor = without(&without(&without(&stranger(1), "telecom"), "address"), "identifier");
+    app.store_patient(&with_id(&without(&poor, "meta"), "p1"));
+    let profile = |name: &str| format!("{GUIDE}/StructureDefinition/{name}");
+    for (name, fails) in [("IDI-Patient", false), ("IDI-Patient-L0", true)] {
+        let body = json!({"resourceType": "Parameters", "parameter": [
+            {"name": "mode", "valueCode": "profile"},
+            {"name": "profile", "valueUri": profile(name)},
+        ]});
+        let found = said(app, "/Patient/p1/$validate", &body);
+        assert_eq!(has(&found, "error", "invariant"), fails, "{name}: {found:?}");
+        let address = format!("/Patient/p1/$validate?mode=profile&profile={}", profile(name));
+        let issues = app.request("POST", &address).send().expect(200).issues();
+        assert_eq!(issues.len(), found.len(), "without a body");
+    }
+    app.post("/Patient/p1/$validate", moded("profile", None)).send().expect(400).issues();
+    app.post("/Patient/$validate", moded("profile", None)).send().expect(400).issues();
+    app.delete("/Patient/p1").send().expect(204);
+    let gone = format!("/Patient/p1/$validate?mode=profile&profile={}", profile("IDI-Patient"));
+    app.request("POST", &gone).send().expect(410).issues();
 }

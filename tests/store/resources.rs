@@ -1,5 +1,6 @@
 //! Resources: versions, conflicts, tombstones.
 
+use idi_match::store::history::HistoryVersion;
 use idi_match::store::resource::{self, Resource};
 use idi_match::store::{Store, StoreError};
 
@@ -17,6 +18,10 @@ on_both_databases! {
 
 fn find(store: &Store, id: &str) -> Option<Resource> {
     resource::find(&mut store.connection().unwrap(), "Patient", id).unwrap()
+}
+
+fn row_of(row: &HistoryVersion) -> (i64, i64, bool, &str) {
+    (row.version, row.updated_us, row.deleted, &row.body)
 }
 
 fn version_of(resource: &Resource) -> (i64, i64, bool, &str) {
@@ -42,7 +47,7 @@ fn every_version_is_kept(database: &Database) {
     let connection = &mut store.connection().unwrap();
     let history = history_of(connection, "a", 10);
     let expected = [(3, 3_000, false, "three"), (2, 2_000, false, "two"), (1, 1_000, false, "one")];
-    assert_eq!(history.iter().map(version_of).collect::<Vec<_>>(), expected);
+    assert_eq!(history.iter().map(row_of).collect::<Vec<_>>(), expected);
     assert_eq!(history_of(connection, "a", 2).len(), 2);
     assert_eq!(history_of(connection, "b", 10), []);
     for (version, _, _, body) in expected {
@@ -66,10 +71,7 @@ fn an_update_of_another_version_conflicts_and_changes_nothing(database: &Databas
         assert!(matches!(result, Err(StoreError::Conflict(_))), "{id} {expected}: {result:?}");
     }
     let history = history_of(&mut connection, "a", 10);
-    assert_eq!(
-        history.iter().map(version_of).collect::<Vec<_>>(),
-        [(2, 2_000, false, "two"), (1, 1_000, false, "one")]
-    );
+    assert_eq!(history.iter().map(row_of).collect::<Vec<_>>(), [(2, 2_000, false, "two"), (1, 1_000, false, "one")]);
 }
 
 fn an_id_is_given_once(database: &Database) {
@@ -98,7 +100,7 @@ fn a_deleted_resource_is_a_tombstone_and_can_come_back(database: &Database) {
     assert_eq!(version_of(&find(&store, "a").unwrap()), (3, 3_000, false, "three"));
     let history = history_of(&mut connection, "a", 10);
     let expected = [(3, 3_000, false, "three"), (2, 2_500, true, ""), (1, 1_000, false, "one")];
-    assert_eq!(history.iter().map(version_of).collect::<Vec<_>>(), expected);
+    assert_eq!(history.iter().map(row_of).collect::<Vec<_>>(), expected);
 }
 
 fn several_are_found_at_once_without_the_deleted(database: &Database) {

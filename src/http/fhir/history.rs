@@ -12,7 +12,7 @@ use crate::audit::Action;
 use super::super::extract::{AppData, check_accept, context, query_pairs, refuse, run};
 use super::super::render::history_bundle::{HistoryPage, Version, render};
 use super::super::{FHIR_JSON, error};
-use super::resource::handling;
+use super::search::handling;
 
 /// Every version of one resource.
 pub async fn of_instance(app: AppData, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {

@@ -3,22 +3,30 @@
 use crate::app::artifact::ArtifactPage;
 use crate::app::clock::instant;
 use crate::app::context::Context;
-use crate::app::search::Page;
+use crate::app::search::{Entry, Mode, Page};
+use fhir_types::codes::SearchEntryMode;
 
 use super::super::render::search_bundle::{Found, SearchPage};
 
 /// A page of stored resources.
 #[must_use]
 pub fn of_stored(ctx: &Context, page: Page) -> SearchPage {
-    let kind = page.kind.name();
-    let found = |(id, body)| Found { resource_type: kind.to_owned(), id, body };
+    let found = |entry: Entry| Found {
+        resource_type: entry.resource_type,
+        id: entry.id,
+        body: entry.body,
+        mode: match entry.mode {
+            Mode::Match => SearchEntryMode::Match,
+            Mode::Include => SearchEntryMode::Include,
+        },
+    };
     SearchPage {
         request_id: ctx.request_id.clone(),
         timestamp: instant(ctx.now_us),
         self_link: page.self_link,
         next_link: page.next_link,
         total: page.total,
-        resources: page.resources.into_iter().map(found).collect(),
+        resources: page.entries.into_iter().map(found).collect(),
         issues: page.issues,
     }
 }
@@ -27,14 +35,15 @@ pub fn of_stored(ctx: &Context, page: Page) -> SearchPage {
 #[must_use]
 pub fn of_artifacts(ctx: &Context, page: ArtifactPage) -> SearchPage {
     let resource_type = page.resource_type;
-    let found = |(id, body)| Found { resource_type: resource_type.clone(), id, body };
+    let mode = SearchEntryMode::Match;
+    let found = |(id, body)| Found { resource_type: resource_type.clone(), id, body, mode };
     let resources: Vec<Found> = page.resources.into_iter().map(found).collect();
     SearchPage {
         request_id: ctx.request_id.clone(),
         timestamp: instant(ctx.now_us),
         self_link: page.self_link,
         next_link: None,
-        total: resources.len() as u64,
+        total: Some(resources.len() as u64),
         resources,
         issues: page.issues,
     }

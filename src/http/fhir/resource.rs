@@ -1,6 +1,6 @@
-//! Create, read, vread, update, delete and search of the stored types, and reads of the artifacts.
+//! Create, read, vread, update and delete of the stored types, and reads of the artifacts.
 //!
-//! FHIR R4 RESTful API. Not here: what the interactions do (see `app`).
+//! FHIR R4 RESTful API. Not here: what the interactions do (see `app`), searches (see `search`).
 
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse, web};
@@ -9,18 +9,14 @@ use crate::app::clock::http_date;
 use crate::app::error::AppError;
 use crate::app::keep::Kept;
 use crate::app::read::Version;
-use crate::app::search::Handling;
 use crate::app::update::Condition;
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
-use super::super::extract::{AppData, body, check_accept, context, header_text, query_pairs, refuse, run};
-use super::super::render::search_bundle;
+use super::super::extract::{AppData, body, check_accept, context, refuse, run};
 use super::super::{FHIR_JSON, error};
-use super::{artifact, pages};
 
 const IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
-const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
 
 /// `POST /{type}`
 pub async fn create(
@@ -119,34 +115,6 @@ async fn read_version(
         }
         Err(error) => error::respond(&error, &ctx.request_id),
     }
-}
-
-/// `GET /{type}?…`
-pub async fn search(app: AppData, request: HttpRequest, path: web::Path<String>) -> HttpResponse {
-    let ctx = context(&request, &app);
-    if let Err(error) = check_accept(&request) {
-        return refuse(&app, &ctx, Action::Search, error).await;
-    }
-    let resource_type = path.into_inner();
-    let handling = handling(&request);
-    if artifact::is_artifact(&resource_type) {
-        return artifact::search(app, ctx, resource_type, query_pairs(&request), handling).await;
-    }
-    let (asked, pairs) = (ctx.clone(), query_pairs(&request));
-    let found = run(&app, move |app| {
-        let page = app.search(&asked, &resource_type, &pairs, handling)?;
-        super::render(search_bundle::render(&app.responder, &pages::of_stored(&asked, page)))
-    });
-    match found.await {
-        Ok(bundle) => HttpResponse::Ok().content_type(FHIR_JSON).body(bundle),
-        Err(error) => error::respond(&error, &ctx.request_id),
-    }
-}
-
-/// `Prefer: handling=…`; lenient unless it says otherwise.
-pub fn handling(request: &HttpRequest) -> Handling {
-    let prefer = header_text(request, &PREFER).unwrap_or_default();
-    if prefer.contains("handling=strict") { Handling::Strict } else { Handling::Lenient }
 }
 
 /// 201 with Location for what is new, 200 for what was there.

@@ -17,11 +17,13 @@ pub async fn route(app: AppData, request: HttpRequest) -> HttpResponse {
 }
 
 /// A route of the table with another method than `methods` (RFC 9110 §15.5.6).
-pub async fn method(app: AppData, request: HttpRequest, methods: &'static str) -> HttpResponse {
+pub async fn method(app: AppData, request: HttpRequest, methods: String) -> HttpResponse {
     let ctx = context(&request, &app);
     let text = "This method is not served at this address.";
     let issue = Issue::error(IssueCode::NotSupported, text).at("http.method");
     let mut response = refuse(&app, &ctx, Action::Read, AppError::new(ErrorKind::NotSupported, vec![issue])).await;
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
+    if let Ok(methods) = HeaderValue::from_str(&methods) {
+        response.headers_mut().insert(ALLOW, methods);
+    }
     response
 }

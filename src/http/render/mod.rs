@@ -5,8 +5,8 @@
 //! stored Patient (see `fhir::us_core`).
 
 pub mod capability;
-pub mod history_bundle;
 pub mod explanation;
+pub mod history_bundle;
 pub mod match_bundle;
 pub mod outcome;
 pub mod responder;

@@ -20,8 +20,8 @@ pub struct SearchPage {
     /// The search as it was understood (FHIR R4 search, self link).
     pub self_link: String,
     pub next_link: Option<String>,
-    /// Of all pages.
-    pub total: u64,
+    /// Matches of all pages, where they were counted.
+    pub total: Option<u64>,
     pub resources: Vec<Found>,
     /// Warnings, for parameters that were not understood for instance.
     pub issues: Vec<Issue>,
@@ -34,6 +34,7 @@ pub struct Found {
     pub id: String,
     /// As it may leave.
     pub body: String,
+    pub mode: SearchEntryMode,
 }
 
 /// The page as a Bundle.
@@ -44,7 +45,7 @@ pub fn render(responder: &Responder, page: &SearchPage) -> Result<Vec<u8>, Rende
     let outcome = if page.issues.is_empty() { None } else { Some(outcome::write(&page.issues, &page.request_id)?) };
     let found = page.resources.iter().map(|found| {
         let url = responder.url_of(&found.resource_type, &found.id);
-        entry(url, SearchEntryMode::Match).map(|entry| (entry, Some(found.body.as_str())))
+        entry(url, found.mode).map(|entry| (entry, Some(found.body.as_str())))
     });
     let remarks = outcome.iter().map(|text| {
         let url = responder.url_of("OperationOutcome", &page.request_id);
@@ -52,13 +53,13 @@ pub fn render(responder: &Responder, page: &SearchPage) -> Result<Vec<u8>, Rende
     });
     let (entries, bodies): (Vec<BundleEntry>, Vec<Option<&str>>) =
         found.chain(remarks).collect::<Result<Vec<_>, RenderError>>()?.into_iter().unzip();
-    let bundle = Bundle::builder()
+    let mut bundle = Bundle::builder()
         .r#type(BundleType::Searchset)
         .timestamp(instant("Bundle.timestamp", &page.timestamp)?)
-        .total(u32::try_from(page.total).unwrap_or(u32::MAX))
         .link(links(page)?)
         .entry(list(entries))
         .build()?;
+    bundle.total = page.total.map(|total| u32::try_from(total).unwrap_or(u32::MAX));
     Ok(write_bundle(bundle, &bodies)?.into_bytes())
 }
 
@@ -92,7 +93,7 @@ mod tests {
             timestamp: "2026-01-02T03:04:05Z".to_owned(),
             self_link: "https://match.example.org/fhir/Patient?family=doe&_count=1".to_owned(),
             next_link: None,
-            total: 7,
+            total: Some(7),
             resources: vec![],
             issues: vec![],
         }
@@ -110,8 +111,9 @@ mod tests {
             resource_type: "Patient".to_owned(),
             id: "p1".to_owned(),
             body: r#"{"resourceType":"Patient", "id":"p1"}"#.to_owned(),
+            mode: SearchEntryMode::Match,
         };
-        let next = "https://match.example.org/fhir/Patient?family=doe&_count=1&_after=p1".to_owned();
+        let next = "https://match.example.org/fhir/Patient?family=doe&_page=x".to_owned();
         let issues = vec![Issue::warning(IssueCode::NotSupported, "The parameter was ignored")];
         let page = SearchPage { next_link: Some(next.clone()), resources: vec![found], issues, ..page() };
         let bundle = rendered(&page);
@@ -136,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_empty_last_page_has_neither_entries_nor_next() {
-        let bundle = rendered(&SearchPage { total: 0, ..page() });
+        let bundle = rendered(&SearchPage { total: Some(0), ..page() });
         assert_eq!((&bundle["total"], &bundle["entry"]), (&json!(0), &Value::Null));
         assert_eq!(bundle["link"].as_array().map(Vec::len), Some(1));
     }

@@ -29,6 +29,8 @@ const BAR_HEIGHT: f64 = 17.0;
 const FOOTER_HEIGHT: f64 = 100.0;
 /// Gridlines in the plot, about.
 const TICKS_MAX: f64 = 6.0;
+/// Beyond this weight all probabilities look alike.
+const TOLD_APART_BITS: f64 = 15.0;
 
 const INK: &str = "#1d232b";
 const FAINT: &str = "#5b6470";
@@ -174,13 +176,12 @@ fn picture(explanation: &Explanation) -> String {
     describe(&mut out, explanation);
     let _ = write!(
         out,
-        r#"<defs><pattern id="against" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="{AGAINST}"/><rect width="2" height="6" fill="{}"/></pattern></defs><rect width="{WIDTH}" height="{height}" fill="{}"/>"#,
-        "#f0c3b3", "#ffffff"
+        r##"<defs><pattern id="against" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="{AGAINST}"/><rect width="2" height="6" fill="#f0c3b3"/></pattern></defs><rect width="{WIDTH}" height="{height}" fill="#ffffff"/>"##,
     );
     heading(&mut out, explanation);
     grid(&mut out, scale, rows_end);
     for (at, row) in rows.iter().enumerate() {
-        bar(&mut out, scale, row, (at as f64).mul_add(ROW_HEIGHT, ROWS_TOP), rows.get(at + 1));
+        bar(&mut out, scale, row, (at as f64).mul_add(ROW_HEIGHT, ROWS_TOP));
     }
     legend(&mut out, rows_end + 58.0);
     out.push_str("</svg>");
@@ -235,7 +236,7 @@ fn heading(out: &mut String, explanation: &Explanation) {
         (MARGIN, "start", "Comparison"),
         (LEVEL_X, "start", "Level"),
         (WEIGHT_X, "end", "Weight"),
-        (TOTAL_X, "end", "Running total"),
+        (TOTAL_X, "end", "Total"),
     ];
     for (x, anchor, name) in columns {
         label(out, x, ROWS_TOP - 10.0, anchor, FAINT, name);
@@ -251,7 +252,9 @@ fn grid(out: &mut String, scale: Scale, rows_end: f64) {
             r#"<line x1="{x:.1}" y1="{:.1}" x2="{x:.1}" y2="{rows_end:.1}" stroke="{ink}"/>"#,
             ROWS_TOP - 4.0
         );
-        label(out, x, ROWS_TOP - 10.0, "middle", FAINT, &percent(probability(tick.exp2())));
+        if tick.abs() <= TOLD_APART_BITS {
+            label(out, x, ROWS_TOP - 10.0, "middle", FAINT, &percent(probability(tick.exp2())));
+        }
         label(out, x, rows_end + 16.0, "middle", FAINT, &whole(tick));
     }
     let middle = f64::midpoint(PLOT_LEFT, PLOT_RIGHT);
@@ -266,7 +269,7 @@ fn grid(out: &mut String, scale: Scale, rows_end: f64) {
     );
 }
 
-fn bar(out: &mut String, scale: Scale, row: &Row<'_>, top: f64, next: Option<&Row<'_>>) {
+fn bar(out: &mut String, scale: Scale, row: &Row<'_>, top: f64) {
     let (from, to, base) = (scale.x(row.from), scale.x(row.to), top + 19.0);
     let weight = if row.kind == RowKind::Total { 600 } else { 400 };
     let name = capitalised(&words(row.name));
@@ -284,7 +287,7 @@ fn bar(out: &mut String, scale: Scale, row: &Row<'_>, top: f64, next: Option<&Ro
             r#"<rect x="{left:.1}" y="{y:.1}" width="{width:.1}" height="{BAR_HEIGHT}" rx="1.5" fill="{fill}"/>"#
         );
     }
-    if next.is_some_and(|next| next.kind != RowKind::Total) {
+    if row.kind != RowKind::Total {
         let (end, start) = (top + f64::midpoint(ROW_HEIGHT, BAR_HEIGHT), top + ROW_HEIGHT * 1.5 - BAR_HEIGHT / 2.0);
         let _ = write!(
             out,
@@ -354,8 +357,9 @@ fn weights_table(page: &mut String, explanation: &Explanation) {
     let mut total = waterfall.prior;
     for bar in &waterfall.bars {
         total += bar.weight;
-        let (m, u) = (format!("{:.3e}", bar.m), format!("{:.3e}", bar.u));
-        row(page, [capitalised(&words(bar.comparison)), words(bar.level), m, u, signed(bar.weight), signed(total)]);
+        let (m, u) = (likelihood(bar.m), likelihood(bar.u));
+        let level = if bar.level == "absent" { "not compared".to_owned() } else { words(bar.level) };
+        row(page, [capitalised(&words(bar.comparison)), level, m, u, signed(bar.weight), signed(total)]);
     }
     row(page, ["Total".to_owned(), none(), none(), none(), none(), signed(waterfall.total)]);
     page.push_str("</tbody></table>\n");
@@ -398,6 +402,10 @@ fn words(name: &str) -> String {
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+fn likelihood(likelihood: f64) -> String {
+    if likelihood < 0.001 { format!("{likelihood:.2e}") } else { format!("{likelihood:.4}") }
 }
 
 /// Bits with two decimals and a sign, which zero has not.

@@ -105,3 +105,16 @@ pub(super) fn upsert_load_progress(connection: &mut Connection, row: &LoadProgre
         Connection::Postgres(c) => Ok(postgres::upsert_load_progress(c, row)?),
     }
 }
+
+/// Of two instances that start at once, the first one's stays.
+pub(super) fn insert_secret(
+    connection: &mut Connection,
+    name: &str,
+    value: &[u8],
+    now_us: i64,
+) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::insert_secret(c, name, value, now_us)?),
+        Connection::Postgres(c) => Ok(postgres::insert_secret(c, name, value, now_us)?),
+    }
+}

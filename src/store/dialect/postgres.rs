@@ -16,7 +16,7 @@ use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
 use crate::store::resource::{DateRow, Resource, ResourceRow, SearchRows, StringRow, TokenRow, current};
 use crate::store::review::ReviewRow;
-use crate::store::schema::{load_progress, record, resource};
+use crate::store::schema::{load_progress, record, resource, secret};
 
 /// One column of the rows.
 fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
@@ -205,4 +205,12 @@ pub(super) fn records_of_identities(connection: &mut PgConnection, ids: &[&str])
 
 pub(super) fn current_resources(connection: &mut PgConnection, kind: &str, ids: &[&str]) -> QueryResult<Vec<Resource>> {
     current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq_any(ids)).load(connection)
+}
+
+pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[u8], now_us: i64) -> QueryResult<()> {
+    diesel::insert_into(secret::table)
+        .values((secret::name.eq(name), secret::value.eq(value), secret::created_us.eq(now_us)))
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    Ok(())
 }

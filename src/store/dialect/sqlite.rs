@@ -12,7 +12,7 @@ use crate::store::record::RecordRow;
 use crate::store::resource::{Resource, ResourceRow, SearchRows, current};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
-    audit, change, identity, load_progress, record, resource, review, search_date, search_string, search_token,
+    audit, change, identity, load_progress, record, resource, review, search_date, search_string, search_token, secret,
 };
 
 pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
@@ -131,4 +131,17 @@ pub(super) fn current_resources(
         found.append(&mut one.load(connection)?);
     }
     Ok(found)
+}
+
+pub(super) fn insert_secret(
+    connection: &mut SqliteConnection,
+    name: &str,
+    value: &[u8],
+    now_us: i64,
+) -> QueryResult<()> {
+    diesel::insert_into(secret::table)
+        .values((secret::name.eq(name), secret::value.eq(value), secret::created_us.eq(now_us)))
+        .on_conflict_do_nothing()
+        .execute(connection)?;
+    Ok(())
 }

@@ -118,6 +118,18 @@ pub enum SearchConstraint {
 pub enum Total {
     None,
     Accurate,
+    /// Counted when it is not above this.
+    UpTo(i64),
+}
+
+impl Total {
+    const fn may_be(self, counted: i64) -> bool {
+        match self {
+            Self::None => false,
+            Self::Accurate => true,
+            Self::UpTo(rows_max) => counted <= rows_max,
+        }
+    }
 }
 
 /// One key of the order.
@@ -176,7 +188,7 @@ pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<Search
     let mut sql = Sql::default();
     sql.page(query);
     let found: Vec<Found> = sql.into_query().load(connection)?;
-    let total = found.first().and_then(|row| row.total);
+    let total = found.first().and_then(|row| row.total).filter(|total| query.total.may_be(*total));
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
     let has_more = found.len() > count;
     let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));

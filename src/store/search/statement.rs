@@ -86,10 +86,13 @@ impl Sql {
             let _ = write!(self.text, ", {text} AS text{place}, {number} AS number{place}");
         }
         self.push(" FROM (SELECT ");
-        self.push(match query.total {
-            Total::Accurate => "(SELECT count(*) FROM hit)",
-            Total::None => "CAST(NULL AS BIGINT)",
-        });
+        match query.total {
+            Total::Accurate => self.push("(SELECT count(*) FROM hit)"),
+            Total::UpTo(rows_max) => {
+                self.push("(SELECT count(*) FROM (SELECT 1 FROM hit LIMIT ").number(rows_max + 1).push(") AS counted)")
+            }
+            Total::None => self.push("CAST(NULL AS BIGINT)"),
+        };
         self.push(" AS total) AS t LEFT JOIN page ON TRUE LEFT JOIN resource AS r ON r.number = page.number");
         self.order_by(sort, "page.");
     }

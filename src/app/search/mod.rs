@@ -1,0 +1,219 @@
+//! FHIR search of the stored types: parameters in, one page out (FHIR R4 Search).
+//!
+//! Unknown parameters are ignored and said so, or refused under `handling=strict`. A page goes on behind the last
+//! resource of the one before, so that writes between pages neither repeat nor hide one that was there all along; the
+//! link to it is sealed. Not here: SQL (see `store::search`).
+
+pub mod condition;
+mod include;
+pub mod link;
+pub mod page_token;
+pub mod query;
+mod value;
+
+use crate::audit::{Action, AuditRecord};
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::store::resource::{Position, Resource, SearchPage, SearchQuery, Total, search};
+use crate::store::transaction;
+
+use super::App;
+use super::context::Context;
+use super::create::stored_kind;
+use super::error::AppError;
+use condition::{Reader, refuse};
+use page_token::{Continuation, Holder, PageKey};
+use query::{Asked, AskedTotal, PageSizes, read_query};
+
+/// What to do with parameters that are not known (`Prefer: handling=…`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handling {
+    Lenient,
+    Strict,
+}
+
+/// Why a resource is in an answer (FHIR R4 `search-entry-mode`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    Match,
+    Include,
+}
+
+/// A resource of a page, as stored.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub resource_type: String,
+    pub id: String,
+    pub body: String,
+    pub mode: Mode,
+}
+
+/// One page.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Of all pages, where it was counted.
+    pub total: Option<u64>,
+    /// Matches in their order, then what comes along.
+    pub entries: Vec<Entry>,
+    pub self_link: String,
+    pub next_link: Option<String>,
+    pub issues: Vec<Issue>,
+}
+
+/// A search that is about to run: what was asked, and where it goes on.
+pub(super) struct Paged {
+    pub asked: Asked,
+    pub after: Option<Position>,
+    /// As counted for the first page.
+    pub total: Option<i64>,
+}
+
+impl App {
+    /// Runs a search.
+    ///
+    /// # Errors
+    /// `Invalid` for values that cannot be searched for.
+    pub fn search(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<Page, AppError> {
+        self.answer(ctx, Action::Search, |audit| {
+            if resource_type == AUDIT_EVENT {
+                return self.search_audit_events(ctx, audit, pairs, handling);
+            }
+            let kind = stored_kind(resource_type)?;
+            audit.resource_type = Some(kind.name().to_owned());
+            let paged = self.read_page(ctx, kind.name(), pairs, handling)?;
+            let query = SearchQuery {
+                resource_type: kind.name().to_owned(),
+                conditions: paged.asked.conditions.clone(),
+                constraint: ctx.caller.search_constraint(),
+                sort: paged.asked.sort.clone(),
+                after: paged.after.clone(),
+                count: paged.asked.count,
+                total: self.total_of(&paged),
+            };
+            let mut conn = self.connection()?;
+            let includes_max = self.config.limits.search_includes_max;
+            let (page, along) = transaction::read_snapshot(&mut conn, |conn| {
+                let page = search(conn, &query)?;
+                let along = include::find(conn, &paged.asked.includes, &page.rows, includes_max)?;
+                Ok::<_, AppError>((page, along))
+            })?;
+            drop(conn);
+            self.page_of(ctx, audit, paged, page, along)
+        })
+    }
+
+    /// What values of a search over `resource_type` are read by.
+    #[must_use]
+    pub fn search_reader<'a>(&'a self, ctx: &Context, resource_type: &'a str) -> Reader<'a> {
+        Reader {
+            resource_type,
+            base_url: &self.config.server.base_url,
+            now_us: ctx.now_us,
+            values_max: self.config.limits.search_values_max,
+        }
+    }
+
+    /// The search that is asked for, or the one that a link goes on with.
+    pub(super) fn read_page(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<Paged, AppError> {
+        let reader = self.search_reader(ctx, resource_type);
+        let limits = &self.config.limits;
+        let sizes = PageSizes { size: limits.page_size, size_max: limits.page_size_max };
+        let asked = read_query(&reader, pairs, handling, sizes)?;
+        let Some(token) = &asked.page else { return Ok(Paged { asked, after: None, total: None }) };
+        let holder = Holder { resource_type, caller: ctx.caller.label() };
+        let further = Continuation::open(token, &self.page_key, &holder).ok_or_else(|| {
+            let text = "The link to this page is not one of this server, or of another search.";
+            refuse(IssueCode::Value, text, "http._page")
+        })?;
+        let further_asked = read_query(&reader, &further.pairs, Handling::Lenient, sizes)?;
+        let asked = Asked { presentation: asked.presentation, issues: asked.issues, ..further_asked };
+        Ok(Paged { asked, after: Some(further.position()), total: further.total })
+    }
+
+    /// Further pages carry the total of the first one.
+    pub(super) fn total_of(&self, paged: &Paged) -> Total {
+        match paged.asked.total {
+            _ if paged.after.is_some() => Total::None,
+            AskedTotal::None => Total::None,
+            AskedTotal::Accurate => Total::Accurate,
+            AskedTotal::Default => Total::UpTo(self.config.limits.search_total_max),
+        }
+    }
+
+    fn page_of(
+        &self,
+        ctx: &Context,
+        audit: &mut AuditRecord,
+        paged: Paged,
+        page: SearchPage,
+        along: include::Along,
+    ) -> Result<Page, AppError> {
+        let SearchPage { rows, total, next } = page;
+        let total = paged.total.or(total);
+        audit.detail.records = rows.iter().map(|row| row.id.clone()).collect();
+        audit.detail.records.extend(along.rows.iter().map(|row| format!("{}/{}", row.resource_type, row.id)));
+        let resource_type = audit.resource_type.clone().unwrap_or_default();
+        let (self_link, next_link) = self.links(ctx, &resource_type, &paged.asked, next, total)?;
+        let mut issues = paged.asked.issues;
+        if along.is_cut {
+            let text = "More resources come along than are returned (_include, _revinclude); some are left out.";
+            issues.push(Issue::warning(IssueCode::Incomplete, text));
+        }
+        let matches = rows.into_iter().map(|row| Entry::of(row, Mode::Match));
+        let along = along.rows.into_iter().map(|row| Entry::of(row, Mode::Include));
+        let total = total.map(|total| u64::try_from(total).unwrap_or(0));
+        Ok(Page { total, entries: matches.chain(along).collect(), self_link, next_link, issues })
+    }
+
+    /// The search as it was understood, and the sealed link to the next page.
+    pub(super) fn links(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        asked: &Asked,
+        next: Option<Position>,
+        total: Option<i64>,
+    ) -> Result<(String, Option<String>), AppError> {
+        let base = format!("{}/{resource_type}", self.config.server.base_url);
+        let holder = Holder { resource_type, caller: ctx.caller.label() };
+        let seal = |next| {
+            let further = Continuation::new(asked.understood.clone(), next, total);
+            let token = further.seal(&self.page_key, &holder, &(ctx.clock.uuid)()).ok_or_else(AppError::internal)?;
+            let mut pairs = asked.presentation.clone();
+            pairs.push(("_page".to_owned(), token));
+            Ok::<_, AppError>(link::link(&base, &pairs))
+        };
+        Ok((link::link(&base, &asked.understood), next.map(seal).transpose()?))
+    }
+}
+
+/// Searched by rows of the audit, not of resources.
+pub const AUDIT_EVENT: &str = "AuditEvent";
+
+impl Entry {
+    fn of(row: Resource, mode: Mode) -> Self {
+        Self { resource_type: row.resource_type, id: row.id, body: row.body, mode }
+    }
+}
+
+/// The name under which the store keeps the key of page links.
+pub(super) const PAGE_KEY: &str = "page-link";
+
+/// The key of this store, made when it has none.
+pub(super) fn page_key(
+    conn: &mut crate::store::Connection,
+    clock: super::clock::Clock,
+) -> Result<PageKey, crate::store::StoreError> {
+    crate::store::secret::get_or_insert(conn, PAGE_KEY, (clock.secret)(), (clock.now_us)()).map(PageKey::new)
+}

@@ -1,0 +1,63 @@
+//! `GET /{type}?…` and `POST /{type}/_search`.
+//!
+//! FHIR R4 RESTful API, search; the parameters of the address and of the form count together. Not here: searching (see
+//! `app::search`).
+
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, web};
+
+use crate::app::search::Handling;
+use crate::audit::Action;
+
+use super::super::extract::{AppData, check_accept, context, form_pairs, header_text, query_pairs, refuse, run};
+use super::super::render::search_bundle;
+use super::super::{FHIR_JSON, error};
+use super::{artifact, pages};
+
+const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
+
+/// `GET /{type}?…`
+pub async fn get(app: AppData, request: HttpRequest, path: web::Path<String>) -> HttpResponse {
+    if let Err(error) = check_accept(&request) {
+        return refuse(&app, &context(&request, &app), Action::Search, error).await;
+    }
+    let pairs = query_pairs(&request);
+    search(app, request, path.into_inner(), pairs).await
+}
+
+/// `POST /{type}/_search`
+pub async fn post(app: AppData, request: HttpRequest, path: web::Path<String>, payload: web::Payload) -> HttpResponse {
+    let form = match form_pairs(&request, payload, &app).await {
+        Ok(form) => form,
+        Err(error) => return refuse(&app, &context(&request, &app), Action::Search, error).await,
+    };
+    let pairs = query_pairs(&request).into_iter().chain(form).collect();
+    search(app, request, path.into_inner(), pairs).await
+}
+
+async fn search(
+    app: AppData,
+    request: HttpRequest,
+    resource_type: String,
+    pairs: Vec<(String, String)>,
+) -> HttpResponse {
+    let (ctx, handling) = (context(&request, &app), handling(&request));
+    if artifact::is_artifact(&resource_type) {
+        return artifact::search(app, ctx, resource_type, pairs, handling).await;
+    }
+    let asked = ctx.clone();
+    let found = run(&app, move |app| {
+        let page = app.search(&asked, &resource_type, &pairs, handling)?;
+        super::render(search_bundle::render(&app.responder, &pages::of_stored(&asked, page)))
+    });
+    match found.await {
+        Ok(bundle) => HttpResponse::Ok().content_type(FHIR_JSON).body(bundle),
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+/// `Prefer: handling=…`; lenient unless it says otherwise.
+pub fn handling(request: &HttpRequest) -> Handling {
+    let prefer = header_text(request, &PREFER).unwrap_or_default();
+    if prefer.contains("handling=strict") { Handling::Strict } else { Handling::Lenient }
+}

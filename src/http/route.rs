@@ -1,0 +1,94 @@
+//! A row of the route table: an address and its handlers by method.
+//!
+//! From the rows come the routes themselves, the `Allow` of a method that is not served, and the addresses that the
+//! OpenAPI document describes. Not here: which rows there are (see `fhir` and `health`).
+
+use actix_web::http::Method;
+use actix_web::web::{self, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder};
+
+use super::extract::AppData;
+use super::fhir::unknown;
+
+/// One address.
+pub struct Row {
+    pub path: &'static str,
+    pub methods: Vec<Method>,
+    /// What the handlers answer; another method gets 405 and nothing else.
+    pub resource: Resource,
+}
+
+/// A row without handlers yet.
+#[must_use]
+pub fn at(path: &'static str) -> Row {
+    Row { path, methods: Vec::new(), resource: web::resource(path) }
+}
+
+impl Row {
+    #[must_use]
+    pub fn get<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on(Method::GET, handler)
+    }
+
+    #[must_use]
+    pub fn post<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on(Method::POST, handler)
+    }
+
+    #[must_use]
+    pub fn put<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on(Method::PUT, handler)
+    }
+
+    #[must_use]
+    pub fn delete<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on(Method::DELETE, handler)
+    }
+
+    /// Any method.
+    #[must_use]
+    pub fn on<F, Args>(mut self, method: Method, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.resource = self.resource.route(web::method(method.clone()).to(handler));
+        self.methods.push(method);
+        self
+    }
+
+    /// The same, but another method gets an outcome and is audited.
+    fn closed(self) -> Resource {
+        let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        let allow = methods.join(", ");
+        let closed = move |app: AppData, request: HttpRequest| unknown::method(app, request, allow.clone());
+        self.resource.default_service(web::to(closed))
+    }
+}
+
+/// Serves `rows` of FHIR in order: a more special address stands before a more general one.
+pub fn serve(config: &mut ServiceConfig, base: &str, rows: Vec<Row>) {
+    let scope = rows.into_iter().fold(web::scope(base), |scope, row| scope.service(row.closed()));
+    config.service(scope);
+}

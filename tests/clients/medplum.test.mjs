@@ -82,7 +82,7 @@ test('searches are understood', async () => {
   assert.equal(await count({ birthdate: 'lt1952' }), 2);
   assert.equal(await count({ 'given:exact': 'Amara' }), 1);
   assert.equal(await count({ identifier: `${MEMBER_NUMBERS}|${tag}-3` }), 1);
-  const sorted = await client.searchResources('Patient', { family: tag, _sort: '-birthdate', _fields: 'gender' });
+  const sorted = await client.searchResources('Patient', { family: tag, _sort: '-birthdate', _elements: 'gender' });
   assert.deepEqual(
     sorted.map(({ gender }) => gender),
     ['unknown', 'other', 'male', 'female'],

@@ -53,6 +53,7 @@ mod instances;
 mod match_bundle;
 mod match_options;
 mod meta;
+mod openapi;
 mod patch;
 mod people;
 mod prefer;

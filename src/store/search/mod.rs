@@ -1,26 +1,34 @@
 //! Search of current resources by indexed values, one page at a time.
 //!
 //! Conditions are joined by AND, the alternatives within one by OR (FHIR R4 Search, 3.1.1). A page continues after the
-//! last row of the one before (keyset), so pages stay complete and without repetition while others write. One statement
-//! gives the total and the page, so both are of one moment.
-//! How: the condition that is likely to hold for fewest gives the numbers, the others are looked up for each of them;
-//! only the page's bodies are read. Not here: parsing of search parameters, folding of names.
+//! last row of the one before (keyset), so pages stay complete and without repetition while others write.
+//! How: the condition that holds for fewest gives the numbers, the others are looked up for each of them; where all hold
+//! for many, resources are walked in order until a page is full. Only the page's bodies are read.
+//! Not here: parsing of search parameters, folding of names.
 
 mod key;
+mod plan;
+mod predicate;
+mod sql;
 mod statement;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::connection::Connection;
+use super::dialect;
 use super::error::StoreError;
 use super::resource::Resource;
-use statement::Sql;
+use plan::{Amount, Plan};
 
 pub(super) use key::{name_key, token_key};
+pub(super) use sql::Sql;
 
 /// Keys of a sort at most; more would not fit the row that a page is read into.
 pub const SORTS_MAX: usize = 3;
+
+/// Rows that are sorted by values for one page at most.
+const SORTED_ROWS_MAX: i64 = 200_000;
 
 /// A search: all conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,16 +130,6 @@ pub enum Total {
     UpTo(i64),
 }
 
-impl Total {
-    const fn may_be(self, counted: i64) -> bool {
-        match self {
-            Self::None => false,
-            Self::Accurate => true,
-            Self::UpTo(rows_max) => counted <= rows_max,
-        }
-    }
-}
-
 /// One key of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sort {
@@ -179,28 +177,79 @@ pub struct SearchPage {
     pub next: Option<Position>,
 }
 
-/// Finds one page.
+/// Finds one page. Run it within a snapshot, so that total and page are of one moment.
 ///
 /// # Errors
-/// Those of the database.
+/// [`StoreError::TooMany`] for an order by values over more rows than are sorted; those of the database.
 pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<SearchPage, StoreError> {
     let SearchConstraint::None = query.constraint;
-    let mut sql = Sql::default();
-    sql.page(query);
-    let found: Vec<Found> = sql.into_query().load(connection)?;
-    let total = found.first().and_then(|row| row.total).filter(|total| query.total.may_be(*total));
+    let plan = Plan::choose(connection, query)?;
+    if plan.amount == Amount::Many && !statement::is_walked(query) {
+        let hits = count(connection, query, &plan, Some(SORTED_ROWS_MAX + 1))?;
+        if hits > SORTED_ROWS_MAX {
+            return Err(StoreError::TooMany);
+        }
+    }
+    let found: Vec<Found> = match query.count {
+        0 => Vec::new(),
+        _ => statement::page(query, &plan).into_query().load(connection)?,
+    };
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
-    let has_more = found.len() > count;
+    let has_more = query.count > 0 && found.len() > count;
+    let is_whole = query.after.is_none() && query.count > 0 && !has_more;
+    let total = total(connection, query, &plan, is_whole.then_some(found.len()))?;
     let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));
     let rows = found.into_iter().take(count).filter_map(|row| row.into_resource(&query.resource_type)).collect();
     Ok(SearchPage { rows, total, next: next.flatten() })
 }
 
-/// A row of the statement: the total, and a resource of the page if there is any.
+/// The total as it was asked for; `known` when the first page holds everything.
+fn total(
+    connection: &mut Connection,
+    query: &SearchQuery,
+    plan: &Plan<'_>,
+    known: Option<usize>,
+) -> Result<Option<i64>, StoreError> {
+    let rows_max = match query.total {
+        Total::None => return Ok(None),
+        Total::Accurate => None,
+        Total::UpTo(rows_max) => Some(rows_max),
+    };
+    let total = match known {
+        Some(known) => i64::try_from(known).unwrap_or(i64::MAX),
+        None => count(connection, query, plan, rows_max.map(|rows_max| rows_max.saturating_add(1)))?,
+    };
+    Ok(Some(total).filter(|total| rows_max.is_none_or(|rows_max| *total <= rows_max)))
+}
+
+fn count(
+    connection: &mut Connection,
+    query: &SearchQuery,
+    plan: &Plan<'_>,
+    rows_max: Option<i64>,
+) -> Result<i64, StoreError> {
+    let counted: Counted = statement::count(query, plan, rows_max).into_query().get_result(connection)?;
+    Ok(counted.total)
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// How the database goes about the page of a search, a line for each step: for tests of the indexes, and whoever tunes.
+///
+/// # Errors
+/// Those of the database.
+pub fn explain_search(connection: &mut Connection, query: &SearchQuery) -> Result<Vec<String>, StoreError> {
+    let plan = Plan::choose(connection, query)?;
+    dialect::explain(connection, statement::page(query, &plan))
+}
+
+/// A row of the page.
 #[derive(QueryableByName)]
 struct Found {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    total: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     number: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]

@@ -145,10 +145,6 @@ impl From<StoreError> for AppError {
                 tracing::error!(error = %error, "database full");
                 Self::full()
             }
-            StoreError::TooMany => {
-                let text = "Too many resources are found to put them in this order; narrow the search.";
-                Self::new(ErrorKind::Invalid, vec![Issue::error(IssueCode::TooCostly, text).at("http._sort")])
-            }
             _ => {
                 tracing::error!(error = %error, "database error");
                 Self::internal()

@@ -5,7 +5,6 @@
 //! | [`StoreError::Unavailable`] | connection lost, timeout, pool exhausted, busy: the same call may succeed later | 503 |
 //! | [`StoreError::Conflict`] | what was to be written exists already, or changed meanwhile | 409 / 412 |
 //! | [`StoreError::Full`] | no space left for the database | 507 |
-//! | [`StoreError::TooMany`] | a search asks for more work than one is given | 400 |
 //! | [`StoreError::NewerSchema`] | the database was migrated by a newer version of this program | start refused |
 //! | [`StoreError::BadUrl`] | the database URL is not understood | start refused |
 //! | [`StoreError::Corrupt`] | the database holds what this program cannot have written | 500 |
@@ -45,8 +44,6 @@ pub enum StoreError {
     NewerSchema(String),
     #[error("the database has no space left")]
     Full,
-    #[error("more rows are found than are sorted")]
-    TooMany,
     #[error("the database is corrupt: {0}")]
     Corrupt(String),
     #[error("the database URL is not understood: {0}")]

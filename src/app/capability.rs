@@ -4,8 +4,8 @@
 
 use crate::audit::Action;
 use crate::fhir::canonical::{
-    EXPLAIN_MATCH_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION, META_OPERATION, US_CORE_ORGANIZATION,
-    US_CORE_PATIENT, VALIDATE_OPERATION,
+    BULK_DATA_CAPABILITY, EXPLAIN_MATCH_OPERATION, EXPORT_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION,
+    META_OPERATION, PATIENT_EXPORT_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION,
 };
 use crate::fhir::search_parameter::{self, SearchParameter};
 use crate::profile::artifact::ARTIFACT_TYPES;
@@ -26,6 +26,8 @@ pub struct Served {
     /// `versioned-update`, or `no-version` for what is only read.
     pub versioning: &'static str,
     pub update_create: bool,
+    /// Conditional create, update and delete, of one resource at most.
+    pub is_conditional: bool,
     /// Name and type.
     pub search_params: Vec<(&'static str, &'static str)>,
     /// `Type:parameter`
@@ -39,11 +41,18 @@ pub struct Served {
 #[derive(Debug, Clone)]
 pub struct Capability {
     pub date_us: i64,
+    /// Of the whole system.
+    pub interactions: &'static [&'static str],
+    /// Statements of guides that this server follows.
+    pub instantiates: &'static [&'static str],
     pub served: Vec<Served>,
+    /// Operations of the whole system: name and definition.
+    pub operations: &'static [(&'static str, &'static str)],
 }
 
+const SYSTEM_INTERACTIONS: &[&str] = &["transaction", "batch"];
 const STORED_INTERACTIONS: &[&str] =
-    &["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+    &["read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"];
 const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
 const AUDIT_INTERACTIONS: &[&str] = &["read", "search-type"];
 /// What every type that is stored, and AuditEvent, is searched by.
@@ -56,7 +65,9 @@ const PATIENT_OPERATIONS: &[(&str, &str)] = &[
     ("explain-match", EXPLAIN_MATCH_OPERATION),
     ("validate", VALIDATE_OPERATION),
     ("meta", META_OPERATION),
+    ("export", PATIENT_EXPORT_OPERATION),
 ];
+const SYSTEM_OPERATIONS: &[(&str, &str)] = &[("export", EXPORT_OPERATION)];
 const STORED_OPERATIONS: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION), ("meta", META_OPERATION)];
 
 /// Name and type of the search parameters of a type.
@@ -101,10 +112,21 @@ impl App {
     /// When the audit row cannot be written.
     pub fn capability(&self, ctx: &Context) -> Result<Capability, AppError> {
         self.answer(ctx, Action::Read, |_| {
-            let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
-            let served = served.chain([audit_event()]).chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
-            Ok(Capability { date_us: self.started_us, served })
+            Ok(Capability {
+                date_us: self.started_us,
+                instantiates: &[BULK_DATA_CAPABILITY],
+                interactions: SYSTEM_INTERACTIONS,
+                served: self.served(),
+                operations: SYSTEM_OPERATIONS,
+            })
         })
+    }
+
+    /// The types with what is served of each.
+    #[must_use]
+    pub fn served(&self) -> Vec<Served> {
+        let stored = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
+        stored.chain([audit_event()]).chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect()
     }
 
     fn stored(&self, kind: ResourceKind) -> Served {
@@ -121,6 +143,7 @@ impl App {
             interactions: STORED_INTERACTIONS,
             versioning: "versioned-update",
             update_create: true,
+            is_conditional: true,
             search_params: search_params(kind.name()),
             search_includes: search_includes(kind.name()),
             search_rev_includes: search_rev_includes(kind.name()),
@@ -142,6 +165,7 @@ fn artifact(resource_type: &'static str) -> Served {
         interactions: ARTIFACT_INTERACTIONS,
         versioning: "no-version",
         update_create: false,
+        is_conditional: false,
         search_params: search_params(resource_type),
         search_includes: Vec::new(),
         search_rev_includes: Vec::new(),

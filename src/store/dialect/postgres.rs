@@ -20,7 +20,7 @@ use crate::store::schema::{load_progress, record, resource, secret};
 use crate::store::search::Sql;
 
 /// One column of the rows.
-fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
+pub(super) fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
 where
     R: 'a,
 {

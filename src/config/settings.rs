@@ -208,7 +208,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.patch_operations_max",
         "limits-patch-operations-max",
         integer(1, 10_000),
-        "500",
+        "200",
         "Operations of a JSON Patch at most.",
     ),
     setting(

@@ -25,6 +25,8 @@ pub struct Limits {
 
 /// Bytes that all operations together may copy, compare or drop, in sizes of the largest document.
 const WORK_DOCUMENTS_MAX: usize = 8;
+/// What it counts that an element of an array makes room for another, or closes its gap.
+const MOVED_BYTES: usize = 4;
 
 /// A patch that was read and not yet applied.
 #[derive(Debug, Clone)]
@@ -202,11 +204,11 @@ impl<'a> Target<'a> {
                 let found = find(&self.root, from)?;
                 let extent = Extent::of(found);
                 let value = found.clone();
-                self.work(extent)?;
+                self.work(extent.bytes)?;
                 self.add(path, value)
             }
             Action::Test(value) => {
-                self.work(Extent::of(value))?;
+                self.work(Extent::of(value).bytes)?;
                 let is_met = is_equal(find(&self.root, path)?, value);
                 if is_met { Ok(()) } else { Err((IssueCode::Processing, "The test of the patch does not hold.")) }
             }
@@ -220,27 +222,35 @@ impl<'a> Target<'a> {
             let replaced = std::mem::replace(&mut self.root, value);
             return self.shrink(&replaced);
         };
+        let mut moved = 0;
         let replaced = match find_mut(&mut self.root, parent)? {
             parent @ Node::Object(_) => parent.insert(last.name().to_owned(), value),
             Node::Array(items) => {
                 let at = last.position_to_insert(items.len()).ok_or(ABSENT)?;
+                moved = items.len() - at;
                 items.insert(at, value);
                 None
             }
             Node::Leaf(_) => return Err(ABSENT),
         };
+        self.work(moved * MOVED_BYTES)?;
         replaced.map_or(Ok(()), |replaced| self.shrink(&replaced))
     }
 
     /// RFC 6902 §4.2. The whole document cannot be removed: nothing would be left.
     fn remove(&mut self, path: &Pointer) -> Result<Node<'a>, Misfit> {
         let (parent, last) = path.split().ok_or((IssueCode::Processing, "The whole resource cannot be removed."))?;
+        let mut moved = 0;
         let removed = match find_mut(&mut self.root, parent)? {
             parent @ Node::Object(_) => parent.remove(last.name()),
-            Node::Array(items) => last.position(items.len()).map(|at| items.remove(at)),
+            Node::Array(items) => last.position(items.len()).map(|at| {
+                moved = items.len() - at;
+                items.remove(at)
+            }),
             Node::Leaf(_) => None,
         };
         let removed = removed.ok_or(ABSENT)?;
+        self.work(moved * MOVED_BYTES)?;
         self.shrink(&removed)?;
         Ok(removed)
     }
@@ -258,7 +268,7 @@ impl<'a> Target<'a> {
 
     fn grow(&mut self, path: &Pointer, value: &Node<'a>) -> Result<(), Misfit> {
         let extent = Extent::of(value);
-        self.work(extent)?;
+        self.work(extent.bytes)?;
         self.bytes += extent.bytes;
         self.values += extent.values;
         let fits = self.bytes <= self.limits.body_bytes_max
@@ -271,11 +281,11 @@ impl<'a> Target<'a> {
         let extent = Extent::of(value);
         self.bytes = self.bytes.saturating_sub(extent.bytes);
         self.values = self.values.saturating_sub(extent.values);
-        self.work(extent)
+        self.work(extent.bytes)
     }
 
-    fn work(&mut self, extent: Extent) -> Result<(), Misfit> {
-        self.work_bytes += extent.bytes;
+    fn work(&mut self, bytes: usize) -> Result<(), Misfit> {
+        self.work_bytes = self.work_bytes.saturating_add(bytes);
         if self.work_bytes <= WORK_DOCUMENTS_MAX * self.limits.body_bytes_max { Ok(()) } else { Err(TOO_COSTLY) }
     }
 }

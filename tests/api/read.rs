@@ -104,13 +104,15 @@ fn what_is_not_there_is_said_to_be_so(app: &TestApp) {
     }
 }
 
+type Headers<'h> = &'h [(&'h str, &'h str)];
+
 fn a_version_that_the_caller_has_is_not_sent_again(app: &TestApp) {
     let patient = with(&stranger(1), "id", json!("p1"));
     app.store_patient(&patient);
     app.store_patient(&with(&patient, "language", json!("en")));
     let current = app.get("/Patient/p1").send().expect(200);
     let modified = current.header("last-modified").unwrap().to_owned();
-    let table: [(&[(&str, &str)], u16, u16); 12] = [
+    let table: [(Headers<'_>, u16, u16); 12] = [
         // What is asked, the status of the current version, and of the first one.
         (&[("If-None-Match", "W/\"2\"")], 304, 200),
         (&[("If-None-Match", "\"1\"")], 200, 304),

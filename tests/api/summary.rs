@@ -206,7 +206,7 @@ fn answers_are_laid_out_for_people_when_they_ask(app: &TestApp) {
         let pretty = answer.text();
         assert!(pretty.starts_with("{\n  \"resourceType\": \"Patient\",\n  \"id\": \"p1\",\n"), "{pretty}");
         assert!(pretty.contains("\"valueDecimal\": 1.50\n"), "{pretty}");
-        assert_eq!(pretty.replace("\n", "").replace(' ', ""), plain);
+        assert_eq!(pretty.replace(['\n', ' '], ""), plain);
         assert_eq!(answer.header("content-type"), Some("application/fhir+json; charset=utf-8"));
     }
     let outcome = app.get("/Patient/nobody?_pretty=true").send().expect(404);

@@ -165,6 +165,7 @@ fn work_and_result_are_bounded() {
         ("values", &many, copies(1, "/a", "/b"), IssueCode::TooLong),
         ("depth", r#"{"a":[]}"#, copies(6, "/a", "/a/0"), IssueCode::TooLong),
         ("work", &wide, copies(30, "/a/0", "/b"), IssueCode::TooCostly),
+        ("moving", &many, copies(30, "/a/1", "/a/0"), IssueCode::TooCostly),
     ];
     for (what, document, patch, code) in table {
         let Err(Refused::Inapplicable(issue)) = patched(document, &patch) else { panic!("{what}") };

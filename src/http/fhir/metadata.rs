@@ -46,6 +46,8 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
 struct Lists<'s> {
     profiles: Vec<&'s str>,
     params: Vec<SearchParam<'s>>,
+    includes: Vec<&'s str>,
+    rev_includes: Vec<&'s str>,
     operations: Vec<Operation<'s>>,
 }
 
@@ -54,6 +56,8 @@ impl<'s> Lists<'s> {
         Self {
             profiles: served.supported_profiles.iter().map(String::as_str).collect(),
             params: served.search_params.iter().map(|(name, kind)| SearchParam { name, kind }).collect(),
+            includes: served.search_includes.iter().map(String::as_str).collect(),
+            rev_includes: served.search_rev_includes.iter().map(String::as_str).collect(),
             operations: served.operations.iter().map(|(name, definition)| Operation { name, definition }).collect(),
         }
     }
@@ -69,6 +73,8 @@ fn resource<'s>(served: &'s Served, lists: &'s Lists<'s>) -> ServedResource<'s> 
         update_create: served.update_create,
         is_conditional: served.is_conditional,
         search_params: &lists.params,
+        search_includes: &lists.includes,
+        search_rev_includes: &lists.rev_includes,
         operations: &lists.operations,
     }
 }

@@ -50,6 +50,9 @@ pub struct ServedResource<'a> {
     /// Whether create, update and delete take criteria, which one resource at most may fit.
     pub is_conditional: bool,
     pub search_params: &'a [SearchParam<'a>],
+    /// `Type:parameter`
+    pub search_includes: &'a [&'a str],
+    pub search_rev_includes: &'a [&'a str],
     pub operations: &'a [Operation<'a>],
 }
 
@@ -130,6 +133,8 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .interaction(list(interactions?))
         .versioning(code("CapabilityStatement.rest.resource.versioning", served.versioning)?)
         .update_create(served.update_create)
+        .search_include(list(served.search_includes.iter().map(|&name| name.to_owned())))
+        .search_rev_include(list(served.search_rev_includes.iter().map(|&name| name.to_owned())))
         .search_param(list(search_params?))
         .operation(list(operations?))
         .build()?;
@@ -181,6 +186,8 @@ mod tests {
             SearchParam { name: "family", kind: "string" },
             SearchParam { name: "identifier", kind: "token" },
         ],
+        search_includes: &["Patient:organization"],
+        search_rev_includes: &["Task:patient"],
         operations: &[
             Operation { name: "match", definition: MATCH_OPERATION },
             Operation { name: "idi-match", definition: IDI_MATCH_OPERATION },
@@ -234,6 +241,8 @@ mod tests {
                     "conditionalUpdate": true,
                     "conditionalDelete": "single",
                     "conditionalRead": "full-support",
+                    "searchInclude": ["Patient:organization"],
+                    "searchRevInclude": ["Task:patient"],
                     "searchParam": [{"name": "family", "type": "string"}, {"name": "identifier", "type": "token"}],
                     "operation": [
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
@@ -276,6 +285,8 @@ mod tests {
                 resource_type,
                 profile: Some("http://x"),
                 search_params: &[],
+                search_includes: &[],
+                search_rev_includes: &[],
                 operations: &[],
                 ..PATIENT
             };

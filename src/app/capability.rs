@@ -149,7 +149,6 @@ fn artifact(resource_type: &'static str) -> Served {
         versioning: "no-version",
         update_create: false,
         is_conditional: false,
-        is_conditional: false,
         search_params: search_params(resource_type),
         search_includes: Vec::new(),
         search_rev_includes: Vec::new(),

@@ -168,8 +168,9 @@ fn a_full_batch_is_done(app: &TestApp) {
         };
         bundle(kind, &(0..1000).map(organization).collect::<Vec<_>>())
     };
+    let patient = app.beside(&[("limits.transaction_ms_max", "600000")]);
     for kind in ["batch", "transaction"] {
-        let answer = app.post("", all(kind)).send().expect(200).json();
+        let answer = patient.post("", all(kind)).send().expect(200).json();
         assert_eq!(answer["entry"].as_array().unwrap().len(), 1000, "{kind}");
         assert!(responses(&answer).iter().all(|(status, _)| *status == "201"), "{kind}");
         app.get(&format!("/Organization/{kind}-999")).send().expect(200);

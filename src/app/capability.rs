@@ -4,8 +4,8 @@
 
 use crate::audit::Action;
 use crate::fhir::canonical::{
-    EXPLAIN_MATCH_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION, META_OPERATION, US_CORE_ORGANIZATION,
-    US_CORE_PATIENT, VALIDATE_OPERATION,
+    BULK_DATA_CAPABILITY, EXPLAIN_MATCH_OPERATION, EXPORT_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION,
+    META_OPERATION, PATIENT_EXPORT_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION,
 };
 use crate::fhir::search_parameter::{self, SearchParameter};
 use crate::profile::artifact::ARTIFACT_TYPES;
@@ -43,7 +43,11 @@ pub struct Capability {
     pub date_us: i64,
     /// Of the whole system.
     pub interactions: &'static [&'static str],
+    /// Statements of guides that this server follows.
+    pub instantiates: &'static [&'static str],
     pub served: Vec<Served>,
+    /// Operations of the whole system: name and definition.
+    pub operations: &'static [(&'static str, &'static str)],
 }
 
 const SYSTEM_INTERACTIONS: &[&str] = &["transaction", "batch"];
@@ -61,7 +65,9 @@ const PATIENT_OPERATIONS: &[(&str, &str)] = &[
     ("explain-match", EXPLAIN_MATCH_OPERATION),
     ("validate", VALIDATE_OPERATION),
     ("meta", META_OPERATION),
+    ("export", PATIENT_EXPORT_OPERATION),
 ];
+const SYSTEM_OPERATIONS: &[(&str, &str)] = &[("export", EXPORT_OPERATION)];
 const STORED_OPERATIONS: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION), ("meta", META_OPERATION)];
 
 /// Name and type of the search parameters of a type.
@@ -106,10 +112,21 @@ impl App {
     /// When the audit row cannot be written.
     pub fn capability(&self, ctx: &Context) -> Result<Capability, AppError> {
         self.answer(ctx, Action::Read, |_| {
-            let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
-            let served = served.chain([audit_event()]).chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
-            Ok(Capability { date_us: self.started_us, interactions: SYSTEM_INTERACTIONS, served })
+            Ok(Capability {
+                date_us: self.started_us,
+                instantiates: &[BULK_DATA_CAPABILITY],
+                interactions: SYSTEM_INTERACTIONS,
+                served: self.served(),
+                operations: SYSTEM_OPERATIONS,
+            })
         })
+    }
+
+    /// The types with what is served of each.
+    #[must_use]
+    pub fn served(&self) -> Vec<Served> {
+        let stored = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
+        stored.chain([audit_event()]).chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect()
     }
 
     fn stored(&self, kind: ResourceKind) -> Served {

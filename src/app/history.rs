@@ -141,7 +141,7 @@ fn write_position(position: &HistoryPosition) -> String {
 fn read_position(text: &str) -> Option<HistoryPosition> {
     let mut parts = text.splitn(3, '-');
     let (updated_us, version) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let id = parts.next().filter(|id| check_id(id).is_ok())?;
+    let id = parts.next().filter(|id| !id.is_empty() && check_id(id).is_ok())?;
     Some(HistoryPosition { updated_us, id: id.to_owned(), version })
 }
 

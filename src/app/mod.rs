@@ -5,7 +5,9 @@
 
 pub mod answer;
 pub mod artifact;
+pub mod audit_backlog;
 pub mod audit_event;
+pub mod backup;
 pub mod bundle;
 pub mod capability;
 pub mod clock;
@@ -16,6 +18,7 @@ pub mod create;
 pub mod delete;
 pub mod error;
 pub mod explain;
+pub mod export;
 pub mod history;
 pub mod incoming;
 pub mod keep;
@@ -66,7 +69,8 @@ pub struct App {
     pub rules: Arc<Rules>,
     store: Store,
     live: Arc<LiveIndex>,
-    writer: Writer,
+    writer: Arc<Writer>,
+    planner: export::worker::Planner,
     page_key: PageKey,
     is_stopping: Arc<AtomicBool>,
     is_following: Arc<AtomicBool>,
@@ -99,25 +103,22 @@ impl App {
         let rules = Arc::new(Rules::load(&config.server.profiles_dir)?);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
-        let timeout_ms = config.limits.database_timeout_ms;
-        let options = StoreOptions {
-            connections_max: config.limits.database_connections_max,
-            acquire_timeout_ms: timeout_ms,
-            busy_timeout_ms: timeout_ms,
-            statement_timeout_ms: timeout_ms,
-        };
-        let store = Store::open(&url, &options).map_err(cannot)?;
+        let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;
         start_pool(config.matching.threads);
         let mut conn = store.connection().map_err(cannot)?;
         let (live, old) = LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?;
         let live = Arc::new(live);
         drop(conn);
-        let writer = Writer::start(
+        let writer = Arc::new(Writer::start(
             store.clone(),
             Arc::clone(&live),
             clock,
-            writer::Limits { queue_max: config.limits.write_queue_max, batch_max: config.limits.commit_batch_max },
-        )?;
+            writer::Limits {
+                queue_max: config.limits.write_queue_max,
+                batch_max: config.limits.commit_batch_max,
+                backlog_bytes_max: config.limits.audit_backlog_bytes_max,
+            },
+        )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
         let app = Self {
@@ -127,6 +128,7 @@ impl App {
             store,
             live,
             writer,
+            planner: Default::default(),
             page_key,
             is_stopping: Arc::default(),
             is_following: Arc::new(AtomicBool::new(true)),
@@ -167,6 +169,21 @@ impl App {
         Ok(())
     }
 
+    /// Plans bulk exports on a thread of this instance: those that it takes on, and those that others have left.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn plan_exports_in_background(&self) -> std::io::Result<()> {
+        let limits = &self.config.limits;
+        self.planner.start(export::worker::Workplace {
+            store: self.store.clone(),
+            writer: Arc::clone(&self.writer),
+            clock: self.clock,
+            part_resources_max: limits.export_part_resources_max,
+            expires_us: export::seconds_us(limits.export_expires_s),
+        })
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -189,6 +206,7 @@ impl App {
     /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
+        self.planner.stop();
         self.writer.stop();
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(follower) = follower else { return };
@@ -259,6 +277,17 @@ impl App {
             identities_max: matching.identities_max.max(IDENTITIES_SEEN_MIN) + 1,
             parallel_from: matching.parallel_from,
         }
+    }
+}
+
+/// The limits of the store.
+fn store_options(config: &Config) -> StoreOptions {
+    let timeout_ms = config.limits.database_timeout_ms;
+    StoreOptions {
+        connections_max: config.limits.database_connections_max,
+        acquire_timeout_ms: timeout_ms,
+        busy_timeout_ms: timeout_ms,
+        statement_timeout_ms: timeout_ms,
     }
 }
 

@@ -99,8 +99,12 @@ pub struct Limits {
     pub database_timeout_ms: u64,
     pub write_queue_max: usize,
     pub commit_batch_max: usize,
+    pub audit_backlog_bytes_max: usize,
     pub load_batch_lines: usize,
     pub index_poll_ms: u64,
+    pub export_jobs_max: u32,
+    pub export_expires_s: u64,
+    pub export_part_resources_max: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

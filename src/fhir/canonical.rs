@@ -43,6 +43,12 @@ pub const SUBSETTED: &str = "SUBSETTED";
 pub const MATCH_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Patient-match";
 /// Base operation `$validate` (FHIR R4 Resource).
 pub const VALIDATE_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
+/// System-level `$export`, and what its server says to follow (Bulk Data Access IG).
+pub const EXPORT_OPERATION: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export";
+/// `$export` of all Patients.
+pub const PATIENT_EXPORT_OPERATION: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export";
+/// The guide's statement that a Bulk Data server names as its own.
+pub const BULK_DATA_CAPABILITY: &str = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data";
 /// Base operation `$meta` (FHIR R4 Resource).
 pub const META_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-meta";
 /// The guide's operation `$idi-match` (IG Patient Matching).

@@ -6,6 +6,7 @@
 //! Not here: profiles (see `profile`), building answers (see `http` and the `fhir-types` crate), any IO.
 
 pub mod canonical;
+pub mod compartment;
 pub mod date;
 pub mod disclosure;
 pub mod document;

@@ -45,6 +45,14 @@ pub fn accepts_json(accept: Option<&str>, format: Option<&str>) -> bool {
         || named.any(|kind| kind == "*/*" || kind == "application/*" || kind == "text/*" || is_json(&kind))
 }
 
+/// Whether lines of FHIR JSON may be sent for this `Accept` (Bulk Data Access IG 2.0, file request).
+#[must_use]
+pub fn accepts_ndjson(accept: Option<&str>) -> bool {
+    let lines = |kind: &str| matches!(kind, "application/fhir+ndjson" | "application/ndjson" | "application/x-ndjson");
+    let named = || accept.into_iter().flat_map(|accept| accept.split(',')).filter_map(media_range);
+    accepts_json(accept, None) || named().any(|kind| lines(&kind))
+}
+
 /// In which form an answer that can be a picture is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Representation {
@@ -155,6 +163,21 @@ mod tests {
         ];
         for (accept, format, expected) in table {
             assert_eq!(accepts_json(accept, format), expected, "{accept:?} {format:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_sent_to_whoever_takes_lines_or_json() {
+        for (accept, expected) in [
+            (None, true),
+            (Some("*/*"), true),
+            (Some("application/fhir+ndjson"), true),
+            (Some("application/ndjson, text/csv"), true),
+            (Some("application/json"), true),
+            (Some("text/csv"), false),
+            (Some("application/fhir+ndjson;q=0, text/csv"), false),
+        ] {
+            assert_eq!(accepts_ndjson(accept), expected, "{accept:?}");
         }
     }
 

@@ -642,7 +642,7 @@ fn stops() -> Vec<Stop> {
         (
             "a patch to what is no Patient",
             vec![entry("PATCH", "Patient/p1", Some(&patch(&json!([{"op": "add", "path": "/shoe", "value": 1}]))))],
-            400,
+            422,
             "structure",
             "Bundle.entry[0].resource.shoe",
         ),

@@ -82,7 +82,7 @@ impl App {
         match ready {
             Ok(Ready::Write(write)) => {
                 let shared = shared.clone();
-                Work { panicked: panicked(&audit), run: Box::new(move |unit| shared.write(unit, *write, audit)) }
+                Work::audited(panicked(&audit), move |unit| shared.write(unit, *write, audit))
             }
             Ok(Ready::Read(reading)) => {
                 let read = self.connection().and_then(|mut conn| reading.read(&mut conn, &mut audit));
@@ -121,7 +121,7 @@ fn answered(
 ) -> Work<EntryAnswer> {
     close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());
     let answer = result.unwrap_or_else(|error| refused(error, entry));
-    Work { panicked: audit.clone(), run: Box::new(move |_| Done { result: Ok(answer), audit }) }
+    Work::audited(audit.clone(), move |_| Done { result: Ok(answer), audit })
 }
 
 fn refused(error: AppError, entry: &Entry) -> EntryAnswer {

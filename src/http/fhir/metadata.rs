@@ -29,6 +29,7 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
     let lists: Vec<Lists<'_>> = capability.served.iter().map(Lists::of).collect();
     let resources: Vec<ServedResource<'_>> =
         capability.served.iter().zip(&lists).map(|(served, lists)| resource(served, lists)).collect();
+    let operations: Vec<Operation<'_>> = operations(capability.operations);
     let input = CapabilityInput {
         date: &instant(capability.date_us),
         software_version: env!("CARGO_PKG_VERSION"),
@@ -37,9 +38,15 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         formats: &["application/fhir+json", "json"],
         interactions: capability.interactions,
         patch_formats: &["application/json-patch+json"],
+        instantiates: capability.instantiates,
         resources: &resources,
+        operations: &operations,
     };
     super::render(render(&state.responder, &input))
+}
+
+fn operations<'s>(listed: &'s [(&'s str, &'s str)]) -> Vec<Operation<'s>> {
+    listed.iter().map(|(name, definition)| Operation { name, definition }).collect()
 }
 
 /// The lists of one type, as the rendering borrows them.
@@ -58,7 +65,7 @@ impl<'s> Lists<'s> {
             params: served.search_params.iter().map(|(name, kind)| SearchParam { name, kind }).collect(),
             includes: served.search_includes.iter().map(String::as_str).collect(),
             rev_includes: served.search_rev_includes.iter().map(String::as_str).collect(),
-            operations: served.operations.iter().map(|(name, definition)| Operation { name, definition }).collect(),
+            operations: operations(served.operations),
         }
     }
 }

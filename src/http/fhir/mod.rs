@@ -6,6 +6,7 @@ mod artifact;
 mod bundle;
 mod conditional;
 mod explain;
+mod export;
 mod history;
 mod metadata;
 mod operation;
@@ -46,6 +47,10 @@ pub fn rows() -> Vec<Row> {
         at("/Patient/$idi-match").post(operation::idi_match),
         at("/Patient/$match").post(operation::base_match),
         at("/Patient/$explain-match").post(explain::explain_match),
+        at("/$export").get(export::of_system).post(export::of_system_by_body),
+        at("/Patient/$export").get(export::of_patients).post(export::of_patients_by_body),
+        at("/$export/{job}").get(export::status).delete(export::cancel),
+        at("/$export/{job}/{file}").get(export::file),
         at("/{type}/$validate").post(operation::validate),
         at("/{type}/{id}/$validate").post(operation::validate_instance),
         at("/{type}/{id}/$meta").get(operation::meta).post(operation::meta),

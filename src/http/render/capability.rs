@@ -32,7 +32,11 @@ pub struct CapabilityInput<'a> {
     /// Codes of `http://hl7.org/fhir/restful-interaction`, system level.
     pub interactions: &'a [&'a str],
     pub patch_formats: &'a [&'a str],
+    /// Canonical URLs of statements that this server follows.
+    pub instantiates: &'a [&'a str],
     pub resources: &'a [ServedResource<'a>],
+    /// Of the whole system.
+    pub operations: &'a [Operation<'a>],
 }
 
 /// What can be done with one type of resource.
@@ -85,6 +89,7 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .security(security)
         .resource(list(resources?))
         .interaction(list(interactions?))
+        .operation(list(operations(input.operations)?))
         .build()?;
     let software = CapabilityStatementSoftware::builder()
         .name("idi-match".to_owned())
@@ -100,6 +105,7 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .date(date)
         .publisher(responder.name().to_owned())
         .kind(CapabilityStatementKind::Instance)
+        .instantiates(list(input.instantiates.iter().map(|&canonical| canonical.to_owned())))
         .software(software)
         .implementation(implementation)
         .fhir_version(FHIRVersion::N401)
@@ -119,13 +125,6 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
     let interaction =
         |&name: &&str| CapabilityStatementRestResourceInteraction::builder().code(name.to_owned()).build();
     let interactions: Result<Vec<_>, _> = served.interactions.iter().map(interaction).collect();
-    let operation = |operation: &Operation<'_>| {
-        CapabilityStatementRestResourceOperation::builder()
-            .name(operation.name.to_owned())
-            .definition(operation.definition.to_owned())
-            .build()
-    };
-    let operations: Result<Vec<_>, _> = served.operations.iter().map(operation).collect();
     let search_params: Result<Vec<_>, RenderError> = served.search_params.iter().map(search_param).collect();
     let mut typed = CapabilityStatementRestResource::builder()
         .r#type(resource_type(served.resource_type)?)
@@ -136,7 +135,7 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .search_include(list(served.search_includes.iter().map(|&name| name.to_owned())))
         .search_rev_include(list(served.search_rev_includes.iter().map(|&name| name.to_owned())))
         .search_param(list(search_params?))
-        .operation(list(operations?))
+        .operation(list(operations(served.operations)?))
         .build()?;
     if served.is_conditional {
         typed.conditional_create = Some(true);
@@ -147,6 +146,16 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
     // Every read goes through the same conditions (see `app::read`).
     typed.conditional_read = Some(code("CapabilityStatement.rest.resource.conditionalRead", "full-support")?);
     Ok(typed)
+}
+
+fn operations(listed: &[Operation<'_>]) -> Result<Vec<CapabilityStatementRestResourceOperation>, RenderError> {
+    let operation = |operation: &Operation<'_>| {
+        Ok(CapabilityStatementRestResourceOperation::builder()
+            .name(operation.name.to_owned())
+            .definition(operation.definition.to_owned())
+            .build()?)
+    };
+    listed.iter().map(operation).collect()
 }
 
 /// fhir-types takes any word for a type of resource, here it must be one of FHIR's.
@@ -203,7 +212,9 @@ mod tests {
             formats: &["application/fhir+json"],
             interactions: &["transaction", "batch"],
             patch_formats: &["application/json-patch+json"],
+            instantiates: &["http://guide/CapabilityStatement/a"],
             resources,
+            operations: &[Operation { name: "export", definition: "http://guide/OperationDefinition/export" }],
         }
     }
 
@@ -217,6 +228,7 @@ mod tests {
             "date": "2026-01-02",
             "publisher": "Example Health",
             "kind": "instance",
+            "instantiates": ["http://guide/CapabilityStatement/a"],
             "software": {"name": "idi-match", "version": "0.1.0"},
             "implementation": {
                 "description": "Identity matching",
@@ -249,7 +261,8 @@ mod tests {
                         {"name": "idi-match", "definition": "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match"}
                     ]
                 }],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}]
+                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "operation": [{"name": "export", "definition": "http://guide/OperationDefinition/export"}]
             }]
         });
         assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), expected);

@@ -7,8 +7,10 @@
 pub mod bundle_response;
 pub mod capability;
 pub mod explanation;
+pub mod export_manifest;
 pub mod history_bundle;
 pub mod match_bundle;
+pub mod ndjson;
 pub mod outcome;
 pub mod responder;
 pub mod search_bundle;
@@ -33,6 +35,8 @@ pub enum RenderError {
     Incomplete(#[from] BuilderError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
 }
 
 fn instant(element: &'static str, text: &str) -> Result<Instant, RenderError> {

@@ -24,6 +24,8 @@ pub struct Served {
     /// `versioned-update`, or `no-version` for what is only read.
     pub versioning: &'static str,
     pub update_create: bool,
+    /// Conditional create, update and delete, of one resource at most.
+    pub is_conditional: bool,
     /// Name and type.
     pub search_params: &'static [(&'static str, &'static str)],
     /// Name and definition.
@@ -36,13 +38,16 @@ pub struct Capability {
     pub date_us: i64,
     /// Statements of guides that this server follows.
     pub instantiates: &'static [&'static str],
+    /// Of the whole system.
+    pub interactions: &'static [&'static str],
     pub served: Vec<Served>,
     /// Operations of the whole system: name and definition.
     pub operations: &'static [(&'static str, &'static str)],
 }
 
+const SYSTEM_INTERACTIONS: &[&str] = &["transaction", "batch"];
 const STORED_INTERACTIONS: &[&str] =
-    &["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+    &["read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"];
 const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
 const PATIENT_PARAMS: &[(&str, &str)] =
     &[("_id", "token"), ("identifier", "token"), ("family", "string"), ("given", "string"), ("birthdate", "date")];
@@ -91,6 +96,7 @@ impl App {
             Ok(Capability {
                 date_us: self.started_us,
                 instantiates: &[BULK_DATA_CAPABILITY],
+                interactions: SYSTEM_INTERACTIONS,
                 served,
                 operations: SYSTEM_OPERATIONS,
             })
@@ -111,6 +117,7 @@ impl App {
             interactions: STORED_INTERACTIONS,
             versioning: "versioned-update",
             update_create: true,
+            is_conditional: true,
             search_params: search_params(kind.name()),
             operations,
         }
@@ -125,6 +132,7 @@ fn artifact(resource_type: &'static str) -> Served {
         interactions: ARTIFACT_INTERACTIONS,
         versioning: "no-version",
         update_create: false,
+        is_conditional: false,
         search_params: search_params(resource_type),
         operations: &[],
     }

@@ -102,8 +102,8 @@ impl AppError {
     }
 
     #[must_use]
-    pub fn precondition_failed(text: &str) -> Self {
-        Self::one(ErrorKind::PreconditionFailed, IssueCode::Conflict, text)
+    pub fn precondition_failed(text: &str, place: &str) -> Self {
+        Self::new(ErrorKind::PreconditionFailed, vec![Issue::error(IssueCode::Conflict, text).at(place)])
     }
 
     #[must_use]

@@ -6,9 +6,11 @@
 pub mod answer;
 pub mod artifact;
 pub mod audit_event;
+pub mod bundle;
 pub mod capability;
 pub mod clock;
 pub mod compose;
+pub mod conditional;
 pub mod context;
 pub mod create;
 pub mod delete;
@@ -24,6 +26,7 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
+pub mod patch;
 pub mod read;
 pub mod refresh;
 pub mod responder;
@@ -33,6 +36,7 @@ pub mod select;
 pub mod update;
 pub mod validate;
 pub mod verification;
+pub mod write;
 pub mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,16 +54,15 @@ use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOption
 use clock::Clock;
 use context::Context;
 use error::AppError;
-use incoming::{Door, Incoming, ResourceKind};
-use keep::{Expected, Keeper, Kept, keep};
+use incoming::Door;
 use live_index::LiveIndex;
 use rules::Rules;
 use search::page_token::PageKey;
-use writer::{Done, Scope, Writer};
+use writer::Writer;
 
 /// One running instance: configuration, rules, store, index and writer.
 pub struct App {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub clock: Clock,
     pub rules: Arc<Rules>,
     store: Store,
@@ -120,7 +123,7 @@ impl App {
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
         let app = Self {
-            config,
+            config: Arc::new(config),
             clock,
             rules,
             store,
@@ -217,13 +220,7 @@ impl App {
     /// The limits of received documents.
     #[must_use]
     pub fn document_limits(&self) -> json::Limits {
-        let limits = &self.config.limits;
-        json::Limits {
-            body_bytes_max: limits.body_bytes_max,
-            depth_max: limits.depth_max,
-            values_max: limits.values_max,
-            string_bytes_max: limits.string_bytes_max,
-        }
+        document_limits(&self.config)
     }
 
     /// Whether the database answers and the index follows it.
@@ -271,32 +268,6 @@ impl App {
         self.writer.audit(audit).err().unwrap_or(error)
     }
 
-    /// Keeps one admitted resource with its audit row, or audits why it was not admitted.
-    fn keep_audited(
-        &self,
-        ctx: &Context,
-        action: Action,
-        resource_type: &str,
-        admitted: Result<(String, Incoming), AppError>,
-        expected: Expected,
-    ) -> Result<Kept, AppError> {
-        let mut audit = ctx.audit(action);
-        audit.resource_type = ResourceKind::of(resource_type).map(|kind| kind.name().to_owned());
-        let admitted = match admitted {
-            Ok(admitted) => admitted,
-            Err(error) => return Err(self.refuse_with(audit, error)),
-        };
-        let (rules, clock, ask) = (Arc::clone(&self.rules), self.clock, self.ask());
-        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-            let keeper = Keeper { rules: &rules, clock, ask: &ask };
-            audit.detail.records.push(admitted.0.clone());
-            let result = keep(keeper, unit, vec![admitted], expected)
-                .and_then(|mut kept| kept.pop().ok_or_else(AppError::internal));
-            close(&mut audit, result.as_ref().err(), (clock.now_us)());
-            Done { result, audit }
-        })
-    }
-
     /// How candidates for a query or an arriving record are looked for. More identities are asked for than are returned:
     /// a second one that is close must be seen even where one is returned at most, and one left out must be announced.
     fn ask(&self) -> Ask {
@@ -334,6 +305,16 @@ const IDENTITIES_SEEN_MIN: usize = 10;
 /// Stored documents were within the limits of their day.
 const STORED_LIMITS: json::Limits =
     json::Limits { body_bytes_max: usize::MAX, depth_max: 120, values_max: usize::MAX, string_bytes_max: usize::MAX };
+
+fn document_limits(config: &Config) -> json::Limits {
+    let limits = &config.limits;
+    json::Limits {
+        body_bytes_max: limits.body_bytes_max,
+        depth_max: limits.depth_max,
+        values_max: limits.values_max,
+        string_bytes_max: limits.string_bytes_max,
+    }
+}
 
 /// The audit row of a write, should it panic.
 fn panicked(audit: &AuditRecord) -> AuditRecord {

@@ -117,10 +117,17 @@ struct Executed {
     finish: Finish,
 }
 
+/// What waits for the next commit: one or several pieces of work, each behind a savepoint of its own.
 struct Job {
     scope: Scope,
-    run: Run,
+    runs: Vec<Run>,
     fail: Box<dyn FnOnce(AppError) + Send>,
+}
+
+/// A piece of work, and the audit row should it panic.
+pub struct Work<T> {
+    pub panicked: AuditRecord,
+    pub run: Box<dyn FnOnce(&mut Unit<'_>) -> Done<T> + Send>,
 }
 
 /// How much waits and how much is written together.
@@ -160,16 +167,37 @@ impl Writer {
         panicked: AuditRecord,
         work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, AppError> {
-        self.run(scope, move |unit| {
-            let Done { result, audit } = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
-                tracing::error!("a write panicked; it was rolled back");
-                Done { result: Err(AppError::internal()), audit: panicked }
-            });
-            (result, Some(audit))
-        })
+        let mut results = self.submit_each(scope, vec![Work { panicked, run: Box::new(work) }])?;
+        results.pop().unwrap_or_else(|| Err(AppError::internal()))
     }
 
-    /// The same for the server's own work, which nobody has asked for and no audit row tells of.
+    /// Runs each of `works` in the next transaction: one that fails takes none of the others with it. Gives what each
+    /// gives, in order.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full, `Unavailable` or `Full` when the commit fails.
+    pub fn submit_each<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        works: Vec<Work<T>>,
+    ) -> Result<Vec<Result<T, AppError>>, AppError> {
+        let count = works.len();
+        let (reply, answers) = sync_channel::<Result<Result<T, AppError>, AppError>>(count.max(1));
+        let refused = reply.clone();
+        let runnable = |Work { panicked, run }: Work<T>| {
+            let audited = move |unit: &mut Unit<'_>| {
+                let Done { result, audit } = run(unit);
+                (result, Some(audit))
+            };
+            runnable(audited, Some(panicked), reply.clone())
+        };
+        let runs = works.into_iter().map(runnable).collect();
+        self.enqueue(Job { scope, runs, fail: Box::new(move |error| drop(refused.send(Err(error)))) })?;
+        drop(reply);
+        (0..count).map(|_| answers.recv().unwrap_or_else(|_| Err(AppError::internal()))).collect()
+    }
+
+    /// Runs the server's own work, which nobody has asked for and no audit row tells of.
     ///
     /// # Errors
     /// As [`Self::submit`].
@@ -177,34 +205,12 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
     ) -> Result<T, AppError> {
-        self.run(Scope::Resources, move |unit| {
-            let result = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
-                tracing::error!("work of the server itself panicked; it was rolled back");
-                Err(AppError::internal())
-            });
-            (result, None)
-        })
-    }
-
-    fn run<T: Send + 'static>(
-        &self,
-        scope: Scope,
-        work: impl FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send + 'static,
-    ) -> Result<T, AppError> {
-        let (reply, answer) = sync_channel::<Result<T, AppError>>(1);
+        let (reply, answer) = sync_channel::<Result<Result<T, AppError>, AppError>>(1);
         let refused = reply.clone();
-        let job = Job {
-            scope,
-            run: Box::new(move |unit| {
-                let (result, audit) = work(unit);
-                let failed = result.as_ref().err().map(|error| error.kind);
-                let finish: Finish = Box::new(move |committed| drop(reply.send(committed.and(result))));
-                Executed { audit, failed, finish }
-            }),
-            fail: Box::new(move |error| drop(refused.send(Err(error)))),
-        };
-        self.enqueue(job)?;
-        answer.recv().unwrap_or_else(|_| Err(AppError::internal()))
+        let runs = vec![runnable(move |unit| (work(unit), None), None, reply)];
+        let fail = Box::new(move |error| drop(refused.send(Err(error))));
+        self.enqueue(Job { scope: Scope::Resources, runs, fail })?;
+        answer.recv().unwrap_or_else(|_| Err(AppError::internal()))?
     }
 
     /// Commits one audit row.
@@ -243,6 +249,23 @@ impl Drop for Writer {
     }
 }
 
+/// `work` as the thread runs it, a panic of it being an error; its result is sent when the commit is done.
+fn runnable<T: Send + 'static>(
+    work: impl FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send + 'static,
+    panicked: Option<AuditRecord>,
+    reply: SyncSender<Result<Result<T, AppError>, AppError>>,
+) -> Run {
+    Box::new(move |unit| {
+        let (result, audit) = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
+            tracing::error!("a write panicked; it was rolled back");
+            (Err(AppError::internal()), panicked)
+        });
+        let failed = result.as_ref().err().map(|error| error.kind);
+        let finish: Finish = Box::new(move |committed| drop(reply.send(committed.map(|()| result))));
+        Executed { audit, failed, finish }
+    })
+}
+
 struct Worker {
     store: Store,
     live: Arc<LiveIndex>,
@@ -270,7 +293,7 @@ impl Worker {
         let mut fails = Vec::with_capacity(batch.len());
         let mut runs = Vec::with_capacity(batch.len());
         for job in batch {
-            runs.push((job.scope, job.run));
+            runs.extend(job.runs.into_iter().map(|run| (job.scope, run)));
             fails.push(job.fail);
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(runs)));

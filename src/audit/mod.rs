@@ -15,12 +15,15 @@ pub enum Action {
     Search,
     Create,
     Update,
+    Patch,
     Delete,
     Match,
     Validate,
     Load,
     Explain,
     Export,
+    /// A transaction as a whole, or a Bundle that was refused before its entries were looked at.
+    Bundle,
 }
 
 impl Action {
@@ -33,12 +36,14 @@ impl Action {
             Self::Search => "search",
             Self::Create => "create",
             Self::Update => "update",
+            Self::Patch => "patch",
             Self::Delete => "delete",
             Self::Match => "match",
             Self::Validate => "validate",
             Self::Load => "load",
             Self::Explain => "explain",
             Self::Export => "export",
+            Self::Bundle => "bundle",
         }
     }
 }

@@ -80,6 +80,9 @@ pub struct Limits {
     pub depth_max: usize,
     pub values_max: usize,
     pub string_bytes_max: usize,
+    /// Entries of a transaction or batch.
+    pub bundle_entries_max: usize,
+    pub patch_operations_max: usize,
     pub page_size: u32,
     pub page_size_max: u32,
     pub search_values_max: usize,

@@ -198,6 +198,20 @@ pub const SETTINGS: &[Setting] = &[
         "Bytes of one string at most.",
     ),
     setting(
+        "limits.bundle_entries_max",
+        "limits-bundle-entries-max",
+        integer(1, 100_000),
+        "1000",
+        "Entries of a transaction or batch Bundle at most.",
+    ),
+    setting(
+        "limits.patch_operations_max",
+        "limits-patch-operations-max",
+        integer(1, 10_000),
+        "200",
+        "Operations of a JSON Patch at most.",
+    ),
+    setting(
         "limits.page_size",
         "limits-page-size",
         integer(1, 1000),

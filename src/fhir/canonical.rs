@@ -37,6 +37,8 @@ pub const US_CORE_PATIENT: &str = "http://hl7.org/fhir/us/core/StructureDefiniti
 pub const US_CORE_ORGANIZATION: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-organization";
 /// The code system of `SUBSETTED`.
 pub const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+/// The code of a resource that is not whole (FHIR R4 Search, Summary).
+pub const SUBSETTED: &str = "SUBSETTED";
 /// Base operation `$match` (FHIR R4 Patient).
 pub const MATCH_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Patient-match";
 /// Base operation `$validate` (FHIR R4 Resource).

@@ -28,7 +28,7 @@ pub fn respond(error: &AppError, request_id: &str) -> HttpResponse {
     }
     if error.kind == ErrorKind::NotSupported {
         // What is read only; routes say themselves which methods they have (see `fhir::unknown`).
-        response.insert_header((ALLOW, "GET"));
+        response.insert_header((ALLOW, "GET, HEAD"));
     }
     response.content_type(FHIR_JSON).body(outcome::render(&error.issues, request_id))
 }

@@ -129,6 +129,18 @@ pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Re
     read_body(request, payload, app).await
 }
 
+/// As [`body`], of a patch.
+///
+/// # Errors
+/// Those of [`body`].
+pub async fn patch_body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
+    check_accept(request)?;
+    if is_encoded(request) || !negotiate::is_json_patch(header_text(request, &header::CONTENT_TYPE)) {
+        return Err(media_type("A patch is application/json-patch+json in UTF-8, without content encoding."));
+    }
+    read_bytes(request, payload, app).await
+}
+
 /// Reads the body: JSON media type, at most `limits.body_bytes_max` bytes, within `limits.body_timeout_ms`.
 ///
 /// # Errors

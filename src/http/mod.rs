@@ -8,6 +8,8 @@ mod fhir;
 mod health;
 mod middleware;
 mod negotiate;
+mod prefer;
+mod present;
 pub mod render;
 mod route;
 pub mod server;

@@ -5,14 +5,24 @@
 /// Whether the `Content-Type` names JSON in UTF-8; a missing header counts as JSON.
 #[must_use]
 pub fn is_json_body(content_type: Option<&str>) -> bool {
-    let Some(content_type) = content_type else { return true };
+    content_type.is_none_or(|content_type| is_utf8_of(content_type, is_json))
+}
+
+/// Whether the `Content-Type` names JSON Patch in UTF-8 (RFC 6902 §6). There are other kinds of patches, so a missing
+/// header names none.
+#[must_use]
+pub fn is_json_patch(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|content_type| is_utf8_of(content_type, |kind| kind == "application/json-patch+json"))
+}
+
+fn is_utf8_of(content_type: &str, is_known: impl Fn(&str) -> bool) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    let json = parts.next().is_some_and(|kind| is_json(&kind.to_ascii_lowercase()));
+    let known = parts.next().is_some_and(|kind| is_known(&kind.to_ascii_lowercase()));
     let utf8 = parts.all(|parameter| {
         let parameter = parameter.to_ascii_lowercase();
         parameter.strip_prefix("charset=").is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
     });
-    json && utf8
+    known && utf8
 }
 
 /// Whether the `Content-Type` names a form (FHIR R4 RESTful API, search).
@@ -213,6 +223,22 @@ mod tests {
         ];
         for (content_type, expected) in table {
             assert_eq!(is_json_body(content_type), expected, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_patch_is_json_patch_by_its_name() {
+        let table = [
+            (Some("application/json-patch+json"), true),
+            (Some("Application/JSON-Patch+JSON; charset=utf-8"), true),
+            (Some("application/json-patch+json; charset=utf-16"), false),
+            (Some("application/merge-patch+json"), false),
+            (Some("application/fhir+json"), false),
+            (Some("application/json"), false),
+            (None, false),
+        ];
+        for (content_type, expected) in table {
+            assert_eq!(is_json_patch(content_type), expected, "{content_type:?}");
         }
     }
 

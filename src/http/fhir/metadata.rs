@@ -37,6 +37,8 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         security: "Open: every caller on this machine is let in, without authorization.",
         formats: &["application/fhir+json", "json"],
         instantiates: capability.instantiates,
+        interactions: capability.interactions,
+        patch_formats: &["application/json-patch+json"],
         resources: &resources,
         operations: &operations,
     };
@@ -72,6 +74,7 @@ fn resource<'s>(served: &'s Served, lists: &'s Lists<'s>) -> ServedResource<'s> 
         interactions: served.interactions,
         versioning: served.versioning,
         update_create: served.update_create,
+        is_conditional: served.is_conditional,
         search_params: &lists.params,
         operations: &lists.operations,
     }

@@ -4,11 +4,15 @@
 
 use std::str::FromStr;
 
-use fhir_types::codes::{CapabilityStatementKind, FHIRVersion, PublicationStatus, ResourceType, RestfulCapabilityMode};
+use fhir_types::codes::{
+    CapabilityStatementKind, ConditionalDeleteStatus, FHIRVersion, PublicationStatus, ResourceType,
+    RestfulCapabilityMode,
+};
 use fhir_types::resources::{
-    CapabilityStatement, CapabilityStatementImplementation, CapabilityStatementRest, CapabilityStatementRestResource,
-    CapabilityStatementRestResourceInteraction, CapabilityStatementRestResourceOperation,
-    CapabilityStatementRestResourceSearchParam, CapabilityStatementRestSecurity, CapabilityStatementSoftware,
+    CapabilityStatement, CapabilityStatementImplementation, CapabilityStatementRest,
+    CapabilityStatementRestInteraction, CapabilityStatementRestResource, CapabilityStatementRestResourceInteraction,
+    CapabilityStatementRestResourceOperation, CapabilityStatementRestResourceSearchParam,
+    CapabilityStatementRestSecurity, CapabilityStatementSoftware,
 };
 use fhir_types::{DateTime, write_capability_statement};
 
@@ -27,6 +31,9 @@ pub struct CapabilityInput<'a> {
     pub formats: &'a [&'a str],
     /// Canonical URLs of statements that this server follows.
     pub instantiates: &'a [&'a str],
+    /// Codes of `http://hl7.org/fhir/restful-interaction`, system level.
+    pub interactions: &'a [&'a str],
+    pub patch_formats: &'a [&'a str],
     pub resources: &'a [ServedResource<'a>],
     /// Of the whole system.
     pub operations: &'a [Operation<'a>],
@@ -44,6 +51,8 @@ pub struct ServedResource<'a> {
     pub versioning: &'a str,
     /// Whether an update may create, under the client's id.
     pub update_create: bool,
+    /// Whether create, update and delete take criteria, which one resource at most may fit.
+    pub is_conditional: bool,
     pub search_params: &'a [SearchParam<'a>],
     pub operations: &'a [Operation<'a>],
 }
@@ -70,12 +79,14 @@ pub struct Operation<'a> {
 pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<u8>, RenderError> {
     let date = DateTime::from_str(input.date).map_err(|_| RenderError::Code("CapabilityStatement.date"))?;
     let resources: Result<Vec<_>, RenderError> = input.resources.iter().map(resource).collect();
+    let interactions: Result<Vec<_>, RenderError> = input.interactions.iter().map(|name| interaction(name)).collect();
     let security = CapabilityStatementRestSecurity::builder().description(input.security.to_owned()).build()?;
     let rest = CapabilityStatementRest::builder()
         .mode(RestfulCapabilityMode::Server)
         .security(security)
         .resource(list(resources?))
         .operation(list(operations(input.operations)?))
+        .interaction(list(interactions?))
         .build()?;
     let software = CapabilityStatementSoftware::builder()
         .name("idi-match".to_owned())
@@ -96,9 +107,15 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .implementation(implementation)
         .fhir_version(FHIRVersion::N401)
         .format(list(input.formats.iter().map(|&format| format.to_owned())))
+        .patch_format(list(input.patch_formats.iter().map(|&format| format.to_owned())))
         .rest(list([rest]))
         .build()?;
     Ok(write_capability_statement(&statement)?.into_bytes())
+}
+
+fn interaction(name: &str) -> Result<CapabilityStatementRestInteraction, RenderError> {
+    let name = code("CapabilityStatement.rest.interaction.code", name)?;
+    Ok(CapabilityStatementRestInteraction::builder().code(name).build()?)
 }
 
 fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResource, RenderError> {
@@ -115,7 +132,14 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .search_param(list(search_params?))
         .operation(list(operations(served.operations)?))
         .build()?;
+    if served.is_conditional {
+        typed.conditional_create = Some(true);
+        typed.conditional_update = Some(true);
+        typed.conditional_delete = Some(ConditionalDeleteStatus::Single);
+    }
     typed.profile = served.profile.map(str::to_owned);
+    // Every read goes through the same conditions (see `app::read`).
+    typed.conditional_read = Some(code("CapabilityStatement.rest.resource.conditionalRead", "full-support")?);
     Ok(typed)
 }
 
@@ -161,6 +185,7 @@ mod tests {
         interactions: &["create", "read", "update", "delete", "search-type"],
         versioning: "versioned-update",
         update_create: true,
+        is_conditional: true,
         search_params: &[
             SearchParam { name: "family", kind: "string" },
             SearchParam { name: "identifier", kind: "token" },
@@ -179,6 +204,8 @@ mod tests {
             security: "Open on a loopback address",
             formats: &["application/fhir+json"],
             instantiates: &["http://guide/CapabilityStatement/a"],
+            interactions: &["transaction", "batch"],
+            patch_formats: &["application/json-patch+json"],
             resources,
             operations: &[Operation { name: "export", definition: "http://guide/OperationDefinition/export" }],
         }
@@ -203,6 +230,7 @@ mod tests {
             },
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json"],
+            "patchFormat": ["application/json-patch+json"],
             "rest": [{
                 "mode": "server",
                 "security": {"description": "Open on a loopback address"},
@@ -214,13 +242,18 @@ mod tests {
                     ],
                     "versioning": "versioned-update",
                     "updateCreate": true,
+                    "conditionalCreate": true,
+                    "conditionalUpdate": true,
+                    "conditionalDelete": "single",
+                    "conditionalRead": "full-support",
                     "searchParam": [{"name": "family", "type": "string"}, {"name": "identifier", "type": "token"}],
                     "operation": [
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
                         {"name": "idi-match", "definition": "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match"}
                     ]
                 }],
-                "operation": [{"name": "export", "definition": "http://guide/OperationDefinition/export"}]
+                "operation": [{"name": "export", "definition": "http://guide/OperationDefinition/export"}],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}]
             }]
         });
         assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), expected);

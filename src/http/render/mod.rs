@@ -4,6 +4,7 @@
 //! `fhir-types`; stored resources go in as text and leave byte for byte. The pictures of `waterfall` are the exception. Not here: HTTP types, deciding what is answered, rendering a
 //! stored Patient (see `fhir::us_core`).
 
+pub mod bundle_response;
 pub mod capability;
 pub mod explanation;
 pub mod export_manifest;

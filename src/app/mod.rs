@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod artifact;
 pub mod audit_event;
+pub mod backup;
 pub mod bundle;
 pub mod capability;
 pub mod clock;
@@ -101,14 +102,7 @@ impl App {
         let rules = Arc::new(Rules::load(&config.server.profiles_dir)?);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
-        let timeout_ms = config.limits.database_timeout_ms;
-        let options = StoreOptions {
-            connections_max: config.limits.database_connections_max,
-            acquire_timeout_ms: timeout_ms,
-            busy_timeout_ms: timeout_ms,
-            statement_timeout_ms: timeout_ms,
-        };
-        let store = Store::open(&url, &options).map_err(cannot)?;
+        let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;
         start_pool(config.matching.threads);
         let mut conn = store.connection().map_err(cannot)?;
         let (live, old) = LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?;
@@ -278,6 +272,17 @@ impl App {
             identities_max: matching.identities_max.max(IDENTITIES_SEEN_MIN) + 1,
             parallel_from: matching.parallel_from,
         }
+    }
+}
+
+/// The limits of the store.
+fn store_options(config: &Config) -> StoreOptions {
+    let timeout_ms = config.limits.database_timeout_ms;
+    StoreOptions {
+        connections_max: config.limits.database_connections_max,
+        acquire_timeout_ms: timeout_ms,
+        busy_timeout_ms: timeout_ms,
+        statement_timeout_ms: timeout_ms,
     }
 }
 

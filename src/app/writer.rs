@@ -124,10 +124,22 @@ struct Job {
     fail: Box<dyn FnOnce(AppError) + Send>,
 }
 
-/// A piece of work, and the audit row should it panic.
+/// A piece of work: what it gives, and its audit row if somebody has asked for it.
 pub struct Work<T> {
-    pub panicked: AuditRecord,
-    pub run: Box<dyn FnOnce(&mut Unit<'_>) -> Done<T> + Send>,
+    /// The audit row should it panic.
+    panicked: Option<AuditRecord>,
+    run: Box<dyn FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send>,
+}
+
+impl<T> Work<T> {
+    /// Work of a request. `panicked` is the audit row should it panic.
+    pub fn audited(panicked: AuditRecord, work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static) -> Self {
+        let run = move |unit: &mut Unit<'_>| {
+            let Done { result, audit } = work(unit);
+            (result, Some(audit))
+        };
+        Self { panicked: Some(panicked), run: Box::new(run) }
+    }
 }
 
 /// How much waits and how much is written together.
@@ -167,7 +179,22 @@ impl Writer {
         panicked: AuditRecord,
         work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, AppError> {
-        let mut results = self.submit_each(scope, vec![Work { panicked, run: Box::new(work) }])?;
+        self.submit_one(scope, Work::audited(panicked, work))
+    }
+
+    /// The same for the server's own work, which nobody has asked for and no audit row tells of.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn upkeep<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        self.submit_one(Scope::Resources, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
+    }
+
+    fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
+        let mut results = self.submit_each(scope, vec![work])?;
         results.pop().unwrap_or_else(|| Err(AppError::internal()))
     }
 
@@ -184,33 +211,10 @@ impl Writer {
         let count = works.len();
         let (reply, answers) = sync_channel::<Result<Result<T, AppError>, AppError>>(count.max(1));
         let refused = reply.clone();
-        let runnable = |Work { panicked, run }: Work<T>| {
-            let audited = move |unit: &mut Unit<'_>| {
-                let Done { result, audit } = run(unit);
-                (result, Some(audit))
-            };
-            runnable(audited, Some(panicked), reply.clone())
-        };
-        let runs = works.into_iter().map(runnable).collect();
+        let runs = works.into_iter().map(|work| runnable(work, reply.clone())).collect();
         self.enqueue(Job { scope, runs, fail: Box::new(move |error| drop(refused.send(Err(error)))) })?;
         drop(reply);
         (0..count).map(|_| answers.recv().unwrap_or_else(|_| Err(AppError::internal()))).collect()
-    }
-
-    /// Runs the server's own work, which nobody has asked for and no audit row tells of.
-    ///
-    /// # Errors
-    /// As [`Self::submit`].
-    pub fn upkeep<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
-    ) -> Result<T, AppError> {
-        let (reply, answer) = sync_channel::<Result<Result<T, AppError>, AppError>>(1);
-        let refused = reply.clone();
-        let runs = vec![runnable(move |unit| (work(unit), None), None, reply)];
-        let fail = Box::new(move |error| drop(refused.send(Err(error))));
-        self.enqueue(Job { scope: Scope::Resources, runs, fail })?;
-        answer.recv().unwrap_or_else(|_| Err(AppError::internal()))?
     }
 
     /// Commits one audit row.
@@ -249,14 +253,11 @@ impl Drop for Writer {
     }
 }
 
-/// `work` as the thread runs it, a panic of it being an error; its result is sent when the commit is done.
-fn runnable<T: Send + 'static>(
-    work: impl FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send + 'static,
-    panicked: Option<AuditRecord>,
-    reply: SyncSender<Result<Result<T, AppError>, AppError>>,
-) -> Run {
+/// `work` as the thread runs it; its result is sent when the commit is done.
+fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T, AppError>, AppError>>) -> Run {
+    let Work { panicked, run } = work;
     Box::new(move |unit| {
-        let (result, audit) = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
+        let (result, audit) = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
             tracing::error!("a write panicked; it was rolled back");
             (Err(AppError::internal()), panicked)
         });

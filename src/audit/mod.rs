@@ -21,9 +21,11 @@ pub enum Action {
     Validate,
     Load,
     Explain,
-    Export,
     /// A transaction as a whole, or a Bundle that was refused before its entries were looked at.
     Bundle,
+    Export,
+    /// A copy of everything was made.
+    Backup,
 }
 
 impl Action {
@@ -42,8 +44,9 @@ impl Action {
             Self::Validate => "validate",
             Self::Load => "load",
             Self::Explain => "explain",
-            Self::Export => "export",
             Self::Bundle => "bundle",
+            Self::Export => "export",
+            Self::Backup => "backup",
         }
     }
 }

@@ -12,6 +12,7 @@
 pub mod as_of;
 pub mod audit;
 pub mod audit_search;
+pub mod backup;
 pub mod change;
 mod connection;
 mod database_url;

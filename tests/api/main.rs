@@ -34,6 +34,7 @@ macro_rules! on_both_databases {
 
 mod answer;
 mod audit;
+mod audit_event;
 mod base_match;
 mod batch;
 mod capability;

@@ -33,6 +33,7 @@ macro_rules! on_both_databases {
     };
 }
 
+mod backup;
 mod checking;
 mod configuration;
 mod database;
@@ -44,6 +45,7 @@ mod failures;
 mod identities;
 mod loading;
 mod matching;
+mod migrating;
 mod people;
 mod program;
 mod resuming;

@@ -66,13 +66,10 @@ impl App {
         let panicked = panicked(&audit);
         let desk = desk.clone();
         match ready {
-            Ok(Ready::Write(write)) => Work {
-                panicked,
-                run: Box::new(move |unit| {
-                    let Done { result, audit } = desk.perform_audited(unit, *write, audit);
-                    Done { result: result.map(EntryAnswer::of_write), audit }
-                }),
-            },
+            Ok(Ready::Write(write)) => Work::audited(panicked, move |unit| {
+                let Done { result, audit } = desk.perform_audited(unit, *write, audit);
+                Done { result: result.map(EntryAnswer::of_write), audit }
+            }),
             Ok(Ready::Read(reading)) => {
                 let read = self.connection().and_then(|mut conn| reading.read(&mut conn, &mut audit));
                 answered(&desk, entry, read, audit)
@@ -92,7 +89,7 @@ fn answered(
 ) -> Work<EntryAnswer> {
     close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());
     let answer = result.unwrap_or_else(|error| refused(error, entry));
-    Work { panicked: audit.clone(), run: Box::new(move |_| Done { result: Ok(answer), audit }) }
+    Work::audited(audit.clone(), move |_| Done { result: Ok(answer), audit })
 }
 
 fn refused(error: AppError, entry: &Entry) -> EntryAnswer {

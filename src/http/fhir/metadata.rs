@@ -36,9 +36,9 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         description: "idi-match: person matching as the HL7 Interoperable Digital Identity and Patient Matching guide has it",
         security: "Open: every caller on this machine is let in, without authorization.",
         formats: &["application/fhir+json", "json"],
-        instantiates: capability.instantiates,
         interactions: capability.interactions,
         patch_formats: &["application/json-patch+json"],
+        instantiates: capability.instantiates,
         resources: &resources,
         operations: &operations,
     };
@@ -53,6 +53,8 @@ fn operations<'s>(listed: &'s [(&'s str, &'s str)]) -> Vec<Operation<'s>> {
 struct Lists<'s> {
     profiles: Vec<&'s str>,
     params: Vec<SearchParam<'s>>,
+    includes: Vec<&'s str>,
+    rev_includes: Vec<&'s str>,
     operations: Vec<Operation<'s>>,
 }
 
@@ -61,6 +63,8 @@ impl<'s> Lists<'s> {
         Self {
             profiles: served.supported_profiles.iter().map(String::as_str).collect(),
             params: served.search_params.iter().map(|(name, kind)| SearchParam { name, kind }).collect(),
+            includes: served.search_includes.iter().map(String::as_str).collect(),
+            rev_includes: served.search_rev_includes.iter().map(String::as_str).collect(),
             operations: operations(served.operations),
         }
     }
@@ -76,6 +80,8 @@ fn resource<'s>(served: &'s Served, lists: &'s Lists<'s>) -> ServedResource<'s> 
         update_create: served.update_create,
         is_conditional: served.is_conditional,
         search_params: &lists.params,
+        search_includes: &lists.includes,
+        search_rev_includes: &lists.rev_includes,
         operations: &lists.operations,
     }
 }

@@ -29,11 +29,11 @@ pub struct CapabilityInput<'a> {
     pub security: &'a str,
     /// Mime types.
     pub formats: &'a [&'a str],
-    /// Canonical URLs of statements that this server follows.
-    pub instantiates: &'a [&'a str],
     /// Codes of `http://hl7.org/fhir/restful-interaction`, system level.
     pub interactions: &'a [&'a str],
     pub patch_formats: &'a [&'a str],
+    /// Canonical URLs of statements that this server follows.
+    pub instantiates: &'a [&'a str],
     pub resources: &'a [ServedResource<'a>],
     /// Of the whole system.
     pub operations: &'a [Operation<'a>],
@@ -54,6 +54,9 @@ pub struct ServedResource<'a> {
     /// Whether create, update and delete take criteria, which one resource at most may fit.
     pub is_conditional: bool,
     pub search_params: &'a [SearchParam<'a>],
+    /// `Type:parameter`
+    pub search_includes: &'a [&'a str],
+    pub search_rev_includes: &'a [&'a str],
     pub operations: &'a [Operation<'a>],
 }
 
@@ -85,8 +88,8 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .mode(RestfulCapabilityMode::Server)
         .security(security)
         .resource(list(resources?))
-        .operation(list(operations(input.operations)?))
         .interaction(list(interactions?))
+        .operation(list(operations(input.operations)?))
         .build()?;
     let software = CapabilityStatementSoftware::builder()
         .name("idi-match".to_owned())
@@ -129,6 +132,8 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .interaction(list(interactions?))
         .versioning(code("CapabilityStatement.rest.resource.versioning", served.versioning)?)
         .update_create(served.update_create)
+        .search_include(list(served.search_includes.iter().map(|&name| name.to_owned())))
+        .search_rev_include(list(served.search_rev_includes.iter().map(|&name| name.to_owned())))
         .search_param(list(search_params?))
         .operation(list(operations(served.operations)?))
         .build()?;
@@ -190,6 +195,8 @@ mod tests {
             SearchParam { name: "family", kind: "string" },
             SearchParam { name: "identifier", kind: "token" },
         ],
+        search_includes: &["Patient:organization"],
+        search_rev_includes: &["Task:patient"],
         operations: &[
             Operation { name: "match", definition: MATCH_OPERATION },
             Operation { name: "idi-match", definition: IDI_MATCH_OPERATION },
@@ -203,9 +210,9 @@ mod tests {
             description: "Identity matching",
             security: "Open on a loopback address",
             formats: &["application/fhir+json"],
-            instantiates: &["http://guide/CapabilityStatement/a"],
             interactions: &["transaction", "batch"],
             patch_formats: &["application/json-patch+json"],
+            instantiates: &["http://guide/CapabilityStatement/a"],
             resources,
             operations: &[Operation { name: "export", definition: "http://guide/OperationDefinition/export" }],
         }
@@ -246,14 +253,16 @@ mod tests {
                     "conditionalUpdate": true,
                     "conditionalDelete": "single",
                     "conditionalRead": "full-support",
+                    "searchInclude": ["Patient:organization"],
+                    "searchRevInclude": ["Task:patient"],
                     "searchParam": [{"name": "family", "type": "string"}, {"name": "identifier", "type": "token"}],
                     "operation": [
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
                         {"name": "idi-match", "definition": "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match"}
                     ]
                 }],
-                "operation": [{"name": "export", "definition": "http://guide/OperationDefinition/export"}],
-                "interaction": [{"code": "transaction"}, {"code": "batch"}]
+                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "operation": [{"name": "export", "definition": "http://guide/OperationDefinition/export"}]
             }]
         });
         assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), expected);
@@ -289,6 +298,8 @@ mod tests {
                 resource_type,
                 profile: Some("http://x"),
                 search_params: &[],
+                search_includes: &[],
+                search_rev_includes: &[],
                 operations: &[],
                 ..PATIENT
             };

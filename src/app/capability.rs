@@ -112,16 +112,21 @@ impl App {
     /// When the audit row cannot be written.
     pub fn capability(&self, ctx: &Context) -> Result<Capability, AppError> {
         self.answer(ctx, Action::Read, |_| {
-            let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
-            let served = served.chain([audit_event()]).chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
             Ok(Capability {
                 date_us: self.started_us,
                 instantiates: &[BULK_DATA_CAPABILITY],
                 interactions: SYSTEM_INTERACTIONS,
-                served,
+                served: self.served(),
                 operations: SYSTEM_OPERATIONS,
             })
         })
+    }
+
+    /// The types with what is served of each.
+    #[must_use]
+    pub fn served(&self) -> Vec<Served> {
+        let stored = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
+        stored.chain([audit_event()]).chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect()
     }
 
     fn stored(&self, kind: ResourceKind) -> Served {

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod artifact;
+pub mod audit_backlog;
 pub mod audit_event;
 pub mod backup;
 pub mod bundle;
@@ -112,7 +113,11 @@ impl App {
             store.clone(),
             Arc::clone(&live),
             clock,
-            writer::Limits { queue_max: config.limits.write_queue_max, batch_max: config.limits.commit_batch_max },
+            writer::Limits {
+                queue_max: config.limits.write_queue_max,
+                batch_max: config.limits.commit_batch_max,
+                backlog_bytes_max: config.limits.audit_backlog_bytes_max,
+            },
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;

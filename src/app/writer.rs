@@ -2,19 +2,22 @@
 //!
 //! Each job runs behind a savepoint, so that one that fails takes nothing else with it; its audit row is written all
 //! the same. Jobs that touch identities hold the identity lock and see an index that has caught up. A full queue is an
-//! answer (`Overloaded`), not a wait. Not here: what jobs do (see `keep`), the statements (see `store`).
+//! answer (`Overloaded`), not a wait. Audit rows that the database has no room for wait in the backlog and join the next
+//! commit. Not here: what jobs do (see `keep`), the statements (see `store`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::audit::AuditRecord;
+use crate::audit::{AuditRecord, Outcome};
 use crate::matching::index::{Ask, Member, Overlay, Proposal};
 use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, transaction};
 
+use super::audit_backlog::AuditBacklog;
 use super::clock::Clock;
 use super::error::{AppError, ErrorKind};
 use super::live_index::LiveIndex;
@@ -149,12 +152,18 @@ pub struct Limits {
     pub queue_max: usize,
     /// Jobs of one commit at most.
     pub batch_max: usize,
+    /// Bytes of audit rows that wait for room in the database at most.
+    pub backlog_bytes_max: usize,
 }
+
+/// How often audit rows that wait are tried again when no job comes.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The queue to the writing thread.
 pub struct Writer {
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    backlog: Arc<AuditBacklog>,
 }
 
 impl Writer {
@@ -164,9 +173,18 @@ impl Writer {
     /// When the thread cannot be started.
     pub fn start(store: Store, live: Arc<LiveIndex>, clock: Clock, limits: Limits) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(limits.queue_max);
-        let worker = Worker { store, live, clock, last_us: i64::MIN, conn: None, batch_max: limits.batch_max };
+        let backlog = Arc::new(AuditBacklog::new(limits.backlog_bytes_max));
+        let worker = Worker {
+            store,
+            live,
+            clock,
+            last_us: i64::MIN,
+            conn: None,
+            batch_max: limits.batch_max,
+            backlog: Arc::clone(&backlog),
+        };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&jobs))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), backlog })
     }
 
     /// Runs `work` in the next transaction and waits until it is committed. `panicked` is the audit row should it panic.
@@ -208,6 +226,24 @@ impl Writer {
         scope: Scope,
         works: Vec<Work<T>>,
     ) -> Result<Vec<Result<T, AppError>>, AppError> {
+        let refused: Vec<AuditRecord> = works.iter().filter_map(|work| work.panicked.clone()).collect();
+        let results = self.run(scope, works);
+        if is_full(&results) {
+            // Nothing of it was stored, its audit rows neither.
+            refused.into_iter().for_each(|audit| self.hold_refused(audit));
+        }
+        results
+    }
+
+    fn hold_refused(&self, mut audit: AuditRecord) {
+        audit.detail.status = ErrorKind::Full.status();
+        audit.outcome = Outcome::Error;
+        if self.backlog.hold(audit).is_err() {
+            tracing::error!("a refused write has no audit row: the backlog is full");
+        }
+    }
+
+    fn run<T: Send + 'static>(&self, scope: Scope, works: Vec<Work<T>>) -> Result<Vec<Result<T, AppError>>, AppError> {
         let count = works.len();
         let (reply, answers) = sync_channel::<Result<Result<T, AppError>, AppError>>(count.max(1));
         let refused = reply.clone();
@@ -217,13 +253,16 @@ impl Writer {
         (0..count).map(|_| answers.recv().unwrap_or_else(|_| Err(AppError::internal()))).collect()
     }
 
-    /// Commits one audit row.
+    /// Commits one audit row; one that the database has no room for waits in the backlog.
     ///
     /// # Errors
-    /// As [`Self::submit`].
+    /// As [`Self::submit`], `Full` when the backlog is full too.
     pub fn audit(&self, record: AuditRecord) -> Result<(), AppError> {
+        let waiting = record.clone();
         let panicked = record.clone();
-        self.submit(Scope::Audit, panicked, move |_| Done { result: Ok(()), audit: record })
+        let work = Work::audited(panicked, move |_| Done { result: Ok(()), audit: record });
+        let result = self.run(Scope::Audit, vec![work]).map(|_| ());
+        if is_full(&result) { self.backlog.hold(waiting).map_err(|_| AppError::full()) } else { result }
     }
 
     fn enqueue(&self, job: Job) -> Result<(), AppError> {
@@ -275,17 +314,36 @@ struct Worker {
     last_us: i64,
     conn: Option<Connection>,
     batch_max: usize,
+    backlog: Arc<AuditBacklog>,
 }
 
 impl Worker {
     fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut batch = vec![first];
+        loop {
+            let mut batch = match jobs.recv_timeout(RETRY_PAUSE) {
+                Ok(first) => vec![first],
+                Err(RecvTimeoutError::Timeout) if self.backlog.is_empty() => continue,
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             while batch.len() < self.batch_max {
                 let Ok(next) = jobs.try_recv() else { break };
                 batch.push(next);
             }
             self.commit_batch(batch);
+        }
+        self.commit_backlog();
+    }
+
+    /// The last chance of what waits: afterwards only the log has it.
+    fn commit_backlog(&mut self) {
+        while !self.backlog.is_empty() {
+            let before = self.backlog.oldest();
+            self.commit_batch(Vec::new());
+            if self.backlog.oldest() == before {
+                tracing::error!("audit rows stay in the log alone: the database has no room for them");
+                break;
+            }
         }
     }
 
@@ -336,7 +394,8 @@ impl Worker {
         }
         self.last_us = self.last_us.saturating_add(1).max((self.clock.now_us)());
         let mut unit = Unit::new(conn, self.last_us, &self.live);
-        let mut audits = Vec::with_capacity(runs.len());
+        let mut audits = self.backlog.oldest();
+        let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
         for (number, (scope, run)) in (0..).zip(runs) {
             let executed = run_job(&mut unit, scope, number, run)?;
@@ -348,8 +407,13 @@ impl Worker {
         drop(unit);
         let conn = self.conn.as_mut().ok_or(StoreError::Unavailable(Unavailable::Lost))?;
         transaction::commit(conn)?;
+        self.backlog.forget(waited);
         Ok(Committed { finishes, has_changes })
     }
+}
+
+fn is_full<T>(result: &Result<T, AppError>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind == ErrorKind::Full)
 }
 
 /// A durable batch whose answers wait to be sent.

@@ -97,6 +97,7 @@ pub struct Limits {
     pub database_timeout_ms: u64,
     pub write_queue_max: usize,
     pub commit_batch_max: usize,
+    pub audit_backlog_bytes_max: usize,
     pub load_batch_lines: usize,
     pub index_poll_ms: u64,
     pub export_jobs_max: u32,

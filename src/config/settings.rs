@@ -310,6 +310,13 @@ pub const SETTINGS: &[Setting] = &[
         "Writes that share one commit at most.",
     ),
     setting(
+        "limits.audit_backlog_bytes_max",
+        "limits-audit-backlog-bytes-max",
+        integer(0, 1_073_741_824),
+        "16777216",
+        "Bytes of audit rows held in memory (and in the log) while the database has no room for them; then reads are refused like writes. 0: at once.",
+    ),
+    setting(
         "limits.load_batch_lines",
         "limits-load-batch-lines",
         integer(1, 10_000),

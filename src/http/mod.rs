@@ -8,6 +8,7 @@ mod fhir;
 mod health;
 mod middleware;
 mod negotiate;
+mod openapi;
 mod prefer;
 mod present;
 pub mod render;

@@ -42,6 +42,7 @@ mod examples;
 mod explaining;
 mod exporting;
 mod failures;
+mod full_disk;
 mod identities;
 mod loading;
 mod matching;

@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-kill measure-accuracy measure-schemathesis fmt \
+.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-kill measure-backup measure-accuracy \
+	measure-schemathesis fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -32,7 +33,7 @@ test-clients: ## published FHIR clients against the real server, on both databas
 unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
-measure: figures bench measure-load measure-http measure-kill measure-accuracy measure-schemathesis ## what takes long or depends on time; CI never judges it
+measure: figures bench measure-load measure-http measure-kill measure-backup measure-accuracy measure-schemathesis ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
 	cargo test --locked --test tidy -- --exact figures --nocapture
@@ -48,6 +49,9 @@ measure-http: ## requests per second and latency, on both databases
 
 measure-kill: ## kill -9 in the middle of writing, on both databases
 	scripts/measure/kill
+
+measure-backup: ## backup, restore and migration of many people, and kill -9 in the middle of them
+	scripts/measure/backup
 
 measure-accuracy: ## precision and recall on a made-up population
 	scripts/measure/accuracy

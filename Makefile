@@ -4,8 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-kill measure-backup measure-accuracy \
-	measure-schemathesis fmt \
+.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-kill \
+	measure-backup measure-accuracy measure-schemathesis fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)

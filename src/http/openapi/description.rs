@@ -316,6 +316,10 @@ pub fn parameter(name: &str) -> Json {
     match name {
         "id" => of("path", "The id of the resource.", id()),
         "version" => of("path", "The id of the version.", id()),
+        "job" => of("path", "The export, as its Content-Location names it.", id()),
+        "file" => of("path", "The file, as the manifest names it.", text()),
+        "_type" => of("query", "Only these types, separated by commas.", text()),
+        "_outputFormat" => of("query", "The format of the files: application/fhir+ndjson.", text()),
         "_format" => of("query", "The format of the answer, before Accept.", text()),
         "_count" => of("query", "Entries of one page; the server has a limit of its own.", whole()),
         "_since" => of("query", "Only versions from this instant on.", text()),

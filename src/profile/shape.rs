@@ -6,6 +6,7 @@
 //! beyond the required bindings of code elements (see `definition` and `validate`).
 
 mod table;
+pub mod visit;
 mod walk;
 
 use std::collections::HashMap;

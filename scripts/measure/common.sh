@@ -55,6 +55,14 @@ start_postgres() {
         --options "-c listen_addresses=127.0.0.1 -c port=$postgres_port -c unix_socket_directories=$work/postgres -c shared_buffers=1GB"
 }
 
+# Ids of the server's processes, the postmaster first.
+postgres_processes() {
+    local postmaster
+    postmaster=$(head -n 1 "$work/postgres/data/postmaster.pid")
+    echo "$postmaster"
+    cat "/proc/$postmaster/task/$postmaster/children" | tr ' ' '\n' | sed '/^$/d'
+}
+
 free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }

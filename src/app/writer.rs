@@ -2,19 +2,22 @@
 //!
 //! Each job runs behind a savepoint, so that one that fails takes nothing else with it; its audit row is written all
 //! the same. Jobs that touch identities hold the identity lock and see an index that has caught up. A full queue is an
-//! answer (`Overloaded`), not a wait. Not here: what jobs do (see `keep`), the statements (see `store`).
+//! answer (`Overloaded`), not a wait. Audit rows that the database has no room for wait in the backlog and join the next
+//! commit. Not here: what jobs do (see `keep`), the statements (see `store`).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::audit::AuditRecord;
+use crate::audit::{AuditRecord, Outcome};
 use crate::matching::index::{Ask, Member, Overlay, Proposal};
 use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, transaction};
 
+use super::audit_backlog::AuditBacklog;
 use super::clock::Clock;
 use super::error::{AppError, ErrorKind};
 use super::live_index::LiveIndex;
@@ -112,15 +115,34 @@ type Run = Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>;
 type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 
 struct Executed {
-    audit: AuditRecord,
+    audit: Option<AuditRecord>,
     failed: Option<ErrorKind>,
     finish: Finish,
 }
 
+/// What waits for the next commit: one or several pieces of work, each behind a savepoint of its own.
 struct Job {
     scope: Scope,
-    run: Run,
+    runs: Vec<Run>,
     fail: Box<dyn FnOnce(AppError) + Send>,
+}
+
+/// A piece of work: what it gives, and its audit row if somebody has asked for it.
+pub struct Work<T> {
+    /// The audit row should it panic.
+    panicked: Option<AuditRecord>,
+    run: Box<dyn FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send>,
+}
+
+impl<T> Work<T> {
+    /// Work of a request. `panicked` is the audit row should it panic.
+    pub fn audited(panicked: AuditRecord, work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static) -> Self {
+        let run = move |unit: &mut Unit<'_>| {
+            let Done { result, audit } = work(unit);
+            (result, Some(audit))
+        };
+        Self { panicked: Some(panicked), run: Box::new(run) }
+    }
 }
 
 /// How much waits and how much is written together.
@@ -130,12 +152,18 @@ pub struct Limits {
     pub queue_max: usize,
     /// Jobs of one commit at most.
     pub batch_max: usize,
+    /// Bytes of audit rows that wait for room in the database at most.
+    pub backlog_bytes_max: usize,
 }
+
+/// How often audit rows that wait are tried again when no job comes.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The queue to the writing thread.
 pub struct Writer {
     queue: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    backlog: Arc<AuditBacklog>,
 }
 
 impl Writer {
@@ -145,9 +173,18 @@ impl Writer {
     /// When the thread cannot be started.
     pub fn start(store: Store, live: Arc<LiveIndex>, clock: Clock, limits: Limits) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(limits.queue_max);
-        let worker = Worker { store, live, clock, last_us: i64::MIN, conn: None, batch_max: limits.batch_max };
+        let backlog = Arc::new(AuditBacklog::new(limits.backlog_bytes_max));
+        let worker = Worker {
+            store,
+            live,
+            clock,
+            last_us: i64::MIN,
+            conn: None,
+            batch_max: limits.batch_max,
+            backlog: Arc::clone(&backlog),
+        };
         let thread = std::thread::Builder::new().name("writer".into()).spawn(move || worker.run(&jobs))?;
-        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)) })
+        Ok(Self { queue: Mutex::new(Some(queue)), thread: Mutex::new(Some(thread)), backlog })
     }
 
     /// Runs `work` in the next transaction and waits until it is committed. `panicked` is the audit row should it panic.
@@ -160,32 +197,72 @@ impl Writer {
         panicked: AuditRecord,
         work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, AppError> {
-        let (reply, answer) = sync_channel::<Result<T, AppError>>(1);
-        let refused = reply.clone();
-        let job = Job {
-            scope,
-            run: Box::new(move |unit| {
-                let Done { result, audit } = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
-                    tracing::error!("a write panicked; it was rolled back");
-                    Done { result: Err(AppError::internal()), audit: panicked }
-                });
-                let failed = result.as_ref().err().map(|error| error.kind);
-                let finish: Finish = Box::new(move |committed| drop(reply.send(committed.and(result))));
-                Executed { audit, failed, finish }
-            }),
-            fail: Box::new(move |error| drop(refused.send(Err(error)))),
-        };
-        self.enqueue(job)?;
-        answer.recv().unwrap_or_else(|_| Err(AppError::internal()))
+        self.submit_one(scope, Work::audited(panicked, work))
     }
 
-    /// Commits one audit row.
+    /// The same for the server's own work, which nobody has asked for and no audit row tells of.
     ///
     /// # Errors
     /// As [`Self::submit`].
+    pub fn upkeep<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        self.submit_one(Scope::Resources, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
+    }
+
+    fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
+        let mut results = self.submit_each(scope, vec![work])?;
+        results.pop().unwrap_or_else(|| Err(AppError::internal()))
+    }
+
+    /// Runs each of `works` in the next transaction: one that fails takes none of the others with it. Gives what each
+    /// gives, in order.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full, `Unavailable` or `Full` when the commit fails.
+    pub fn submit_each<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        works: Vec<Work<T>>,
+    ) -> Result<Vec<Result<T, AppError>>, AppError> {
+        let refused: Vec<AuditRecord> = works.iter().filter_map(|work| work.panicked.clone()).collect();
+        let results = self.run(scope, works);
+        if is_full(&results) {
+            // Nothing of it was stored, its audit rows neither.
+            refused.into_iter().for_each(|audit| self.hold_refused(audit));
+        }
+        results
+    }
+
+    fn hold_refused(&self, mut audit: AuditRecord) {
+        audit.detail.status = ErrorKind::Full.status();
+        audit.outcome = Outcome::Error;
+        if self.backlog.hold(audit).is_err() {
+            tracing::error!("a refused write has no audit row: the backlog is full");
+        }
+    }
+
+    fn run<T: Send + 'static>(&self, scope: Scope, works: Vec<Work<T>>) -> Result<Vec<Result<T, AppError>>, AppError> {
+        let count = works.len();
+        let (reply, answers) = sync_channel::<Result<Result<T, AppError>, AppError>>(count.max(1));
+        let refused = reply.clone();
+        let runs = works.into_iter().map(|work| runnable(work, reply.clone())).collect();
+        self.enqueue(Job { scope, runs, fail: Box::new(move |error| drop(refused.send(Err(error)))) })?;
+        drop(reply);
+        (0..count).map(|_| answers.recv().unwrap_or_else(|_| Err(AppError::internal()))).collect()
+    }
+
+    /// Commits one audit row; one that the database has no room for waits in the backlog.
+    ///
+    /// # Errors
+    /// As [`Self::submit`], `Full` when the backlog is full too.
     pub fn audit(&self, record: AuditRecord) -> Result<(), AppError> {
+        let waiting = record.clone();
         let panicked = record.clone();
-        self.submit(Scope::Audit, panicked, move |_| Done { result: Ok(()), audit: record })
+        let work = Work::audited(panicked, move |_| Done { result: Ok(()), audit: record });
+        let result = self.run(Scope::Audit, vec![work]).map(|_| ());
+        if is_full(&result) { self.backlog.hold(waiting).map_err(|_| AppError::full()) } else { result }
     }
 
     fn enqueue(&self, job: Job) -> Result<(), AppError> {
@@ -215,6 +292,20 @@ impl Drop for Writer {
     }
 }
 
+/// `work` as the thread runs it; its result is sent when the commit is done.
+fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T, AppError>, AppError>>) -> Run {
+    let Work { panicked, run } = work;
+    Box::new(move |unit| {
+        let (result, audit) = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
+            tracing::error!("a write panicked; it was rolled back");
+            (Err(AppError::internal()), panicked)
+        });
+        let failed = result.as_ref().err().map(|error| error.kind);
+        let finish: Finish = Box::new(move |committed| drop(reply.send(committed.map(|()| result))));
+        Executed { audit, failed, finish }
+    })
+}
+
 struct Worker {
     store: Store,
     live: Arc<LiveIndex>,
@@ -223,17 +314,36 @@ struct Worker {
     last_us: i64,
     conn: Option<Connection>,
     batch_max: usize,
+    backlog: Arc<AuditBacklog>,
 }
 
 impl Worker {
     fn run(mut self, jobs: &Receiver<Job>) {
-        while let Ok(first) = jobs.recv() {
-            let mut batch = vec![first];
+        loop {
+            let mut batch = match jobs.recv_timeout(RETRY_PAUSE) {
+                Ok(first) => vec![first],
+                Err(RecvTimeoutError::Timeout) if self.backlog.is_empty() => continue,
+                Err(RecvTimeoutError::Timeout) => Vec::new(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
             while batch.len() < self.batch_max {
                 let Ok(next) = jobs.try_recv() else { break };
                 batch.push(next);
             }
             self.commit_batch(batch);
+        }
+        self.commit_backlog();
+    }
+
+    /// The last chance of what waits: afterwards only the log has it.
+    fn commit_backlog(&mut self) {
+        while !self.backlog.is_empty() {
+            let before = self.backlog.oldest();
+            self.commit_batch(Vec::new());
+            if self.backlog.oldest() == before {
+                tracing::error!("audit rows stay in the log alone: the database has no room for them");
+                break;
+            }
         }
     }
 
@@ -242,7 +352,7 @@ impl Worker {
         let mut fails = Vec::with_capacity(batch.len());
         let mut runs = Vec::with_capacity(batch.len());
         for job in batch {
-            runs.push((job.scope, job.run));
+            runs.extend(job.runs.into_iter().map(|run| (job.scope, run)));
             fails.push(job.fail);
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(runs)));
@@ -284,11 +394,12 @@ impl Worker {
         }
         self.last_us = self.last_us.saturating_add(1).max((self.clock.now_us)());
         let mut unit = Unit::new(conn, self.last_us, &self.live);
-        let mut audits = Vec::with_capacity(runs.len());
+        let mut audits = self.backlog.oldest();
+        let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
         for (number, (scope, run)) in (0..).zip(runs) {
             let executed = run_job(&mut unit, scope, number, run)?;
-            audits.push(executed.audit);
+            audits.extend(executed.audit);
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;
@@ -296,8 +407,13 @@ impl Worker {
         drop(unit);
         let conn = self.conn.as_mut().ok_or(StoreError::Unavailable(Unavailable::Lost))?;
         transaction::commit(conn)?;
+        self.backlog.forget(waited);
         Ok(Committed { finishes, has_changes })
     }
+}
+
+fn is_full<T>(result: &Result<T, AppError>) -> bool {
+    result.as_ref().is_err_and(|error| error.kind == ErrorKind::Full)
 }
 
 /// A durable batch whose answers wait to be sent.

@@ -69,6 +69,9 @@ impl<'d> MatchParameters<'d> {
     }
 }
 
+/// Problems listed of one request at most, and as many warnings; then one more says that there are others.
+const LISTED_MAX: usize = 100;
+
 #[derive(Default)]
 struct Reader<'d> {
     patient: Option<(Value<'d>, PatientParameter, String)>,
@@ -122,19 +125,23 @@ impl<'d> Reader<'d> {
             }
             _ => match PatientParameter::of(name) {
                 Some(given_as) => self.take_patient(parameter, given_as, location),
-                None => self.warnings.push(
-                    Issue::warning(IssueCode::NotSupported, "This parameter is not known and was ignored.")
-                        .at(location),
-                ),
+                None => {
+                    let text = "This parameter is not known and was ignored.";
+                    list(&mut self.warnings, Issue::warning(IssueCode::NotSupported, text).at(location));
+                }
             },
         }
+    }
+
+    fn refuse(&mut self, text: &str, location: &str) {
+        list(&mut self.issues, Issue::error(IssueCode::Invalid, text).at(location));
     }
 
     fn take_patient(&mut self, parameter: &Object<'d>, given_as: PatientParameter, location: &str) {
         let patient = parameter.get("resource").filter(|resource| resource.text("resourceType") == Some("Patient"));
         let Some(patient) = patient else {
             let text = "The parameter must hold a Patient in its member resource.";
-            self.issues.push(Issue::error(IssueCode::Invalid, text).at(location));
+            self.refuse(text, location);
             return;
         };
         let value = Some((patient.clone(), given_as, format!("{location}.resource")));
@@ -144,7 +151,7 @@ impl<'d> Reader<'d> {
 
     fn once<T>(&mut self, slot: Option<T>, value: Option<T>, location: &str) -> Option<T> {
         if slot.is_some() && value.is_some() {
-            self.issues.push(Issue::error(IssueCode::Invalid, "This parameter is given more than once.").at(location));
+            self.refuse("This parameter is given more than once.", location);
         }
         slot.or(value)
     }
@@ -152,7 +159,7 @@ impl<'d> Reader<'d> {
     fn boolean(&mut self, parameter: &Object<'d>, location: &str) -> Option<bool> {
         let value = parameter.get("valueBoolean").and_then(Value::as_bool);
         if value.is_none() {
-            self.issues.push(Issue::error(IssueCode::Invalid, "The parameter must have a valueBoolean.").at(location));
+            self.refuse("The parameter must have a valueBoolean.", location);
         }
         value
     }
@@ -166,9 +173,21 @@ impl<'d> Reader<'d> {
             .filter(|value| *value >= 1);
         if value.is_none() {
             let text = "The parameter must have a valueInteger of at least 1.";
-            self.issues.push(Issue::error(IssueCode::Invalid, text).at(location));
+            self.refuse(text, location);
         }
         value
+    }
+}
+
+/// A request may have as many parameters as a document may have values; an answer says no more than can be read.
+fn list(issues: &mut Vec<Issue>, issue: Issue) {
+    match issues.len() {
+        0..LISTED_MAX => issues.push(issue),
+        LISTED_MAX => {
+            let text = "There are further problems with the parameters, not listed here.";
+            issues.push(Issue::new(issue.severity, issue.code, text).at("Parameters.parameter"));
+        }
+        _ => {}
     }
 }
 
@@ -186,6 +205,18 @@ mod tests {
     }
 
     const PATIENT: &str = r#"{"name":"IDIPatient","resource":{"resourceType":"Patient","id":"a"}}"#;
+
+    #[test]
+    fn problems_and_warnings_are_listed_up_to_a_limit() {
+        let many = |one: &str| parameters(&format!("{PATIENT},{}", vec![one; 500].join(",")));
+        let again = many(PATIENT);
+        let refused = read(&again).expect_err("refused");
+        assert_eq!(refused.len(), LISTED_MAX + 1);
+        assert_eq!(refused[LISTED_MAX].expression, ["Parameters.parameter"]);
+        let unknown = many(r#"{"name":"shoe","valueInteger":44}"#);
+        let warned = read(&unknown).expect("readable");
+        assert_eq!(warned.warnings.len(), LISTED_MAX + 1);
+    }
 
     #[test]
     fn the_patient_is_read_under_three_names_or_as_the_body() {

@@ -123,6 +123,10 @@ impl Running {
         self.lines.recv_timeout(PATIENCE).expect("the program ended, or said nothing for a long time")
     }
 
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `kill -9`.
     pub fn kill(&mut self) {
         self.child.kill().expect("cannot be killed");
@@ -166,7 +170,11 @@ pub struct Server {
 
 impl Server {
     pub fn start(database_url: &str, arguments: &[&str]) -> Self {
-        let mut command = command();
+        Self::start_by(command(), database_url, arguments)
+    }
+
+    /// The same by a command that becomes the program when the arguments of `serve` are appended to it.
+    pub fn start_by(mut command: Command, database_url: &str, arguments: &[&str]) -> Self {
         command.args(["serve", "--open", "--listen", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--database-url", database_url]).args(arguments);
         let running = Running::start(command, Stream::Err);
@@ -186,10 +194,16 @@ impl Server {
             "resourceType": "Parameters",
             "parameter": [{"name": "IDIPatient", "resource": patient}],
         });
-        let url = format!("http://{}/fhir/Patient/$idi-match", self.address);
+        self.ask("POST", "Patient/$idi-match", parameters.to_string())
+    }
+
+    /// A request to a path under the FHIR base; status and body.
+    pub fn ask(&self, method: &str, path: &str, body: impl Into<String>) -> (u16, Value) {
+        let url = format!("http://{}/fhir/{path}", self.address);
         let agent = ureq::Agent::new_with_config(ureq::Agent::config_builder().http_status_as_error(false).build());
-        let request = agent.post(&url).header("content-type", "application/fhir+json");
-        let mut response = request.send(parameters.to_string()).expect("an answer");
+        let request =
+            ureq::http::Request::builder().method(method).uri(url).header("content-type", "application/fhir+json");
+        let mut response = agent.run(request.body(body.into()).expect("a request")).expect("an answer");
         let text = response.body_mut().read_to_string().expect("a body");
         (response.status().as_u16(), serde_json::from_str(&text).expect("JSON"))
     }

@@ -6,6 +6,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use crate::fhir::fold::is_invisible;
 use crate::matching::dictionary::wide_hash;
 
 /// Text read longer than this is cut: no name or address line needs more (characters).
@@ -91,12 +92,6 @@ fn fold_once(text: &str, chars_max: usize) -> String {
         }
     }
     folded
-}
-
-/// Bidirectional controls, zero-width characters, soft hyphen, variation selectors, other controls.
-const fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{0}'..='\u{8}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}')
 }
 
 const fn is_joiner(c: char) -> bool {

@@ -53,6 +53,8 @@ fn body(operation: &Value, kind: &str) -> Option<Value> {
         "MatchParameters" => parameters("IDIPatient", &patient, &[]),
         "ExplainParameters" => parameters("patient", &patient, &[json!({"name": "record", "valueId": "x1"})]),
         "Parameters" => json!({"resourceType": "Parameters"}),
+        "Bundle" => json!({"resourceType": "Bundle", "type": "batch"}),
+        "JsonPatch" => json!([{"op": "add", "path": "/language", "value": "en"}]),
         _ => resource(kind),
     })
 }
@@ -61,9 +63,11 @@ fn send(app: &TestApp, path: &str, method: &str, operation: &Value) -> Answer {
     let kind = path.split('/').nth(2).unwrap_or_default();
     let address = path.replace("{id}", "x1").replace("{version}", "1");
     let request = app.request(method, &app.at_root(&address));
-    match body(operation, kind) {
-        Some(body) => request.body(body).send(),
-        None => request.send(),
+    let media_types = operation["requestBody"]["content"].as_object();
+    let media_type = media_types.and_then(|content| content.keys().next());
+    match (body(operation, kind), media_type) {
+        (Some(body), Some(media_type)) => request.body(body).header("content-type", media_type).send(),
+        _ => request.send(),
     }
 }
 

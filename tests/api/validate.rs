@@ -99,6 +99,10 @@ fn every_stored_type_is_judged(app: &TestApp) {
             assert!(has(&broken, "error", "structure"), "{path}: {broken:?}");
         }
     }
+    let event = app.get("/AuditEvent?_count=1").send().expect(200).json()["entry"][0]["resource"].clone();
+    assert_eq!(said(app, "/AuditEvent/$validate", &event), [("information".to_owned(), "informational".to_owned())]);
+    assert!(has(&said(app, "/AuditEvent/$validate", &without(&event, "agent")), "error", "required"));
+    app.post("/AuditEvent/$validate", moded("create", Some(&event))).send().expect(400).issues();
 }
 
 /// Parameters with a mode and, where there is one, a resource.

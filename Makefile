@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc unit measure figures bench measure-load measure-http measure-kill measure-accuracy fmt \
+.PHONY: help test check deny doc unit measure figures bench measure-load measure-http measure-kill measure-backup measure-accuracy fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -29,7 +29,7 @@ doc: ## links of the crate documentation, and its examples
 unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
-measure: figures bench measure-load measure-http measure-kill measure-accuracy ## what takes long or depends on time; CI never judges it
+measure: figures bench measure-load measure-http measure-kill measure-backup measure-accuracy ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
 	cargo test --locked --test tidy -- --exact figures --nocapture
@@ -45,6 +45,9 @@ measure-http: ## requests per second and latency, on both databases
 
 measure-kill: ## kill -9 in the middle of writing, on both databases
 	scripts/measure/kill
+
+measure-backup: ## backup, restore and migration of many people, and kill -9 in the middle of them
+	scripts/measure/backup
 
 measure-accuracy: ## precision and recall on a made-up population
 	scripts/measure/accuracy

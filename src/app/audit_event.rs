@@ -56,7 +56,7 @@ impl App {
         version: Version,
     ) -> Result<StoredVersion, AppError> {
         audit.resource_type = Some(AUDIT_EVENT.to_owned());
-        let seq = seq_of(id).filter(|_| matches!(version, Version::Current | Version::Numbered(1)));
+        let seq = seq_of(id).filter(|_| version == Version::Current);
         let rows = match seq {
             Some(seq) => crate::store::audit::list_after(&mut *self.connection()?, seq - 1, 1)?,
             None => Vec::new(),

@@ -4,15 +4,17 @@
 
 use crate::audit::Action;
 use crate::fhir::canonical::{
-    EXPLAIN_MATCH_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION, META_OPERATION, US_CORE_ORGANIZATION,
-    US_CORE_PATIENT, VALIDATE_OPERATION,
+    BULK_DATA_CAPABILITY, EXPLAIN_MATCH_OPERATION, EXPORT_OPERATION, IDI_MATCH_OPERATION, MATCH_OPERATION,
+    META_OPERATION, PATIENT_EXPORT_OPERATION, US_CORE_ORGANIZATION, US_CORE_PATIENT, VALIDATE_OPERATION,
 };
+use crate::fhir::search_parameter::{self, SearchParameter};
 use crate::profile::artifact::ARTIFACT_TYPES;
 
 use super::App;
 use super::context::Context;
 use super::error::AppError;
 use super::incoming::ResourceKind;
+use super::search::AUDIT_EVENT;
 
 /// One type of resource.
 #[derive(Debug, Clone)]
@@ -24,8 +26,13 @@ pub struct Served {
     /// `versioned-update`, or `no-version` for what is only read.
     pub versioning: &'static str,
     pub update_create: bool,
+    /// Conditional create, update and delete, of one resource at most.
+    pub is_conditional: bool,
     /// Name and type.
-    pub search_params: &'static [(&'static str, &'static str)],
+    pub search_params: Vec<(&'static str, &'static str)>,
+    /// `Type:parameter`
+    pub search_includes: Vec<String>,
+    pub search_rev_includes: Vec<String>,
     /// Name and definition.
     pub operations: &'static [(&'static str, &'static str)],
 }
@@ -34,36 +41,45 @@ pub struct Served {
 #[derive(Debug, Clone)]
 pub struct Capability {
     pub date_us: i64,
+    /// Of the whole system.
+    pub interactions: &'static [&'static str],
+    /// Statements of guides that this server follows.
+    pub instantiates: &'static [&'static str],
     pub served: Vec<Served>,
+    /// Operations of the whole system: name and definition.
+    pub operations: &'static [(&'static str, &'static str)],
 }
 
+const SYSTEM_INTERACTIONS: &[&str] = &["transaction", "batch"];
 const STORED_INTERACTIONS: &[&str] =
-    &["read", "vread", "update", "delete", "history-instance", "history-type", "create", "search-type"];
+    &["read", "vread", "update", "patch", "delete", "history-instance", "history-type", "create", "search-type"];
 const ARTIFACT_INTERACTIONS: &[&str] = &["read", "search-type"];
-const PATIENT_PARAMS: &[(&str, &str)] =
-    &[("_id", "token"), ("identifier", "token"), ("family", "string"), ("given", "string"), ("birthdate", "date")];
-const ORGANIZATION_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("identifier", "token")];
-const ID_PARAMS: &[(&str, &str)] = &[("_id", "token")];
-const URL_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("url", "uri")];
-const NAMING_PARAMS: &[(&str, &str)] = &[("_id", "token"), ("value", "string")];
+const AUDIT_INTERACTIONS: &[&str] = &["read", "search-type"];
+/// What every type that is stored, and AuditEvent, is searched by.
+const COMMON_PARAMS: [(&str, &str); 2] = [("_id", "token"), ("_lastUpdated", "date")];
+const URL_PARAMS: [(&str, &str); 2] = [("_id", "token"), ("url", "uri")];
+const NAMING_PARAMS: [(&str, &str); 2] = [("_id", "token"), ("value", "string")];
 const PATIENT_OPERATIONS: &[(&str, &str)] = &[
     ("idi-match", IDI_MATCH_OPERATION),
     ("match", MATCH_OPERATION),
     ("explain-match", EXPLAIN_MATCH_OPERATION),
     ("validate", VALIDATE_OPERATION),
     ("meta", META_OPERATION),
+    ("export", PATIENT_EXPORT_OPERATION),
 ];
+const SYSTEM_OPERATIONS: &[(&str, &str)] = &[("export", EXPORT_OPERATION)];
 const STORED_OPERATIONS: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION), ("meta", META_OPERATION)];
 
 /// Name and type of the search parameters of a type.
 #[must_use]
-pub fn search_params(resource_type: &str) -> &'static [(&'static str, &'static str)] {
-    match resource_type {
-        "Patient" => PATIENT_PARAMS,
-        "Organization" => ORGANIZATION_PARAMS,
-        "NamingSystem" => NAMING_PARAMS,
-        "RelatedPerson" | "Person" | "Consent" | "Provenance" | "Task" => ID_PARAMS,
-        _ => URL_PARAMS,
+pub fn search_params(resource_type: &str) -> Vec<(&'static str, &'static str)> {
+    match search_parameter::of_type(resource_type) {
+        [] if resource_type == "NamingSystem" => NAMING_PARAMS.to_vec(),
+        [] => URL_PARAMS.to_vec(),
+        of_type => {
+            let of_type = of_type.iter().map(|parameter| (parameter.name, parameter.kind.code()));
+            COMMON_PARAMS.into_iter().chain(of_type).collect()
+        }
     }
 }
 
@@ -73,6 +89,22 @@ pub fn is_search_param(resource_type: &str, name: &str) -> bool {
     search_params(resource_type).iter().any(|(known, _)| *known == name)
 }
 
+/// References of the type to what is served, as `_include` names them.
+fn search_includes(resource_type: &str) -> Vec<String> {
+    let references = search_parameter::of_type(resource_type).iter();
+    let to_served = |known: &&SearchParameter| known.targets.iter().any(|target| ResourceKind::of(target).is_some());
+    references.filter(to_served).map(include_name).collect()
+}
+
+/// References to the type, as `_revinclude` names them.
+fn search_rev_includes(resource_type: &str) -> Vec<String> {
+    search_parameter::references_to(resource_type).map(include_name).collect()
+}
+
+fn include_name(parameter: &SearchParameter) -> String {
+    format!("{}:{}", parameter.resource_type, parameter.name)
+}
+
 impl App {
     /// What is served.
     ///
@@ -80,10 +112,21 @@ impl App {
     /// When the audit row cannot be written.
     pub fn capability(&self, ctx: &Context) -> Result<Capability, AppError> {
         self.answer(ctx, Action::Read, |_| {
-            let served = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
-            let served = served.chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect();
-            Ok(Capability { date_us: self.started_us, served })
+            Ok(Capability {
+                date_us: self.started_us,
+                instantiates: &[BULK_DATA_CAPABILITY],
+                interactions: SYSTEM_INTERACTIONS,
+                served: self.served(),
+                operations: SYSTEM_OPERATIONS,
+            })
         })
+    }
+
+    /// The types with what is served of each.
+    #[must_use]
+    pub fn served(&self) -> Vec<Served> {
+        let stored = ResourceKind::ALL.into_iter().map(|kind| self.stored(kind));
+        stored.chain([audit_event()]).chain(ARTIFACT_TYPES.iter().copied().map(artifact)).collect()
     }
 
     fn stored(&self, kind: ResourceKind) -> Served {
@@ -100,10 +143,18 @@ impl App {
             interactions: STORED_INTERACTIONS,
             versioning: "versioned-update",
             update_create: true,
+            is_conditional: true,
             search_params: search_params(kind.name()),
+            search_includes: search_includes(kind.name()),
+            search_rev_includes: search_rev_includes(kind.name()),
             operations,
         }
     }
+}
+
+/// What is made of the audit.
+fn audit_event() -> Served {
+    Served { interactions: AUDIT_INTERACTIONS, ..artifact(AUDIT_EVENT) }
 }
 
 fn artifact(resource_type: &'static str) -> Served {
@@ -114,7 +165,10 @@ fn artifact(resource_type: &'static str) -> Served {
         interactions: ARTIFACT_INTERACTIONS,
         versioning: "no-version",
         update_create: false,
+        is_conditional: false,
         search_params: search_params(resource_type),
+        search_includes: Vec::new(),
+        search_rev_includes: Vec::new(),
         operations: &[],
     }
 }

@@ -24,6 +24,14 @@ impl Caller {
         }
     }
 
+    /// Whether this caller shows a token, and has to show it again for the files of an export.
+    #[must_use]
+    pub const fn bears_token(self) -> bool {
+        match self {
+            Self::Open => false,
+        }
+    }
+
     /// What of a record may leave to this caller.
     #[must_use]
     pub const fn disclosure(self) -> Disclosure {

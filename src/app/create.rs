@@ -5,23 +5,50 @@ use crate::fhir::issue::{Issue, IssueCode};
 use crate::profile::artifact::ARTIFACT_TYPES;
 
 use super::App;
+use super::conditional::Criteria;
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
-use super::incoming::{ResourceKind, admit};
+use super::incoming::ResourceKind;
 use super::keep::{Expected, Kept};
 use super::search::AUDIT_EVENT;
+use super::write::{Order, Target, Verb};
 
 impl App {
-    /// Stores a new resource; an id in the body is not used.
+    /// Stores a new resource; an id in the body is not used. `if_none_exist` is a query: when one resource fits it, that
+    /// one is the answer and nothing is stored (FHIR R4 RESTful API, conditional create).
     ///
     /// # Errors
-    /// `NotFound` for a type that is not stored, `Invalid` for content that is not FHIR.
-    pub fn create(&self, ctx: &Context, resource_type: &str, body: &[u8]) -> Result<Kept, AppError> {
+    /// `NotFound` for a type that is not stored, `Invalid` for content that is not FHIR, `PreconditionFailed` when
+    /// several resources fit.
+    pub fn create(
+        &self,
+        ctx: &Context,
+        resource_type: &str,
+        if_none_exist: Option<&str>,
+        body: &[u8],
+    ) -> Result<Kept, AppError> {
+        let order = stored_kind(resource_type).and_then(|kind| self.create_order(ctx, kind, if_none_exist));
+        self.write(ctx, Action::Create, resource_type, order, body)?.into_kept()
+    }
+
+    /// A create without its body.
+    ///
+    /// # Errors
+    /// `Invalid` for criteria that cannot be searched for.
+    pub(super) fn create_order(
+        &self,
+        ctx: &Context,
+        kind: ResourceKind,
+        if_none_exist: Option<&str>,
+    ) -> Result<Order, AppError> {
         let id = (ctx.clock.uuid)();
-        let admitted = stored_kind(resource_type)
-            .and_then(|kind| admit(&self.door(None), Some(kind), body))
-            .map(|incoming| (id, incoming));
-        self.keep_audited(ctx, Action::Create, resource_type, admitted, Expected::Anything)
+        let order = |target| Order { kind, target, verb: Verb::Store, expected: Expected::Anything };
+        let Some(query) = if_none_exist else { return Ok(order(Target::New(id))) };
+        // "Just the search parameters (what would be in the URL following the ?)"; some send what stands before it too.
+        let query = query.strip_prefix(kind.name()).unwrap_or(query);
+        let query = query.strip_prefix('?').unwrap_or(query);
+        let criteria = Criteria::parse(ctx, &self.config, kind, query, "http.if-none-exist")?;
+        Ok(order(Target::NewUnless(id, criteria)))
     }
 }
 

@@ -8,6 +8,7 @@
 //! | Conflict, PreconditionFailed | 409, 412 | conflict |
 //! | TooLarge | 413 | too-long |
 //! | Unprocessable | 422 | invariant, business-rule |
+//! | Throttled | 429 + Retry-After | throttled |
 //! | Internal | 500 | exception |
 //! | Overloaded, Unavailable | 503 + Retry-After | transient, timeout |
 //! | Full | 507 | transient |
@@ -29,6 +30,7 @@ pub enum ErrorKind {
     PreconditionFailed,
     TooLarge,
     Unprocessable,
+    Throttled,
     Internal,
     Overloaded,
     Unavailable,
@@ -50,6 +52,7 @@ impl ErrorKind {
             Self::TooLarge => 413,
             Self::MediaType => 415,
             Self::Unprocessable => 422,
+            Self::Throttled => 429,
             Self::Internal => 500,
             Self::Overloaded | Self::Unavailable => 503,
             Self::Full => 507,
@@ -99,8 +102,8 @@ impl AppError {
     }
 
     #[must_use]
-    pub fn precondition_failed(text: &str) -> Self {
-        Self::one(ErrorKind::PreconditionFailed, IssueCode::Conflict, text)
+    pub fn precondition_failed(text: &str, place: &str) -> Self {
+        Self::new(ErrorKind::PreconditionFailed, vec![Issue::error(IssueCode::Conflict, text).at(place)])
     }
 
     #[must_use]

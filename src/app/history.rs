@@ -112,7 +112,8 @@ fn read_parameters(pairs: &[(String, String)], handling: Handling) -> Result<Ask
             "_since" | "_at" | "_count" | "_page" => {
                 return Err(refuse(name, "The parameter is given more than once."));
             }
-            "_format" | "_pretty" | "_summary" | "_elements" => continue,
+            // The form of the answer, which is that of the next page too (see `http::present`).
+            "_format" | "_pretty" | "_summary" | "_elements" => Some(()),
             _ if handling == Handling::Lenient => continue,
             _ => return Err(refuse_with(IssueCode::NotSupported, name, "This parameter of history is not known.")),
         };
@@ -140,7 +141,7 @@ fn write_position(position: &HistoryPosition) -> String {
 fn read_position(text: &str) -> Option<HistoryPosition> {
     let mut parts = text.splitn(3, '-');
     let (updated_us, version) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-    let id = parts.next().filter(|id| check_id(id).is_ok())?;
+    let id = parts.next().filter(|id| !id.is_empty() && check_id(id).is_ok())?;
     Some(HistoryPosition { updated_us, id: id.to_owned(), version })
 }
 
@@ -199,7 +200,7 @@ mod tests {
         assert_eq!(asked.count, Some(5));
         let after = HistoryPosition { updated_us: 7, id: "p1".to_owned(), version: 2 };
         let link = link_after("http://h/fhir/Patient/_history", &asked.understood, &after);
-        let expected = "http://h/fhir/Patient/_history?_since=2026-01-02T03%3A04%3A05%2001%3A00&_count=5&_page=7-2-p1";
+        let expected = "http://h/fhir/Patient/_history?_since=2026-01-02T03%3A04%3A05%2001%3A00&_format=json&_count=5&_page=7-2-p1";
         assert_eq!(link, expected);
     }
 }

@@ -55,34 +55,61 @@ pub struct Keeper<'a> {
     pub ask: &'a Ask,
 }
 
-/// Keeps `incoming` (each with its id) in order. Equal content is left as it is.
+/// A resource that arrives, the id it is kept under, and what must be there before.
+#[derive(Debug, Clone)]
+pub struct Arrival {
+    pub id: String,
+    pub incoming: Incoming,
+    pub expected: Expected,
+}
+
+/// Why nothing was kept.
+#[derive(Debug)]
+pub struct NotKept {
+    /// The arrival that stands in the way, by its place in the list; `None` when it is none of them.
+    pub arrival: Option<usize>,
+    pub error: AppError,
+}
+
+impl<E: Into<AppError>> From<E> for NotKept {
+    fn from(error: E) -> Self {
+        Self { arrival: None, error: error.into() }
+    }
+}
+
+/// Keeps what arrives, in order. Equal content is left as it is.
 ///
 /// # Errors
 /// `PreconditionFailed` when an expectation does not hold; what the store gives.
-pub fn keep(
-    keeper: Keeper<'_>,
-    unit: &mut Unit<'_>,
-    incoming: Vec<(String, Incoming)>,
-    expected: Expected,
-) -> Result<Vec<Kept>, AppError> {
-    let replaced = find_replaced(unit, &incoming)?;
-    let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, &incoming)?, replaced };
-    let mut kept = Vec::with_capacity(incoming.len());
-    for (id, resource) in incoming {
-        kept.push(batch.keep_one(unit, &id, &resource, expected)?);
+pub fn keep(keeper: Keeper<'_>, unit: &mut Unit<'_>, arrivals: &[Arrival]) -> Result<Vec<Kept>, NotKept> {
+    let replaced = find_replaced(unit, arrivals)?;
+    let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, arrivals)?, replaced };
+    let mut kept = Vec::with_capacity(arrivals.len());
+    for (number, arrival) in arrivals.iter().enumerate() {
+        let one = batch.keep_one(unit, arrival);
+        kept.push(one.map_err(|error| NotKept { arrival: Some(number), error })?);
     }
     batch.rows.write(unit)?;
     Ok(kept)
 }
 
+/// Keeps a single one.
+///
+/// # Errors
+/// As [`keep`].
+pub fn keep_single(keeper: Keeper<'_>, unit: &mut Unit<'_>, arrival: Arrival) -> Result<Kept, AppError> {
+    let mut kept = keep(keeper, unit, &[arrival]).map_err(|not_kept| not_kept.error)?;
+    kept.pop().ok_or_else(AppError::internal)
+}
+
 type Key = (ResourceKind, String);
 
 /// What is stored of the resources that arrive, deleted ones too.
-fn find_before(unit: &mut Unit<'_>, incoming: &[(String, Incoming)]) -> Result<HashMap<Key, Resource>, AppError> {
+fn find_before(unit: &mut Unit<'_>, arrivals: &[Arrival]) -> Result<HashMap<Key, Resource>, AppError> {
     let mut before = HashMap::new();
     for kind in ResourceKind::ALL {
-        let ids: Vec<&str> =
-            incoming.iter().filter(|(_, resource)| resource.kind == kind).map(|(id, _)| id.as_str()).collect();
+        let of_kind = arrivals.iter().filter(|arrival| arrival.incoming.kind == kind);
+        let ids: Vec<&str> = of_kind.map(|arrival| arrival.id.as_str()).collect();
         if ids.is_empty() {
             continue;
         }
@@ -93,11 +120,11 @@ fn find_before(unit: &mut Unit<'_>, incoming: &[(String, Incoming)]) -> Result<H
 }
 
 /// Ids of arriving Patients that stored or arriving records name as the one that has replaced them.
-fn find_replaced(unit: &mut Unit<'_>, incoming: &[(String, Incoming)]) -> Result<HashSet<String>, AppError> {
-    let patients = incoming.iter().filter(|(_, resource)| resource.kind == ResourceKind::Patient);
-    let ids: Vec<&str> = patients.map(|(id, _)| id.as_str()).collect();
+fn find_replaced(unit: &mut Unit<'_>, arrivals: &[Arrival]) -> Result<HashSet<String>, AppError> {
+    let patients = arrivals.iter().filter(|arrival| arrival.incoming.kind == ResourceKind::Patient);
+    let ids: Vec<&str> = patients.map(|arrival| arrival.id.as_str()).collect();
     let stored = record::list_replaced_by(unit.conn, &ids)?.into_iter().filter_map(|row| row.replaced_by);
-    let arriving = incoming.iter().filter_map(|(_, resource)| resource.links.replaced_by.clone());
+    let arriving = arrivals.iter().filter_map(|arrival| arrival.incoming.links.replaced_by.clone());
     Ok(stored.chain(arriving).collect())
 }
 
@@ -109,16 +136,11 @@ struct Batch<'a> {
 }
 
 impl Batch<'_> {
-    fn keep_one(
-        &mut self,
-        unit: &mut Unit<'_>,
-        id: &str,
-        incoming: &Incoming,
-        expected: Expected,
-    ) -> Result<Kept, AppError> {
-        let key = (incoming.kind, id.to_owned());
+    fn keep_one(&mut self, unit: &mut Unit<'_>, arrival: &Arrival) -> Result<Kept, AppError> {
+        let Arrival { id, incoming, expected } = arrival;
+        let key = (incoming.kind, id.clone());
         let before = self.before.get(&key).cloned();
-        check_expected(before.as_ref(), expected)?;
+        check_expected(before.as_ref(), *expected)?;
         if let Some(before) = before.as_ref().filter(|before| is_same(before, &incoming.document)) {
             return Ok(kept(incoming.kind, before, false));
         }
@@ -128,7 +150,7 @@ impl Batch<'_> {
         let body = splice(&incoming.document, owned).map_err(|_| AppError::internal())?;
         let row = NewResource {
             resource_type: incoming.kind.name().to_owned(),
-            id: id.to_owned(),
+            id: id.clone(),
             version,
             updated_us: now_us,
             body,
@@ -138,7 +160,7 @@ impl Batch<'_> {
         let now_stored = Resource {
             number: before.as_ref().map_or(0, |before| before.number),
             resource_type: row.resource_type.clone(),
-            id: id.to_owned(),
+            id: id.clone(),
             version,
             updated_us: now_us,
             deleted: false,
@@ -294,14 +316,18 @@ fn is_alone(unit: &mut Unit<'_>, identity_id: &str, record_id: &str) -> Result<b
     Ok(rows.iter().all(|row| row.id == record_id))
 }
 
-fn check_expected(before: Option<&Resource>, expected: Expected) -> Result<(), AppError> {
+/// Whether what is stored is what the caller expects.
+///
+/// # Errors
+/// `PreconditionFailed` when it is not.
+pub fn check_expected(before: Option<&Resource>, expected: Expected) -> Result<(), AppError> {
     let version = before.filter(|before| !before.deleted).map(|before| before.version);
     match expected {
         Expected::Version(wanted) if version != Some(wanted) => {
-            Err(AppError::precondition_failed("The stored version is not the one named in If-Match."))
+            Err(AppError::precondition_failed("The stored version is not the one named in If-Match.", "http.if-match"))
         }
         Expected::Nothing if version.is_some() => {
-            Err(AppError::precondition_failed("The resource is there already (If-None-Match)."))
+            Err(AppError::precondition_failed("The resource is there already.", "http.if-none-match"))
         }
         _ => Ok(()),
     }
@@ -313,7 +339,8 @@ fn is_same(before: &Resource, document: &str) -> bool {
     !before.deleted && splice(document, owned).is_ok_and(|body| body == before.body)
 }
 
-fn kept(kind: ResourceKind, stored: &Resource, is_created: bool) -> Kept {
+/// What is stored, as the answer to a write.
+pub fn kept(kind: ResourceKind, stored: &Resource, is_created: bool) -> Kept {
     let (id, body) = (stored.id.clone(), stored.body.clone());
     Kept { kind, id, version: stored.version, updated_us: stored.updated_us, is_created, body }
 }

@@ -14,8 +14,8 @@ use crate::store::load_progress::{self, LoadProgress};
 
 use super::context::{Caller, Context};
 use super::error::{AppError, ErrorKind};
-use super::incoming::{Incoming, admit, check_id};
-use super::keep::{Expected, Keeper, keep};
+use super::incoming::{admit, check_id};
+use super::keep::{Arrival, Expected, Keeper, keep};
 use super::writer::{Done, Scope};
 use super::{App, close, panicked};
 
@@ -79,7 +79,7 @@ pub struct Reject {
 /// Lines that are judged and wait to be written.
 #[derive(Debug, Clone)]
 pub struct Batch {
-    admitted: Vec<(String, Incoming)>,
+    admitted: Vec<Arrival>,
     pub rejects: Vec<Reject>,
 }
 
@@ -109,8 +109,7 @@ impl App {
     /// Judges lines on all threads; the order stays. `source` is assumed for records that name none.
     #[must_use]
     pub fn admit_lines(&self, lines: &[Line], source: Option<&str>) -> Batch {
-        let judged: Vec<Result<(String, Incoming), Reject>> =
-            lines.par_iter().map(|line| self.admit_line(line, source)).collect();
+        let judged: Vec<Result<Arrival, Reject>> = lines.par_iter().map(|line| self.admit_line(line, source)).collect();
         let mut batch = Batch { admitted: Vec::with_capacity(lines.len()), rejects: Vec::new() };
         for result in judged {
             match result {
@@ -121,7 +120,7 @@ impl App {
         batch
     }
 
-    fn admit_line(&self, line: &Line, source: Option<&str>) -> Result<(String, Incoming), Reject> {
+    fn admit_line(&self, line: &Line, source: Option<&str>) -> Result<Arrival, Reject> {
         let reject = |issues| Reject { line: line.number, issues };
         let incoming = admit(&self.door(source), None, &line.text).map_err(|error| reject(error.issues))?;
         let Some(id) = incoming.id.clone() else {
@@ -131,7 +130,7 @@ impl App {
             ]));
         };
         check_id(&id).map_err(|error| reject(error.issues))?;
-        Ok((id, incoming))
+        Ok(Arrival { id, incoming, expected: Expected::Anything })
     }
 
     /// Writes a batch and its progress in one transaction.
@@ -144,9 +143,10 @@ impl App {
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let keeper = Keeper { rules: &rules, clock, ask: &ask };
             let mut audit: AuditRecord = audit;
-            audit.detail.records = batch.admitted.iter().map(|(id, _)| id.clone()).collect();
+            audit.detail.records = batch.admitted.iter().map(|arrival| arrival.id.clone()).collect();
             let progress = position.stored(unit.now_us);
-            let result = keep(keeper, unit, batch.admitted, Expected::Anything)
+            let result = keep(keeper, unit, &batch.admitted)
+                .map_err(|not_kept| not_kept.error)
                 .and_then(|_| Ok(load_progress::upsert(unit.conn, &progress)?));
             close(&mut audit, result.as_ref().err(), (clock.now_us)());
             Done { result, audit }

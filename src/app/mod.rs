@@ -7,14 +7,18 @@ pub mod answer;
 pub mod artifact;
 pub mod audit_backlog;
 pub mod audit_event;
+pub mod backup;
+pub mod bundle;
 pub mod capability;
 pub mod clock;
 pub mod compose;
+pub mod conditional;
 pub mod context;
 pub mod create;
 pub mod delete;
 pub mod error;
 pub mod explain;
+pub mod export;
 pub mod history;
 pub mod incoming;
 pub mod keep;
@@ -24,6 +28,7 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
+pub mod patch;
 pub mod read;
 pub mod refresh;
 pub mod responder;
@@ -33,6 +38,7 @@ pub mod select;
 pub mod update;
 pub mod validate;
 pub mod verification;
+pub mod write;
 pub mod writer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -50,21 +56,21 @@ use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOption
 use clock::Clock;
 use context::Context;
 use error::AppError;
-use incoming::{Door, Incoming, ResourceKind};
-use keep::{Expected, Keeper, Kept, keep};
+use incoming::Door;
 use live_index::LiveIndex;
 use rules::Rules;
 use search::page_token::PageKey;
-use writer::{Done, Scope, Writer};
+use writer::Writer;
 
 /// One running instance: configuration, rules, store, index and writer.
 pub struct App {
-    pub config: Config,
+    pub config: Arc<Config>,
     pub clock: Clock,
     pub rules: Arc<Rules>,
     store: Store,
     live: Arc<LiveIndex>,
-    writer: Writer,
+    writer: Arc<Writer>,
+    planner: export::worker::Planner,
     page_key: PageKey,
     is_stopping: Arc<AtomicBool>,
     is_following: Arc<AtomicBool>,
@@ -97,20 +103,13 @@ impl App {
         let rules = Arc::new(Rules::load(&config.server.profiles_dir)?);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
-        let timeout_ms = config.limits.database_timeout_ms;
-        let options = StoreOptions {
-            connections_max: config.limits.database_connections_max,
-            acquire_timeout_ms: timeout_ms,
-            busy_timeout_ms: timeout_ms,
-            statement_timeout_ms: timeout_ms,
-        };
-        let store = Store::open(&url, &options).map_err(cannot)?;
+        let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;
         start_pool(config.matching.threads);
         let mut conn = store.connection().map_err(cannot)?;
         let (live, old) = LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?;
         let live = Arc::new(live);
         drop(conn);
-        let writer = Writer::start(
+        let writer = Arc::new(Writer::start(
             store.clone(),
             Arc::clone(&live),
             clock,
@@ -119,16 +118,17 @@ impl App {
                 batch_max: config.limits.commit_batch_max,
                 backlog_bytes_max: config.limits.audit_backlog_bytes_max,
             },
-        )?;
+        )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
         let app = Self {
-            config,
+            config: Arc::new(config),
             clock,
             rules,
             store,
             live,
             writer,
+            planner: Default::default(),
             page_key,
             is_stopping: Arc::default(),
             is_following: Arc::new(AtomicBool::new(true)),
@@ -169,6 +169,21 @@ impl App {
         Ok(())
     }
 
+    /// Plans bulk exports on a thread of this instance: those that it takes on, and those that others have left.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn plan_exports_in_background(&self) -> std::io::Result<()> {
+        let limits = &self.config.limits;
+        self.planner.start(export::worker::Workplace {
+            store: self.store.clone(),
+            writer: Arc::clone(&self.writer),
+            clock: self.clock,
+            part_resources_max: limits.export_part_resources_max,
+            expires_us: export::seconds_us(limits.export_expires_s),
+        })
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -191,6 +206,7 @@ impl App {
     /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Relaxed);
+        self.planner.stop();
         self.writer.stop();
         let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(follower) = follower else { return };
@@ -203,13 +219,7 @@ impl App {
     /// The limits of received documents.
     #[must_use]
     pub fn document_limits(&self) -> json::Limits {
-        let limits = &self.config.limits;
-        json::Limits {
-            body_bytes_max: limits.body_bytes_max,
-            depth_max: limits.depth_max,
-            values_max: limits.values_max,
-            string_bytes_max: limits.string_bytes_max,
-        }
+        document_limits(&self.config)
     }
 
     /// Whether the database answers and the index follows it.
@@ -257,32 +267,6 @@ impl App {
         self.writer.audit(audit).err().unwrap_or(error)
     }
 
-    /// Keeps one admitted resource with its audit row, or audits why it was not admitted.
-    fn keep_audited(
-        &self,
-        ctx: &Context,
-        action: Action,
-        resource_type: &str,
-        admitted: Result<(String, Incoming), AppError>,
-        expected: Expected,
-    ) -> Result<Kept, AppError> {
-        let mut audit = ctx.audit(action);
-        audit.resource_type = ResourceKind::of(resource_type).map(|kind| kind.name().to_owned());
-        let admitted = match admitted {
-            Ok(admitted) => admitted,
-            Err(error) => return Err(self.refuse_with(audit, error)),
-        };
-        let (rules, clock, ask) = (Arc::clone(&self.rules), self.clock, self.ask());
-        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-            let keeper = Keeper { rules: &rules, clock, ask: &ask };
-            audit.detail.records.push(admitted.0.clone());
-            let result = keep(keeper, unit, vec![admitted], expected)
-                .and_then(|mut kept| kept.pop().ok_or_else(AppError::internal));
-            close(&mut audit, result.as_ref().err(), (clock.now_us)());
-            Done { result, audit }
-        })
-    }
-
     /// How candidates for a query or an arriving record are looked for. More identities are asked for than are returned:
     /// a second one that is close must be seen even where one is returned at most, and one left out must be announced.
     fn ask(&self) -> Ask {
@@ -293,6 +277,17 @@ impl App {
             identities_max: matching.identities_max.max(IDENTITIES_SEEN_MIN) + 1,
             parallel_from: matching.parallel_from,
         }
+    }
+}
+
+/// The limits of the store.
+fn store_options(config: &Config) -> StoreOptions {
+    let timeout_ms = config.limits.database_timeout_ms;
+    StoreOptions {
+        connections_max: config.limits.database_connections_max,
+        acquire_timeout_ms: timeout_ms,
+        busy_timeout_ms: timeout_ms,
+        statement_timeout_ms: timeout_ms,
     }
 }
 
@@ -320,6 +315,16 @@ const IDENTITIES_SEEN_MIN: usize = 10;
 /// Stored documents were within the limits of their day.
 const STORED_LIMITS: json::Limits =
     json::Limits { body_bytes_max: usize::MAX, depth_max: 120, values_max: usize::MAX, string_bytes_max: usize::MAX };
+
+fn document_limits(config: &Config) -> json::Limits {
+    let limits = &config.limits;
+    json::Limits {
+        body_bytes_max: limits.body_bytes_max,
+        depth_max: limits.depth_max,
+        values_max: limits.values_max,
+        string_bytes_max: limits.string_bytes_max,
+    }
+}
 
 /// The audit row of a write, should it panic.
 fn panicked(audit: &AuditRecord) -> AuditRecord {

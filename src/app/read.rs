@@ -2,13 +2,14 @@
 
 use crate::audit::Action;
 use crate::profile::artifact::ARTIFACT_TYPES;
-use crate::store::resource;
+use crate::store::Connection;
+use crate::store::resource::{self, Resource};
 
 use super::App;
 use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
-use super::incoming::check_id;
+use super::incoming::{ResourceKind, check_id};
 use super::search::AUDIT_EVENT;
 
 /// Which version is asked for.
@@ -26,6 +27,31 @@ impl Version {
     pub fn parse(text: &str) -> Self {
         let plain = text.len() <= 18 && text.bytes().all(|b| b.is_ascii_digit());
         text.parse().ok().filter(|_| plain).map_or(Self::Unknown, Self::Numbered)
+    }
+}
+
+/// What makes a read conditional (FHIR R4 RESTful API, conditional read).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadCondition {
+    /// The value of `If-None-Match`.
+    pub if_none_match: Option<String>,
+    /// The time of `If-Modified-Since`.
+    pub modified_since_us: Option<i64>,
+}
+
+impl ReadCondition {
+    /// Whether the caller has this version already. `If-None-Match` alone decides where it is given, and times are
+    /// compared by the second, which is what `Last-Modified` says (RFC 9110 §13.1.2, §13.1.3).
+    #[must_use]
+    pub fn is_unchanged(&self, version: i64, updated_us: i64) -> bool {
+        match (&self.if_none_match, self.modified_since_us) {
+            (Some(etags), _) => etags.split(',').map(str::trim).any(|etag| {
+                let quoted = etag.strip_prefix("W/").unwrap_or(etag);
+                etag == "*" || quoted == format!("\"{version}\"")
+            }),
+            (None, Some(since_us)) => updated_us.div_euclid(1_000_000) <= since_us.div_euclid(1_000_000),
+            (None, None) => false,
+        }
     }
 }
 
@@ -60,15 +86,7 @@ impl App {
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             let mut conn = self.connection()?;
-            let found = match version {
-                Version::Current => resource::find(&mut conn, kind.name(), id)?,
-                Version::Numbered(number) => resource::find_version(&mut conn, kind.name(), id, number)?,
-                Version::Unknown => None,
-            };
-            let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
-            if found.deleted {
-                return Err(AppError::gone());
-            }
+            let found = find_version(&mut conn, kind, id, version)?;
             audit.detail.records.push(id.to_owned());
             Ok(StoredVersion { version: found.version, updated_us: found.updated_us, body: found.body })
         })
@@ -79,5 +97,52 @@ impl App {
         let found = self.rules.profiles.find_artifact(resource_type, id).filter(|_| version == Version::Current);
         let artifact = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         Ok(StoredVersion { version: 1, updated_us: self.started_us, body: artifact.json.clone() })
+    }
+}
+
+/// A stored version that can be read.
+///
+/// # Errors
+/// `NotFound`, or `Gone` for what was deleted.
+pub fn find_version(
+    conn: &mut Connection,
+    kind: ResourceKind,
+    id: &str,
+    version: Version,
+) -> Result<Resource, AppError> {
+    let found = match version {
+        Version::Current => resource::find(conn, kind.name(), id)?,
+        Version::Numbered(number) => resource::find_version(conn, kind.name(), id, number)?,
+        Version::Unknown => None,
+    };
+    let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
+    if found.deleted { Err(AppError::gone()) } else { Ok(found) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_the_caller_has_is_unchanged() {
+        let table = [
+            (None, None, false),
+            (Some("W/\"3\""), None, true),
+            (Some("\"3\""), None, true),
+            (Some("W/\"2\" , W/\"3\""), None, true),
+            (Some("*"), None, true),
+            (Some("W/\"2\""), None, false),
+            (Some("3"), None, false),
+            (Some(""), None, false),
+            (Some("W/\"2\""), Some(9_000_000), false),
+            (None, Some(8_000_000), true),
+            (None, Some(9_000_000), true),
+            (None, Some(7_999_999), false),
+            (None, Some(-1), false),
+        ];
+        for (etags, modified_since_us, expected) in table {
+            let condition = ReadCondition { if_none_match: etags.map(str::to_owned), modified_since_us };
+            assert_eq!(condition.is_unchanged(3, 8_999_999), expected, "{condition:?}");
+        }
     }
 }

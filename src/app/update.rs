@@ -4,37 +4,72 @@ use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
 use super::App;
+use super::conditional::{Criteria, HTTP_QUERY};
 use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
-use super::incoming::{Incoming, admit, check_id};
+use super::incoming::{Incoming, check_id};
 use super::keep::{Expected, Kept};
+use super::responder::check_not_responder;
+use super::write::{Order, Target, Verb};
 
 impl App {
-    /// Stores a version under `id`, which the body must repeat.
+    /// Stores a version of the resource that is addressed, whose id the body must repeat; when it is addressed by a query
+    /// and none fits, a new one (FHIR R4 RESTful API, conditional update).
     ///
     /// # Errors
-    /// `Invalid` for content that is not FHIR or another id, `PreconditionFailed` when `If-Match` does not hold.
+    /// `Invalid` for content that is not FHIR or another id, `PreconditionFailed` when `If-Match` does not hold or
+    /// several resources fit.
     pub fn update(
         &self,
         ctx: &Context,
         resource_type: &str,
-        id: &str,
+        address: Address<'_>,
         condition: Condition<'_>,
         body: &[u8],
     ) -> Result<Kept, AppError> {
-        let expected = match condition.expected() {
-            Ok(expected) => expected,
-            Err(error) => return self.keep_audited(ctx, Action::Update, resource_type, Err(error), Expected::Anything),
-        };
-        let admitted = check_id(id).and_then(|()| stored_kind(resource_type)).and_then(|kind| {
-            self.check_not_responder(kind, id)?;
-            let incoming = admit(&self.door(None), Some(kind), body)?;
-            check_same_id(&incoming, id)?;
-            Ok((id.to_owned(), incoming))
-        });
-        self.keep_audited(ctx, Action::Update, resource_type, admitted, expected)
+        let order = self.order(ctx, Verb::Store, resource_type, address, condition);
+        self.write(ctx, Action::Update, resource_type, order, body)?.into_kept()
     }
+
+    /// An update, patch or delete without its body.
+    ///
+    /// # Errors
+    /// `NotFound` for a type that is not stored, `Invalid` for what is no id, no criteria or no condition, `Conflict` for
+    /// the responder.
+    pub(super) fn order(
+        &self,
+        ctx: &Context,
+        verb: Verb,
+        resource_type: &str,
+        address: Address<'_>,
+        condition: Condition<'_>,
+    ) -> Result<Order, AppError> {
+        let expected = condition.expected()?;
+        if let Address::Id(id) = address {
+            check_id(id)?;
+        }
+        let kind = stored_kind(resource_type)?;
+        let target = match address {
+            Address::Id(id) => {
+                check_not_responder(&self.config, kind, id)?;
+                Target::Id(id.to_owned())
+            }
+            Address::Query(query) => {
+                Target::Fitting(Criteria::parse(ctx, &self.config, kind, query, HTTP_QUERY)?, (ctx.clock.uuid)())
+            }
+        };
+        Ok(Order { kind, target, verb, expected })
+    }
+}
+
+/// How an existing resource is addressed.
+#[derive(Debug, Clone, Copy)]
+pub enum Address<'a> {
+    /// `Patient/ID`
+    Id(&'a str),
+    /// `Patient?QUERY`
+    Query(&'a str),
 }
 
 /// The headers that make an update conditional.
@@ -45,7 +80,11 @@ pub struct Condition<'h> {
 }
 
 impl Condition<'_> {
-    fn expected(self) -> Result<Expected, AppError> {
+    /// What must be there for the write to go on.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no condition of a write.
+    pub fn expected(self) -> Result<Expected, AppError> {
         match (self.if_match, self.if_none_match) {
             (None, None) => Ok(Expected::Anything),
             (Some(etag), None) => parse_etag(etag).map(Expected::Version),
@@ -58,7 +97,11 @@ impl Condition<'_> {
     }
 }
 
-fn check_same_id(incoming: &Incoming, id: &str) -> Result<(), AppError> {
+/// Refuses a body with another id than that of its address.
+///
+/// # Errors
+/// `Invalid`.
+pub fn check_same_id(incoming: &Incoming, id: &str) -> Result<(), AppError> {
     if incoming.id.as_deref() == Some(id) {
         return Ok(());
     }

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
 use super::incoming::{ResourceKind, check_id};
+use super::responder::check_not_responder;
 use super::rules::Rules;
 use super::{App, STORED_LIMITS};
 
@@ -81,7 +82,7 @@ impl App {
                 (Mode::Delete, Some(id)) => {
                     audit.detail.records.push(id.to_owned());
                     self.find_stored(kind, id)?;
-                    Ok(self.check_not_responder(kind, id).err().map(|error| error.issues).unwrap_or_default())
+                    Ok(check_not_responder(&self.config, kind, id).err().map(|error| error.issues).unwrap_or_default())
                 }
                 (Mode::Profile, Some(id)) => {
                     audit.detail.records.push(id.to_owned());
@@ -145,7 +146,9 @@ impl App {
             (Some(id), Some(own)) if id != own => {
                 vec![Issue::error(IssueCode::Invalid, "The body must carry the id of the address.").at(place)]
             }
-            (_, Some(own)) => self.check_not_responder(kind, own).err().map(|error| error.issues).unwrap_or_default(),
+            (_, Some(own)) => {
+                check_not_responder(&self.config, kind, own).err().map(|error| error.issues).unwrap_or_default()
+            }
         }
     }
 

@@ -115,15 +115,34 @@ type Run = Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>;
 type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 
 struct Executed {
-    audit: AuditRecord,
+    audit: Option<AuditRecord>,
     failed: Option<ErrorKind>,
     finish: Finish,
 }
 
+/// What waits for the next commit: one or several pieces of work, each behind a savepoint of its own.
 struct Job {
     scope: Scope,
-    run: Run,
+    runs: Vec<Run>,
     fail: Box<dyn FnOnce(AppError) + Send>,
+}
+
+/// A piece of work: what it gives, and its audit row if somebody has asked for it.
+pub struct Work<T> {
+    /// The audit row should it panic.
+    panicked: Option<AuditRecord>,
+    run: Box<dyn FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send>,
+}
+
+impl<T> Work<T> {
+    /// Work of a request. `panicked` is the audit row should it panic.
+    pub fn audited(panicked: AuditRecord, work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static) -> Self {
+        let run = move |unit: &mut Unit<'_>| {
+            let Done { result, audit } = work(unit);
+            (result, Some(audit))
+        };
+        Self { panicked: Some(panicked), run: Box::new(run) }
+    }
 }
 
 /// How much waits and how much is written together.
@@ -178,42 +197,60 @@ impl Writer {
         panicked: AuditRecord,
         work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
     ) -> Result<T, AppError> {
-        let mut refused = panicked.clone();
-        let result = self.run(scope, panicked, work);
-        if is_full(&result) {
-            // Nothing of it was stored, its audit row neither.
-            refused.detail.status = ErrorKind::Full.status();
-            refused.outcome = Outcome::Error;
-            if self.backlog.hold(refused).is_err() {
-                tracing::error!("a refused write has no audit row: the backlog is full");
-            }
-        }
-        result
+        self.submit_one(scope, Work::audited(panicked, work))
     }
 
-    fn run<T: Send + 'static>(
+    /// The same for the server's own work, which nobody has asked for and no audit row tells of.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn upkeep<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
+    ) -> Result<T, AppError> {
+        self.submit_one(Scope::Resources, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
+    }
+
+    fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
+        let mut results = self.submit_each(scope, vec![work])?;
+        results.pop().unwrap_or_else(|| Err(AppError::internal()))
+    }
+
+    /// Runs each of `works` in the next transaction: one that fails takes none of the others with it. Gives what each
+    /// gives, in order.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full, `Unavailable` or `Full` when the commit fails.
+    pub fn submit_each<T: Send + 'static>(
         &self,
         scope: Scope,
-        panicked: AuditRecord,
-        work: impl FnOnce(&mut Unit<'_>) -> Done<T> + Send + 'static,
-    ) -> Result<T, AppError> {
-        let (reply, answer) = sync_channel::<Result<T, AppError>>(1);
+        works: Vec<Work<T>>,
+    ) -> Result<Vec<Result<T, AppError>>, AppError> {
+        let refused: Vec<AuditRecord> = works.iter().filter_map(|work| work.panicked.clone()).collect();
+        let results = self.run(scope, works);
+        if is_full(&results) {
+            // Nothing of it was stored, its audit rows neither.
+            refused.into_iter().for_each(|audit| self.hold_refused(audit));
+        }
+        results
+    }
+
+    fn hold_refused(&self, mut audit: AuditRecord) {
+        audit.detail.status = ErrorKind::Full.status();
+        audit.outcome = Outcome::Error;
+        if self.backlog.hold(audit).is_err() {
+            tracing::error!("a refused write has no audit row: the backlog is full");
+        }
+    }
+
+    fn run<T: Send + 'static>(&self, scope: Scope, works: Vec<Work<T>>) -> Result<Vec<Result<T, AppError>>, AppError> {
+        let count = works.len();
+        let (reply, answers) = sync_channel::<Result<Result<T, AppError>, AppError>>(count.max(1));
         let refused = reply.clone();
-        let job = Job {
-            scope,
-            run: Box::new(move |unit| {
-                let Done { result, audit } = catch_unwind(AssertUnwindSafe(|| work(unit))).unwrap_or_else(|_| {
-                    tracing::error!("a write panicked; it was rolled back");
-                    Done { result: Err(AppError::internal()), audit: panicked }
-                });
-                let failed = result.as_ref().err().map(|error| error.kind);
-                let finish: Finish = Box::new(move |committed| drop(reply.send(committed.and(result))));
-                Executed { audit, failed, finish }
-            }),
-            fail: Box::new(move |error| drop(refused.send(Err(error)))),
-        };
-        self.enqueue(job)?;
-        answer.recv().unwrap_or_else(|_| Err(AppError::internal()))
+        let runs = works.into_iter().map(|work| runnable(work, reply.clone())).collect();
+        self.enqueue(Job { scope, runs, fail: Box::new(move |error| drop(refused.send(Err(error)))) })?;
+        drop(reply);
+        (0..count).map(|_| answers.recv().unwrap_or_else(|_| Err(AppError::internal()))).collect()
     }
 
     /// Commits one audit row; one that the database has no room for waits in the backlog.
@@ -222,7 +259,9 @@ impl Writer {
     /// As [`Self::submit`], `Full` when the backlog is full too.
     pub fn audit(&self, record: AuditRecord) -> Result<(), AppError> {
         let waiting = record.clone();
-        let result = self.run(Scope::Audit, record.clone(), move |_| Done { result: Ok(()), audit: record });
+        let panicked = record.clone();
+        let work = Work::audited(panicked, move |_| Done { result: Ok(()), audit: record });
+        let result = self.run(Scope::Audit, vec![work]).map(|_| ());
         if is_full(&result) { self.backlog.hold(waiting).map_err(|_| AppError::full()) } else { result }
     }
 
@@ -251,6 +290,20 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// `work` as the thread runs it; its result is sent when the commit is done.
+fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T, AppError>, AppError>>) -> Run {
+    let Work { panicked, run } = work;
+    Box::new(move |unit| {
+        let (result, audit) = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
+            tracing::error!("a write panicked; it was rolled back");
+            (Err(AppError::internal()), panicked)
+        });
+        let failed = result.as_ref().err().map(|error| error.kind);
+        let finish: Finish = Box::new(move |committed| drop(reply.send(committed.map(|()| result))));
+        Executed { audit, failed, finish }
+    })
 }
 
 struct Worker {
@@ -299,7 +352,7 @@ impl Worker {
         let mut fails = Vec::with_capacity(batch.len());
         let mut runs = Vec::with_capacity(batch.len());
         for job in batch {
-            runs.push((job.scope, job.run));
+            runs.extend(job.runs.into_iter().map(|run| (job.scope, run)));
             fails.push(job.fail);
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(runs)));
@@ -346,7 +399,7 @@ impl Worker {
         let mut finishes = Vec::with_capacity(runs.len());
         for (number, (scope, run)) in (0..).zip(runs) {
             let executed = run_job(&mut unit, scope, number, run)?;
-            audits.push(executed.audit);
+            audits.extend(executed.audit);
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;

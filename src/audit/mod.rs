@@ -15,11 +15,17 @@ pub enum Action {
     Search,
     Create,
     Update,
+    Patch,
     Delete,
     Match,
     Validate,
     Load,
     Explain,
+    /// A transaction as a whole, or a Bundle that was refused before its entries were looked at.
+    Bundle,
+    Export,
+    /// A copy of everything was made.
+    Backup,
 }
 
 impl Action {
@@ -32,11 +38,15 @@ impl Action {
             Self::Search => "search",
             Self::Create => "create",
             Self::Update => "update",
+            Self::Patch => "patch",
             Self::Delete => "delete",
             Self::Match => "match",
             Self::Validate => "validate",
             Self::Load => "load",
             Self::Explain => "explain",
+            Self::Bundle => "bundle",
+            Self::Export => "export",
+            Self::Backup => "backup",
         }
     }
 }
@@ -117,6 +127,12 @@ pub struct Detail {
     pub candidates: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model_version: Option<String>,
+    /// The bulk export that it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// How many resources left, where they are too many to be named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
     pub duration_us: u64,
 }
 
@@ -151,11 +167,13 @@ mod tests {
             grade: Some("certain".to_owned()),
             candidates: Some(36),
             model_version: Some("m1".to_owned()),
+            job: Some("j1".to_owned()),
+            count: Some(25_000),
             duration_us: 120,
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","candidates":36,"model_version":"m1","duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","candidates":36,"model_version":"m1","job":"j1","count":25000,"duration_us":120}"#
         );
     }
 

@@ -31,6 +31,12 @@ pub enum Commands {
     Demo(DemoArgs),
     /// Load resources from an NDJSON file.
     Load(LoadArgs),
+    /// Write everything that the database holds into one file, also while a server writes.
+    Backup(BackupArgs),
+    /// Bring a backup back into an empty database, of either kind.
+    Restore(RestoreArgs),
+    /// Check that a backup is whole, unaltered and consistent.
+    VerifyBackup(VerifyBackupArgs),
     /// Match every Patient of an NDJSON file against the database.
     Match(MatchArgs),
     /// Show how a stored record is scored for a query.
@@ -85,6 +91,39 @@ pub struct LoadArgs {
     #[arg(long)]
     pub restart: bool,
     /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct BackupArgs {
+    /// The file to write; it must not be there. `-`: standard output.
+    pub file: PathBuf,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// A backup. `-`: standard input.
+    pub file: PathBuf,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct VerifyBackupArgs {
+    /// A backup. `-`: standard input.
+    pub file: PathBuf,
+    /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]

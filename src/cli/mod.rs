@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "the command line's output")]
 
 pub mod arguments;
+mod backup;
 mod config;
 mod demo;
 mod evaluate;
@@ -128,6 +129,9 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Serve(args) => serve::run(&args, environment),
         Commands::Demo(args) => demo::run(&args, environment),
         Commands::Load(args) => load::run(&args, environment),
+        Commands::Backup(args) => backup::run(&args, environment),
+        Commands::Restore(args) => backup::restore(&args, environment),
+        Commands::VerifyBackup(args) => backup::verify(&args, environment),
         Commands::Match(args) => match_file::run(&args, environment),
         Commands::Explain(args) => explain::run(&args, environment),
         Commands::Validate(args) => validate::run(&args, environment),

@@ -27,6 +27,15 @@ pub fn bytes_bar(what: &'static str, total: u64) -> ProgressBar {
     bar
 }
 
+/// A bar of rows whose number becomes known.
+pub fn rows_bar(what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(0).with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} rows, {eta} left") {
+        bar.set_style(style);
+    }
+    bar
+}
+
 /// `error invariant at Patient.name[0]: …`
 pub fn issue_line(issue: &Issue) -> String {
     let place =

@@ -80,6 +80,9 @@ pub struct Limits {
     pub depth_max: usize,
     pub values_max: usize,
     pub string_bytes_max: usize,
+    /// Entries of a transaction or batch.
+    pub bundle_entries_max: usize,
+    pub patch_operations_max: usize,
     pub page_size: u32,
     pub page_size_max: u32,
     pub search_values_max: usize,
@@ -97,6 +100,9 @@ pub struct Limits {
     pub audit_backlog_bytes_max: usize,
     pub load_batch_lines: usize,
     pub index_poll_ms: u64,
+    pub export_jobs_max: u32,
+    pub export_expires_s: u64,
+    pub export_part_resources_max: u32,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

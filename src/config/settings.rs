@@ -198,6 +198,20 @@ pub const SETTINGS: &[Setting] = &[
         "Bytes of one string at most.",
     ),
     setting(
+        "limits.bundle_entries_max",
+        "limits-bundle-entries-max",
+        integer(1, 100_000),
+        "1000",
+        "Entries of a transaction or batch Bundle at most.",
+    ),
+    setting(
+        "limits.patch_operations_max",
+        "limits-patch-operations-max",
+        integer(1, 10_000),
+        "200",
+        "Operations of a JSON Patch at most.",
+    ),
+    setting(
         "limits.page_size",
         "limits-page-size",
         integer(1, 1000),
@@ -315,6 +329,27 @@ pub const SETTINGS: &[Setting] = &[
         integer(10, 60_000),
         "200",
         "Milliseconds between looks at the change log for writes of other processes.",
+    ),
+    setting(
+        "limits.export_jobs_max",
+        "limits-export-jobs-max",
+        integer(1, 100_000),
+        "100",
+        "Bulk exports kept at most, at work or complete; further ones get 429 until one expires or is deleted.",
+    ),
+    setting(
+        "limits.export_expires_s",
+        "limits-export-expires-s",
+        integer(1, 2_592_000),
+        "86400",
+        "Seconds for which the files of a complete bulk export can be downloaded.",
+    ),
+    setting(
+        "limits.export_part_resources_max",
+        "limits-export-part-resources-max",
+        integer(1, 10_000_000),
+        "25000",
+        "Resources in one file of a bulk export at most.",
     ),
     setting(
         "log.format",

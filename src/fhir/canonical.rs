@@ -37,10 +37,18 @@ pub const US_CORE_PATIENT: &str = "http://hl7.org/fhir/us/core/StructureDefiniti
 pub const US_CORE_ORGANIZATION: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-organization";
 /// The code system of `SUBSETTED`.
 pub const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
+/// The code of a resource that is not whole (FHIR R4 Search, Summary).
+pub const SUBSETTED: &str = "SUBSETTED";
 /// Base operation `$match` (FHIR R4 Patient).
 pub const MATCH_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Patient-match";
 /// Base operation `$validate` (FHIR R4 Resource).
 pub const VALIDATE_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-validate";
+/// System-level `$export`, and what its server says to follow (Bulk Data Access IG).
+pub const EXPORT_OPERATION: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/export";
+/// `$export` of all Patients.
+pub const PATIENT_EXPORT_OPERATION: &str = "http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export";
+/// The guide's statement that a Bulk Data server names as its own.
+pub const BULK_DATA_CAPABILITY: &str = "http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data";
 /// Base operation `$meta` (FHIR R4 Resource).
 pub const META_OPERATION: &str = "http://hl7.org/fhir/OperationDefinition/Resource-meta";
 /// The guide's operation `$idi-match` (IG Patient Matching).

@@ -58,6 +58,12 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Takes a member out.
+    pub fn remove(&mut self, name: &str) -> Option<Value<'a>> {
+        let at = self.members.iter().position(|(key, _)| key == name)?;
+        Some(self.members.remove(at).1)
+    }
+
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value<'a>)> {
         self.members.iter().map(|(key, value)| (key.as_ref(), value))
     }

@@ -6,15 +6,19 @@
 //! Not here: profiles (see `profile`), building answers (see `http` and the `fhir-types` crate), any IO.
 
 pub mod canonical;
+pub mod compartment;
 pub mod date;
 pub mod disclosure;
+pub mod document;
 pub mod fold;
 pub mod issue;
 pub mod json;
+pub mod json_patch;
 pub mod match_parameters;
 pub mod moment;
 pub mod name_text;
 pub mod path;
+pub mod references;
 pub mod search_parameter;
 pub mod splice;
 pub mod us_core;

@@ -141,7 +141,7 @@ pub struct StringValue {
     pub parameter: i16,
     /// Folded: without case and accents.
     pub value: String,
-    /// As received, for `:exact`.
+    /// As received, for `:exact` and for order; empty for a part of a text, by which it is only found.
     pub exact: String,
 }
 

@@ -19,13 +19,13 @@ use serde::de::IgnoredAny;
 use serde_json::Error;
 use serde_json::value::RawValue;
 
-use super::canonical::{DATA_ABSENT_REASON, IDENTITY_VERIFICATION, OBSERVATION_VALUE, RECORD_ID_PATH, US_CORE_PATIENT};
+use super::canonical::{
+    DATA_ABSENT_REASON, IDENTITY_VERIFICATION, OBSERVATION_VALUE, RECORD_ID_PATH, SUBSETTED, US_CORE_PATIENT,
+};
 use super::disclosure::{Disclosure, Identifier};
 use super::json::Value;
 use super::name_text;
 use super::splice::members;
-
-const SUBSETTED: &str = "SUBSETTED";
 
 /// What the URLs of the guide's profiles begin with: they promise elements that a redacted Patient may have lost.
 const GUIDE_PROFILES: &str = "http://hl7.org/fhir/us/identity-matching/";

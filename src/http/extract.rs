@@ -106,6 +106,20 @@ pub fn check_accept(request: &HttpRequest) -> Result<(), AppError> {
     Err(AppError::new(ErrorKind::NotAcceptable, vec![Issue::error(IssueCode::NotSupported, text).at("http.accept")]))
 }
 
+/// Refuses a format of export files that this server does not write.
+///
+/// # Errors
+/// `NotAcceptable`.
+pub fn check_accept_ndjson(request: &HttpRequest) -> Result<(), AppError> {
+    let lines: Vec<&str> = request.headers().get_all(header::ACCEPT).filter_map(|line| line.to_str().ok()).collect();
+    let accept = (!lines.is_empty()).then(|| lines.join(","));
+    if negotiate::accepts_ndjson(accept.as_deref()) {
+        return Ok(());
+    }
+    let issue = Issue::error(IssueCode::NotSupported, "Files are application/fhir+ndjson only.").at("http.accept");
+    Err(AppError::new(ErrorKind::NotAcceptable, vec![issue]))
+}
+
 /// As [`read_body`], of a request whose answer is FHIR JSON.
 ///
 /// # Errors
@@ -113,6 +127,18 @@ pub fn check_accept(request: &HttpRequest) -> Result<(), AppError> {
 pub async fn body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
     check_accept(request)?;
     read_body(request, payload, app).await
+}
+
+/// As [`body`], of a patch.
+///
+/// # Errors
+/// Those of [`body`].
+pub async fn patch_body(request: &HttpRequest, payload: web::Payload, app: &App) -> Result<Bytes, AppError> {
+    check_accept(request)?;
+    if is_encoded(request) || !negotiate::is_json_patch(header_text(request, &header::CONTENT_TYPE)) {
+        return Err(media_type("A patch is application/json-patch+json in UTF-8, without content encoding."));
+    }
+    read_bytes(request, payload, app).await
 }
 
 /// Reads the body: JSON media type, at most `limits.body_bytes_max` bytes, within `limits.body_timeout_ms`.

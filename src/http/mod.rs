@@ -8,9 +8,15 @@ mod fhir;
 mod health;
 mod middleware;
 mod negotiate;
+mod openapi;
+mod prefer;
+mod present;
 pub mod render;
 mod route;
 pub mod server;
 
 /// The media type of every FHIR answer.
 pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";
+
+/// The media type of the files of a bulk export.
+pub const FHIR_NDJSON: &str = "application/fhir+ndjson";

@@ -5,14 +5,24 @@
 /// Whether the `Content-Type` names JSON in UTF-8; a missing header counts as JSON.
 #[must_use]
 pub fn is_json_body(content_type: Option<&str>) -> bool {
-    let Some(content_type) = content_type else { return true };
+    content_type.is_none_or(|content_type| is_utf8_of(content_type, is_json))
+}
+
+/// Whether the `Content-Type` names JSON Patch in UTF-8 (RFC 6902 §6). There are other kinds of patches, so a missing
+/// header names none.
+#[must_use]
+pub fn is_json_patch(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|content_type| is_utf8_of(content_type, |kind| kind == "application/json-patch+json"))
+}
+
+fn is_utf8_of(content_type: &str, is_known: impl Fn(&str) -> bool) -> bool {
     let mut parts = content_type.split(';').map(str::trim);
-    let json = parts.next().is_some_and(|kind| is_json(&kind.to_ascii_lowercase()));
+    let known = parts.next().is_some_and(|kind| is_known(&kind.to_ascii_lowercase()));
     let utf8 = parts.all(|parameter| {
         let parameter = parameter.to_ascii_lowercase();
         parameter.strip_prefix("charset=").is_none_or(|charset| matches!(charset.trim_matches('"'), "utf-8" | "utf8"))
     });
-    json && utf8
+    known && utf8
 }
 
 /// Whether the `Content-Type` names a form (FHIR R4 RESTful API, search).
@@ -33,6 +43,14 @@ pub fn accepts_json(accept: Option<&str>, format: Option<&str>) -> bool {
     let mut named = accept.split(',').filter_map(media_range).peekable();
     named.peek().is_none()
         || named.any(|kind| kind == "*/*" || kind == "application/*" || kind == "text/*" || is_json(&kind))
+}
+
+/// Whether lines of FHIR JSON may be sent for this `Accept` (Bulk Data Access IG 2.0, file request).
+#[must_use]
+pub fn accepts_ndjson(accept: Option<&str>) -> bool {
+    let lines = |kind: &str| matches!(kind, "application/fhir+ndjson" | "application/ndjson" | "application/x-ndjson");
+    let named = || accept.into_iter().flat_map(|accept| accept.split(',')).filter_map(media_range);
+    accepts_json(accept, None) || named().any(|kind| lines(&kind))
 }
 
 /// In which form an answer that can be a picture is written.
@@ -149,6 +167,21 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_sent_to_whoever_takes_lines_or_json() {
+        for (accept, expected) in [
+            (None, true),
+            (Some("*/*"), true),
+            (Some("application/fhir+ndjson"), true),
+            (Some("application/ndjson, text/csv"), true),
+            (Some("application/json"), true),
+            (Some("text/csv"), false),
+            (Some("application/fhir+ndjson;q=0, text/csv"), false),
+        ] {
+            assert_eq!(accepts_ndjson(accept), expected, "{accept:?}");
+        }
+    }
+
+    #[test]
     fn a_picture_is_sent_to_who_asks_for_one() {
         use Representation::{FhirJson, Html, Svg};
         let table = [
@@ -190,6 +223,22 @@ mod tests {
         ];
         for (content_type, expected) in table {
             assert_eq!(is_json_body(content_type), expected, "{content_type:?}");
+        }
+    }
+
+    #[test]
+    fn a_patch_is_json_patch_by_its_name() {
+        let table = [
+            (Some("application/json-patch+json"), true),
+            (Some("Application/JSON-Patch+JSON; charset=utf-8"), true),
+            (Some("application/json-patch+json; charset=utf-16"), false),
+            (Some("application/merge-patch+json"), false),
+            (Some("application/fhir+json"), false),
+            (Some("application/json"), false),
+            (None, false),
+        ];
+        for (content_type, expected) in table {
+            assert_eq!(is_json_patch(content_type), expected, "{content_type:?}");
         }
     }
 

@@ -4,11 +4,13 @@
 //! OpenAPI document describes. Not here: which rows there are (see `fhir` and `health`).
 
 use actix_web::http::Method;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder};
 
 use super::extract::AppData;
 use super::fhir::unknown;
+use super::present::present;
 
 /// One address.
 pub struct Row {
@@ -25,6 +27,7 @@ pub fn at(path: &'static str) -> Row {
 }
 
 impl Row {
+    /// GET, and HEAD, which is GET without the body (RFC 9110 §9.3.2): the same handler, whose body is not sent.
     #[must_use]
     pub fn get<F, Args>(self, handler: F) -> Self
     where
@@ -32,7 +35,7 @@ impl Row {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.on(Method::GET, handler)
+        self.on(Method::GET, handler.clone()).on(Method::HEAD, handler)
     }
 
     #[must_use]
@@ -53,6 +56,16 @@ impl Row {
         F::Output: Responder + 'static,
     {
         self.on(Method::PUT, handler)
+    }
+
+    #[must_use]
+    pub fn patch<F, Args>(self, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.on(Method::PATCH, handler)
     }
 
     #[must_use]
@@ -90,5 +103,5 @@ impl Row {
 /// Serves `rows` of FHIR in order: a more special address stands before a more general one.
 pub fn serve(config: &mut ServiceConfig, base: &str, rows: Vec<Row>) {
     let scope = rows.into_iter().fold(web::scope(base), |scope, row| scope.service(row.closed()));
-    config.service(scope);
+    config.service(scope.wrap(from_fn(present)));
 }

@@ -18,7 +18,7 @@ use crate::config::Organization;
 use super::extract::State;
 use super::middleware::around;
 use super::render::responder::{Contact, OrganizationSummary, Responder};
-use super::{fhir, health};
+use super::{fhir, health, openapi};
 
 /// Serves until a stop signal.
 ///
@@ -37,6 +37,8 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     let workers = app.config.server.workers;
     let responder = responder(&app)?;
     app.keep_responder(responder.body()).map_err(std::io::Error::other)?;
+    app.plan_exports_in_background()?;
+    let document = web::Data::new(openapi::Document::of(&app).map_err(std::io::Error::other)?);
     let data = web::Data::new(State::new(app, responder));
     let metrics = web::Data::new(metrics);
     let workers = worker_count(workers);
@@ -44,8 +46,10 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
         HttpApp::new()
             .app_data(data.clone())
             .app_data(metrics.clone())
+            .app_data(document.clone())
             .wrap(from_fn(around))
             .configure(health::routes)
+            .configure(openapi::routes)
             .configure(fhir::routes)
             .default_service(web::to(fhir::unknown::route))
     })

@@ -5,6 +5,7 @@
 //! as received, so nothing else notices an unknown or misspelt element. Not here: profiles, invariants, terminology
 //! beyond the required bindings of code elements (see `definition` and `validate`).
 
+pub mod subset;
 mod table;
 mod walk;
 
@@ -64,6 +65,8 @@ pub struct Element {
     min: u32,
     cardinality: Cardinality,
     is_modifier: bool,
+    /// Part of `_summary=true` (FHIR R4 ElementDefinition.isSummary).
+    is_summary: bool,
     role: Role,
     types: Vec<TypeId>,
     value_set: Option<u16>,
@@ -273,7 +276,7 @@ impl Element {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::LazyLock;
 
     use super::*;
@@ -281,7 +284,7 @@ mod tests {
 
     const TABLES: &str = include_str!("../../profiles/r4-elements.json");
 
-    fn shapes() -> &'static Shapes {
+    pub fn shapes() -> &'static Shapes {
         static SHAPES: LazyLock<Shapes> = LazyLock::new(|| Shapes::parse(TABLES).expect("the shipped tables"));
         &SHAPES
     }

@@ -6,6 +6,7 @@
 #![allow(clippy::ref_option_ref, reason = "what the derive makes of an optional text")]
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::dialect;
@@ -14,8 +15,9 @@ use super::schema::audit;
 use crate::audit::AuditRecord;
 
 /// An audit row as read.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
-#[diesel(table_name = audit)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Serialize, Deserialize)]
+#[diesel(table_name = audit, treat_none_as_default_value = false)]
+#[serde(deny_unknown_fields)]
 pub struct AuditRow {
     pub seq: i64,
     pub at_us: i64,

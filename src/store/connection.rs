@@ -36,8 +36,20 @@ pub(super) enum Purpose {
     Read,
     /// The process's one writer.
     Write,
-    /// Migrations and other work on the whole: may wait and run long.
+    /// Reads the whole, which may take long; the database itself refuses writes.
+    Backup,
+    /// Migrations and other writes on the whole: may wait and run long.
     Migrate,
+}
+
+impl Purpose {
+    const fn only_reads(self) -> bool {
+        matches!(self, Self::Read | Self::Backup)
+    }
+
+    const fn is_patient(self) -> bool {
+        matches!(self, Self::Backup | Self::Migrate)
+    }
 }
 
 /// How long a migration may wait for another process's migration.
@@ -66,7 +78,7 @@ fn establish_sqlite(path: &Path, options: &StoreOptions, purpose: Purpose) -> Re
     let literal = if path.is_absolute() { text.to_owned() } else { format!("./{text}") };
     create_private(path)?;
     let mut connection = SqliteConnection::establish(&literal)?;
-    let busy_ms = if purpose == Purpose::Migrate { MIGRATION_WAIT_MS } else { options.busy_timeout_ms };
+    let busy_ms = if purpose.is_patient() { MIGRATION_WAIT_MS } else { options.busy_timeout_ms };
     connection.batch_execute(&format!("PRAGMA busy_timeout={busy_ms}"))?;
     switch_to_wal(&mut connection, Duration::from_millis(busy_ms))?;
     let cache_kib = if purpose == Purpose::Read { READ_CACHE_KIB } else { WRITE_CACHE_KIB };
@@ -75,7 +87,7 @@ fn establish_sqlite(path: &Path, options: &StoreOptions, purpose: Purpose) -> Re
          PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}; PRAGMA journal_size_limit={WAL_BYTES_KEPT}; \
          PRAGMA trusted_schema=OFF"
     ))?;
-    if purpose == Purpose::Read {
+    if purpose.only_reads() {
         connection.batch_execute("PRAGMA query_only=ON")?;
     }
     Ok(connection)
@@ -121,19 +133,21 @@ fn establish_postgres(url: &PostgresUrl, options: &StoreOptions, purpose: Purpos
         ("tcp_user_timeout", PEER_TIMEOUT_MS.to_string()),
     ]);
     let mut connection = PgConnection::establish(&uri)?;
-    let (statement_ms, lock_ms) = match purpose {
-        Purpose::Migrate => (0, MIGRATION_WAIT_MS),
-        Purpose::Read | Purpose::Write => (options.statement_timeout_ms, options.busy_timeout_ms),
+    let (statement_ms, lock_ms, idle_ms) = if purpose.is_patient() {
+        // Whoever takes or gives the file of a backup may be slow.
+        (0, MIGRATION_WAIT_MS, 0)
+    } else {
+        (options.statement_timeout_ms, options.busy_timeout_ms, IDLE_TRANSACTION_MS)
     };
     connection.batch_execute(&format!(
         "SET statement_timeout={statement_ms}; SET lock_timeout={lock_ms}; \
-         SET idle_in_transaction_session_timeout={IDLE_TRANSACTION_MS}; SET tcp_keepalives_idle={}; \
+         SET idle_in_transaction_session_timeout={idle_ms}; SET tcp_keepalives_idle={}; \
          SET tcp_keepalives_interval={}; SET tcp_keepalives_count=2; SET tcp_user_timeout={PEER_TIMEOUT_MS}; \
          SET synchronous_commit=on; SET default_transaction_isolation='read committed'",
         peer_s / 2,
         peer_s / 4,
     ))?;
-    if purpose == Purpose::Read {
+    if purpose.only_reads() {
         connection.batch_execute("SET default_transaction_read_only=on")?;
     }
     Ok(connection)

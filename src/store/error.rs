@@ -40,8 +40,18 @@ pub enum StoreError {
     Unavailable(Unavailable),
     #[error("conflict with what is stored ({0})")]
     Conflict(String),
-    #[error("the database schema is newer than this program (migration {0})")]
+    #[error(
+        "the database schema is newer than this program (migration {0}): use the version of idi-match that migrated it, \
+         or a later one; this one has changed nothing"
+    )]
     NewerSchema(String),
+    #[error(
+        "the database schema is older than this program (migration {0} is missing): use the version of idi-match that \
+         serves it, or let `serve` of this version migrate it first"
+    )]
+    OlderSchema(String),
+    #[error("there is no database of idi-match")]
+    NoDatabase,
     #[error("the database has no space left")]
     Full,
     #[error("the database is corrupt: {0}")]

@@ -5,6 +5,7 @@
 
 use diesel::dsl::{exists, not};
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::dialect;
@@ -12,8 +13,9 @@ use super::error::StoreError;
 use super::schema::{identity, record};
 
 /// An identity, to write and as read.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = identity)]
+#[serde(deny_unknown_fields)]
 pub struct IdentityRow {
     pub id: String,
     pub created_us: i64,

@@ -4,6 +4,7 @@
 //! Not here: what makes the key of a file.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::dialect;
@@ -11,8 +12,9 @@ use super::error::StoreError;
 use super::schema::load_progress;
 
 /// Progress of one load, to write and as read.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = load_progress, primary_key(key))]
+#[serde(deny_unknown_fields)]
 pub struct LoadProgress {
     /// Names the file.
     pub key: String,

@@ -9,13 +9,16 @@
 //!
 //! Writing goes through one [`Store::writer_connection`] per process; pooled connections only read.
 
+pub mod as_of;
 pub mod audit;
 pub mod audit_search;
+pub mod backup;
 pub mod change;
 mod connection;
 mod database_url;
 mod dialect;
 pub mod error;
+pub mod export_job;
 pub mod history;
 pub mod identity;
 pub mod load_progress;

@@ -50,6 +50,25 @@ impl Store {
     /// the database from answering.
     pub fn open(url: &DatabaseUrl, options: &StoreOptions) -> Result<Self, StoreError> {
         migration::run(&mut connection::establish(url, options, Purpose::Migrate)?)?;
+        Ok(Self::of(url, options))
+    }
+
+    /// Opens a database that is there already, in this program's schema, and neither creates nor migrates one.
+    ///
+    /// # Errors
+    /// [`StoreError::NoDatabase`], [`StoreError::OlderSchema`] or [`StoreError::NewerSchema`]; else whatever keeps the
+    /// database from answering.
+    pub fn open_as_it_is(url: &DatabaseUrl, options: &StoreOptions) -> Result<Self, StoreError> {
+        if let DatabaseUrl::Sqlite(path) = url
+            && !path.exists()
+        {
+            return Err(StoreError::NoDatabase);
+        }
+        migration::check(&mut connection::establish(url, options, Purpose::Backup)?)?;
+        Ok(Self::of(url, options))
+    }
+
+    fn of(url: &DatabaseUrl, options: &StoreOptions) -> Self {
         let manager = Manager { url: url.clone(), options: *options };
         let pool = r2d2::Pool::builder()
             .max_size(options.connections_max.max(1))
@@ -59,7 +78,7 @@ impl Store {
             // What failed is the reason of the error that the caller gets.
             .error_handler(Box::new(r2d2::NopErrorHandler))
             .build_unchecked(manager);
-        Ok(Self { url: url.clone(), options: *options, pool })
+        Self { url: url.clone(), options: *options, pool }
     }
 
     /// A connection to read with.
@@ -76,6 +95,28 @@ impl Store {
     /// [`StoreError::Unavailable`] when the database cannot be reached.
     pub fn writer_connection(&self) -> Result<Connection, StoreError> {
         connection::establish(&self.url, &self.options, Purpose::Write)
+    }
+
+    /// A new connection to read everything with, however long it takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database cannot be reached.
+    pub fn backup_connection(&self) -> Result<Connection, StoreError> {
+        connection::establish(&self.url, &self.options, Purpose::Backup)
+    }
+
+    /// A new connection to write everything with, however long it takes.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the database cannot be reached.
+    pub fn restore_connection(&self) -> Result<Connection, StoreError> {
+        connection::establish(&self.url, &self.options, Purpose::Migrate)
+    }
+
+    /// The newest migration that this program knows: the schema of every store that it has opened.
+    #[must_use]
+    pub fn schema() -> String {
+        migration::newest()
     }
 
     /// Lets the database look at what it holds, for its choice of indexes: call it when a load has brought many rows.

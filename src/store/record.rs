@@ -5,6 +5,7 @@
 //! ([`super::transaction::lock_identities`]). Not here: normalising, matching, assigning.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::dialect;
@@ -12,8 +13,9 @@ use super::error::StoreError;
 use super::schema::record;
 
 /// A record, to write and as read.
-#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = record, treat_none_as_default_value = false, treat_none_as_null = true)]
+#[serde(deny_unknown_fields)]
 pub struct RecordRow {
     /// The Patient's id.
     pub id: String,
@@ -21,6 +23,7 @@ pub struct RecordRow {
     pub version: i64,
     /// The version of the normaliser that made the features.
     pub normaliser: i32,
+    #[serde(with = "base64_text")]
     pub features: Vec<u8>,
     pub identity_id: String,
     /// The model that assigned the record to its identity.
@@ -114,4 +117,21 @@ pub fn list_page(
 /// Those of the database.
 pub fn count(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(record::table.count().get_result(connection)?)
+}
+
+/// Bytes as base64 text (RFC 4648 §4) where a row is written as JSON.
+mod base64_text {
+    use base64::Engine as _;
+    use base64::prelude::BASE64_STANDARD;
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&BASE64_STANDARD.encode(bytes))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        BASE64_STANDARD.decode(text).map_err(|_| D::Error::custom("not base64"))
+    }
 }

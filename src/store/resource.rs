@@ -5,6 +5,7 @@
 //! Not here: which ids and versions are right, which values a document is found by, splicing of `meta`.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::dialect;
@@ -18,7 +19,8 @@ use super::search::{name_key, token_key};
 use crate::fhir::search_parameter::{SEARCH_VERSION, SearchValues};
 
 /// One version of a resource, as stored.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Resource {
     /// The same for all versions; it grows in the order of creation.
     pub number: i64,
@@ -29,6 +31,21 @@ pub struct Resource {
     /// A tombstone; its body is empty.
     pub deleted: bool,
     pub body: String,
+}
+
+impl Resource {
+    fn row(&self) -> ResourceRow<'_> {
+        ResourceRow {
+            number: self.number,
+            resource_type: &self.resource_type,
+            id: &self.id,
+            version: self.version,
+            updated_us: self.updated_us,
+            deleted: self.deleted,
+            search_version: SEARCH_VERSION,
+            body: &self.body,
+        }
+    }
 }
 
 /// A version to store.
@@ -216,6 +233,15 @@ pub fn find_version(
     }
 }
 
+/// The number of the resource that was created last; 0 when there is none.
+///
+/// # Errors
+/// Those of the database.
+pub fn last_number(connection: &mut Connection) -> Result<i64, StoreError> {
+    let last: Option<i64> = resource::table.select(diesel::dsl::max(resource::number)).first(connection)?;
+    Ok(last.unwrap_or(0))
+}
+
 /// Stores new resources in one round trip.
 ///
 /// # Errors
@@ -228,6 +254,20 @@ pub fn insert_many(connection: &mut Connection, resources: &[NewResource]) -> Re
     let rows: Vec<_> = numbers.iter().zip(resources).map(|(number, resource)| resource.row(*number)).collect();
     dialect::insert_resources(connection, &rows)?;
     let values = numbers.iter().copied().zip(resources.iter().map(|resource| &resource.search));
+    dialect::insert_search_rows(connection, &SearchRows::of(values))
+}
+
+/// Stores resources as they were elsewhere: with their number and version, tombstones too.
+///
+/// # Errors
+/// `Conflict` when one of the numbers or ids exists.
+pub(super) fn insert_numbered(
+    connection: &mut Connection,
+    resources: &[(Resource, SearchValues)],
+) -> Result<(), StoreError> {
+    let rows: Vec<ResourceRow<'_>> = resources.iter().map(|(resource, _)| resource.row()).collect();
+    dialect::insert_resources(connection, &rows)?;
+    let values = resources.iter().map(|(resource, search)| (resource.number, search));
     dialect::insert_search_rows(connection, &SearchRows::of(values))
 }
 
@@ -340,7 +380,7 @@ type Columns = (
 );
 type VersionColumns =
     (resource::resource_type, resource::id, resource::version, resource::updated_us, resource::deleted, resource::body);
-type HistoryColumns = (
+pub(super) type HistoryColumns = (
     resource_history::resource_type,
     resource_history::id,
     resource_history::version,
@@ -378,9 +418,9 @@ pub(super) fn current() -> diesel::dsl::Select<resource::table, Columns> {
 
 /// A row of `resource_history`.
 #[derive(Queryable)]
-struct Older {
+pub(super) struct Older {
     resource_type: String,
-    id: String,
+    pub id: String,
     version: i64,
     updated_us: i64,
     deleted: bool,
@@ -388,12 +428,12 @@ struct Older {
 }
 
 impl Older {
-    fn into_resource(self, number: i64) -> Resource {
+    pub(super) fn into_resource(self, number: i64) -> Resource {
         let Self { resource_type, id, version, updated_us, deleted, body } = self;
         Resource { number, resource_type, id, version, updated_us, deleted, body }
     }
 }
 
-fn older() -> diesel::dsl::Select<resource_history::table, HistoryColumns> {
+pub(super) fn older() -> diesel::dsl::Select<resource_history::table, HistoryColumns> {
     resource_history::table.select(history_columns())
 }

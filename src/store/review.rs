@@ -3,6 +3,7 @@
 //! A review goes when its record or its identity goes. Not here: the decision.
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
 use super::dialect;
@@ -10,8 +11,9 @@ use super::error::StoreError;
 use super::schema::review;
 
 /// A review, to write and as read.
-#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = review)]
+#[serde(deny_unknown_fields)]
 pub struct ReviewRow {
     pub record_id: String,
     /// The identity that the record may belong to.

@@ -125,4 +125,37 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    export_job (id) {
+        id -> Text,
+        caller -> Text,
+        level -> Text,
+        request -> Text,
+        resource_types -> Text,
+        since_us -> Nullable<BigInt>,
+        at_us -> BigInt,
+        last_number -> BigInt,
+        remarks -> Text,
+        state -> Text,
+        permille -> Integer,
+        worker -> Nullable<Text>,
+        heartbeat_us -> BigInt,
+        attempts -> Integer,
+        created_us -> BigInt,
+        expires_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    export_part (job_id, part) {
+        job_id -> Text,
+        part -> Integer,
+        content -> Text,
+        resource_type -> Text,
+        after_number -> BigInt,
+        last_number -> BigInt,
+        resources -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity);

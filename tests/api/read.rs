@@ -11,6 +11,8 @@ on_both_databases! {
     what_is_stored_is_read_as_it_was_written,
     every_version_stays_readable,
     what_is_not_there_is_said_to_be_so,
+    a_version_that_the_caller_has_is_not_sent_again,
+    head_is_the_answer_without_its_body,
 }
 
 const LOSSLESS: [(&str, &str); 7] = [
@@ -100,4 +102,72 @@ fn what_is_not_there_is_said_to_be_so(app: &TestApp) {
         let answer = app.get(path).send().expect(status);
         assert_eq!(answer.errors()[0].0, code, "{path}");
     }
+}
+
+type Headers<'h> = &'h [(&'h str, &'h str)];
+
+fn a_version_that_the_caller_has_is_not_sent_again(app: &TestApp) {
+    let patient = with(&stranger(1), "id", json!("p1"));
+    app.store_patient(&patient);
+    app.store_patient(&with(&patient, "language", json!("en")));
+    let current = app.get("/Patient/p1").send().expect(200);
+    let modified = current.header("last-modified").unwrap().to_owned();
+    let table: [(Headers<'_>, u16, u16); 12] = [
+        // What is asked, the status of the current version, and of the first one.
+        (&[("If-None-Match", "W/\"2\"")], 304, 200),
+        (&[("If-None-Match", "\"1\"")], 200, 304),
+        (&[("If-None-Match", "W/\"1\", W/\"2\"")], 304, 304),
+        (&[("If-None-Match", "W/\"1\""), ("If-None-Match", "W/\"2\"")], 304, 304),
+        (&[("If-None-Match", "*")], 304, 304),
+        (&[("If-None-Match", "W/\"9\"")], 200, 200),
+        (&[("If-None-Match", "2")], 200, 200),
+        (&[("If-Modified-Since", &modified)], 304, 304),
+        (&[("If-Modified-Since", "Sat, 02 Jan 2100 03:04:05 GMT")], 304, 304),
+        (&[("If-Modified-Since", "Fri, 02 Jan 1970 03:04:05 GMT")], 200, 200),
+        (&[("If-Modified-Since", "then")], 200, 200),
+        (&[("If-None-Match", "W/\"9\""), ("If-Modified-Since", &modified)], 200, 200),
+    ];
+    for (headers, current_status, first_status) in table {
+        for (path, status) in [("/Patient/p1", current_status), ("/Patient/p1/_history/1", first_status)] {
+            for method in ["GET", "HEAD"] {
+                let request = app.request(method, path);
+                let request = headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+                let answer = request.send().expect(status);
+                assert!(answer.header("etag").is_some() && answer.header("last-modified").is_some(), "{headers:?}");
+                assert_eq!(answer.text().is_empty(), status == 304 || method == "HEAD", "{method} {headers:?}");
+            }
+        }
+    }
+    app.get("/Patient/nobody").header("If-None-Match", "*").send().expect(404);
+}
+
+fn head_is_the_answer_without_its_body(app: &TestApp) {
+    app.store_patient(&with(&stranger(1), "id", json!("p1")));
+    for path in [
+        "/Patient/p1",
+        "/Patient/p1/_history/1",
+        "/Patient/p1/_history",
+        "/Patient/_history",
+        "/Patient?_id=p1",
+        "/Patient/p1?_pretty=true&_summary=true",
+        "/metadata",
+        "/StructureDefinition/IDI-Patient",
+        "/Patient/nobody",
+        "/nowhere/at/all",
+    ] {
+        let get = app.get(path).send();
+        let rows = app.audit_rows();
+        let head = app.request("HEAD", path).send().expect(get.status);
+        assert_eq!(app.audit_rows(), rows + 1, "{path}");
+        for name in ["content-type", "etag", "last-modified"] {
+            assert_eq!(head.header(name), get.header(name), "{path}: {name}");
+        }
+        // A Bundle or an outcome says when or as what it was asked for, in more or fewer digits.
+        if get.header("etag").is_some() {
+            assert_eq!(head.header("content-length"), get.header("content-length"), "{path}");
+        }
+        assert_eq!(head.text(), "", "{path}");
+    }
+    let raw = app.raw(b"HEAD /fhir/Patient/p1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(raw.starts_with("HTTP/1.1 200") && raw.ends_with("\r\n\r\n"), "{raw}");
 }

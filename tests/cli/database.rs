@@ -41,6 +41,29 @@ impl Database {
         }
     }
 
+    /// A database that `migration` was the newest of: the dump of that release.
+    pub fn write_released(&self, migration: &str) {
+        let kind = match self {
+            Self::Sqlite(_) => "sqlite",
+            Self::Postgres(_) => "postgres",
+        };
+        let path = format!("{}/tests/fixtures/schema/{migration}/{kind}.sql", env!("CARGO_MANIFEST_DIR"));
+        self.execute(&std::fs::read_to_string(path).unwrap());
+    }
+
+    /// Runs statements.
+    #[track_caller]
+    pub fn execute(&self, sql: &str) {
+        match self {
+            Self::Sqlite(folder) => {
+                SqliteConnection::establish(path(folder).to_str().unwrap()).unwrap().batch_execute(sql).unwrap();
+            }
+            Self::Postgres(database) => {
+                PgConnection::establish(&database.url()).unwrap().batch_execute(sql).unwrap();
+            }
+        }
+    }
+
     /// The number that `sql` selects; none while the tables are not there yet.
     pub fn find_number(&self, sql: &str) -> Option<i64> {
         let sql = format!("SELECT CAST(({sql}) AS BIGINT) AS value");

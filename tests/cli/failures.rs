@@ -93,7 +93,21 @@ fn a_port_in_use_is_named() {
 fn help_and_version_end_with_0() {
     assert!(run(["--version"]).with_code(0).starts_with("idi-match "));
     let help = run(["--help"]).with_code(0);
-    for command in ["serve", "demo", "load", "match", "explain", "validate", "weigh", "synth", "evaluate", "config"] {
+    for command in [
+        "backup",
+        "restore",
+        "verify-backup",
+        "serve",
+        "demo",
+        "load",
+        "match",
+        "explain",
+        "validate",
+        "weigh",
+        "synth",
+        "evaluate",
+        "config",
+    ] {
         assert!(help.contains(command), "{command}");
         assert!(run([command, "--help"]).with_code(0).contains("Usage"), "{command}");
     }

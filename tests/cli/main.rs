@@ -33,17 +33,20 @@ macro_rules! on_both_databases {
     };
 }
 
+mod backup;
 mod checking;
 mod configuration;
 mod database;
 mod demonstration;
 mod examples;
 mod explaining;
+mod exporting;
 mod failures;
 mod full_disk;
 mod identities;
 mod loading;
 mod matching;
+mod migrating;
 mod people;
 mod program;
 mod resuming;

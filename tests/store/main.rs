@@ -31,8 +31,10 @@ macro_rules! on_both_databases {
     };
 }
 
+mod as_of;
 mod changes;
 mod database;
+mod export_jobs;
 mod failures;
 mod history;
 mod migrations;

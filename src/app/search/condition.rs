@@ -32,11 +32,11 @@ impl Reader<'_> {
     /// `Invalid` for a value, a modifier or a chain that cannot be searched for.
     pub fn read(&self, name: &str, value: &str) -> Result<Option<Vec<SearchCondition>>, AppError> {
         let (base, modifier) = name.split_once(':').map_or((name, None), |(base, modifier)| (base, Some(modifier)));
-        let place = self.place(base);
+        let first = base.split('.').next().unwrap_or_default();
+        let place = self.place(first);
         if value.chars().any(char::is_control) {
             return Err(refuse(IssueCode::Value, "The value has control characters.", &place));
         }
-        let first = base.split('.').next().unwrap_or_default();
         let parameter = find(self.resource_type, first);
         if parameter.is_none() && !matches!(first, "_id" | "_lastUpdated") {
             return Ok(None);

@@ -14,7 +14,7 @@ use super::query::{Include, Reach, Way};
 const ROUNDS_MAX: usize = 10;
 
 /// What comes along.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Along {
     pub rows: Vec<Resource>,
     /// There would be more.

@@ -11,15 +11,17 @@ pub mod page_token;
 pub mod query;
 mod value;
 
-use crate::audit::{Action, AuditRecord};
+use crate::audit::Action;
+use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::resource::{Position, Resource, SearchPage, SearchQuery, Total, search};
-use crate::store::transaction;
+use crate::store::{Connection, transaction};
 
 use super::App;
 use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
+use super::incoming::ResourceKind;
 use condition::{Reader, refuse};
 use page_token::{Continuation, Holder, PageKey};
 use query::{Asked, AskedTotal, PageSizes, read_query};
@@ -67,6 +69,43 @@ pub(super) struct Paged {
     pub total: Option<i64>,
 }
 
+/// A search that only needs a connection.
+pub struct PreparedSearch {
+    paged: Paged,
+    query: SearchQuery,
+    includes_max: usize,
+}
+
+/// What a search has found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    page: SearchPage,
+    along: include::Along,
+}
+
+impl PreparedSearch {
+    /// Reads the page and what comes along.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(super) fn run(&self, conn: &mut Connection) -> Result<Found, AppError> {
+        let page = search(conn, &self.query)?;
+        let along = include::find(conn, &self.paged.asked.includes, &page.rows, self.includes_max)?;
+        Ok(Found { page, along })
+    }
+}
+
+impl Found {
+    /// `Type/id` of everything that was found.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = String> {
+        self.page.rows.iter().chain(&self.along.rows).map(address)
+    }
+}
+
+fn address(row: &Resource) -> String {
+    format!("{}/{}", row.resource_type, row.id)
+}
+
 impl App {
     /// Runs a search.
     ///
@@ -85,37 +124,38 @@ impl App {
             }
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
-            let paged = self.read_page(ctx, kind.name(), pairs, handling)?;
-            let query = SearchQuery {
-                resource_type: kind.name().to_owned(),
-                conditions: paged.asked.conditions.clone(),
-                constraint: ctx.caller.search_constraint(),
-                sort: paged.asked.sort.clone(),
-                after: paged.after.clone(),
-                count: paged.asked.count,
-                total: self.total_of(&paged),
-            };
+            let prepared = self.prepare_search(ctx, kind, pairs, handling)?;
             let mut conn = self.connection()?;
-            let includes_max = self.config.limits.search_includes_max;
-            let (page, along) = transaction::read_snapshot(&mut conn, |conn| {
-                let page = search(conn, &query)?;
-                let along = include::find(conn, &paged.asked.includes, &page.rows, includes_max)?;
-                Ok::<_, AppError>((page, along))
-            })?;
+            let found = transaction::read_snapshot(&mut conn, |conn| prepared.run(conn))?;
             drop(conn);
-            self.page_of(ctx, audit, paged, page, along)
+            audit.detail.records = found.page.rows.iter().map(|row| row.id.clone()).collect();
+            audit.detail.records.extend(found.along.rows.iter().map(address));
+            self.page_of(ctx, &prepared, found)
         })
     }
 
-    /// What values of a search over `resource_type` are read by.
-    #[must_use]
-    pub fn search_reader<'a>(&'a self, ctx: &Context, resource_type: &'a str) -> Reader<'a> {
-        Reader {
-            resource_type,
-            base_url: &self.config.server.base_url,
-            now_us: ctx.now_us,
-            values_max: self.config.limits.search_values_max,
-        }
+    /// All of a search that needs no database.
+    ///
+    /// # Errors
+    /// `Invalid` for values that cannot be searched for.
+    pub(super) fn prepare_search(
+        &self,
+        ctx: &Context,
+        kind: ResourceKind,
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<PreparedSearch, AppError> {
+        let paged = self.read_page(ctx, kind.name(), pairs, handling)?;
+        let query = SearchQuery {
+            resource_type: kind.name().to_owned(),
+            conditions: paged.asked.conditions.clone(),
+            constraint: ctx.caller.search_constraint(),
+            sort: paged.asked.sort.clone(),
+            after: paged.after.clone(),
+            count: paged.asked.count,
+            total: self.total_of(&paged),
+        };
+        Ok(PreparedSearch { paged, query, includes_max: self.config.limits.search_includes_max })
     }
 
     /// The search that is asked for, or the one that a link goes on with.
@@ -126,7 +166,7 @@ impl App {
         pairs: &[(String, String)],
         handling: Handling,
     ) -> Result<Paged, AppError> {
-        let reader = self.search_reader(ctx, resource_type);
+        let reader = search_reader(&self.config, ctx, resource_type);
         let limits = &self.config.limits;
         let sizes = PageSizes { size: limits.page_size, size_max: limits.page_size_max };
         let asked = read_query(&reader, pairs, handling, sizes)?;
@@ -151,21 +191,16 @@ impl App {
         }
     }
 
-    fn page_of(
-        &self,
-        ctx: &Context,
-        audit: &mut AuditRecord,
-        paged: Paged,
-        page: SearchPage,
-        along: include::Along,
-    ) -> Result<Page, AppError> {
+    /// The page that is answered.
+    ///
+    /// # Errors
+    /// `Internal` when the link to the next page cannot be sealed.
+    pub(super) fn page_of(&self, ctx: &Context, prepared: &PreparedSearch, found: Found) -> Result<Page, AppError> {
+        let (paged, Found { page, along }) = (&prepared.paged, found);
         let SearchPage { rows, total, next } = page;
         let total = paged.total.or(total);
-        audit.detail.records = rows.iter().map(|row| row.id.clone()).collect();
-        audit.detail.records.extend(along.rows.iter().map(|row| format!("{}/{}", row.resource_type, row.id)));
-        let resource_type = audit.resource_type.clone().unwrap_or_default();
-        let (self_link, next_link) = self.links(ctx, &resource_type, &paged.asked, next, total)?;
-        let mut issues = paged.asked.issues;
+        let (self_link, next_link) = self.links(ctx, &prepared.query.resource_type, &paged.asked, next, total)?;
+        let mut issues = paged.asked.issues.clone();
         if along.is_cut {
             let text = "More resources come along than are returned (_include, _revinclude); some are left out.";
             issues.push(Issue::warning(IssueCode::Incomplete, text));
@@ -195,6 +230,17 @@ impl App {
             Ok::<_, AppError>(link::link(&base, &pairs))
         };
         Ok((link::link(&base, &asked.understood), next.map(seal).transpose()?))
+    }
+}
+
+/// What values of a search over `resource_type` are read by.
+#[must_use]
+pub fn search_reader<'a>(config: &'a Config, ctx: &Context, resource_type: &'a str) -> Reader<'a> {
+    Reader {
+        resource_type,
+        base_url: &config.server.base_url,
+        now_us: ctx.now_us,
+        values_max: config.limits.search_values_max,
     }
 }
 

@@ -10,9 +10,9 @@ use crate::app::history::HistoryAnswer;
 use crate::audit::Action;
 
 use super::super::extract::{AppData, check_accept, context, query_pairs, refuse, run};
+use super::super::prefer::handling;
 use super::super::render::history_bundle::{HistoryPage, Version, render};
 use super::super::{FHIR_JSON, error};
-use super::search::handling;
 
 /// Every version of one resource.
 pub async fn of_instance(app: AppData, request: HttpRequest, path: web::Path<(String, String)>) -> HttpResponse {

@@ -29,21 +29,32 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
     let lists: Vec<Lists<'_>> = capability.served.iter().map(Lists::of).collect();
     let resources: Vec<ServedResource<'_>> =
         capability.served.iter().zip(&lists).map(|(served, lists)| resource(served, lists)).collect();
+    let operations: Vec<Operation<'_>> = operations(capability.operations);
     let input = CapabilityInput {
         date: &instant(capability.date_us),
         software_version: env!("CARGO_PKG_VERSION"),
         description: "idi-match: person matching as the HL7 Interoperable Digital Identity and Patient Matching guide has it",
         security: "Open: every caller on this machine is let in, without authorization.",
         formats: &["application/fhir+json", "json"],
+        interactions: capability.interactions,
+        patch_formats: &["application/json-patch+json"],
+        instantiates: capability.instantiates,
         resources: &resources,
+        operations: &operations,
     };
     super::render(render(&state.responder, &input))
+}
+
+fn operations<'s>(listed: &'s [(&'s str, &'s str)]) -> Vec<Operation<'s>> {
+    listed.iter().map(|(name, definition)| Operation { name, definition }).collect()
 }
 
 /// The lists of one type, as the rendering borrows them.
 struct Lists<'s> {
     profiles: Vec<&'s str>,
     params: Vec<SearchParam<'s>>,
+    includes: Vec<&'s str>,
+    rev_includes: Vec<&'s str>,
     operations: Vec<Operation<'s>>,
 }
 
@@ -52,7 +63,9 @@ impl<'s> Lists<'s> {
         Self {
             profiles: served.supported_profiles.iter().map(String::as_str).collect(),
             params: served.search_params.iter().map(|(name, kind)| SearchParam { name, kind }).collect(),
-            operations: served.operations.iter().map(|(name, definition)| Operation { name, definition }).collect(),
+            includes: served.search_includes.iter().map(String::as_str).collect(),
+            rev_includes: served.search_rev_includes.iter().map(String::as_str).collect(),
+            operations: operations(served.operations),
         }
     }
 }
@@ -65,7 +78,10 @@ fn resource<'s>(served: &'s Served, lists: &'s Lists<'s>) -> ServedResource<'s> 
         interactions: served.interactions,
         versioning: served.versioning,
         update_create: served.update_create,
+        is_conditional: served.is_conditional,
         search_params: &lists.params,
+        search_includes: &lists.includes,
+        search_rev_includes: &lists.rev_includes,
         operations: &lists.operations,
     }
 }

@@ -3,7 +3,10 @@
 //! What is listed here is what the CapabilityStatement says (see `app::capability`); a test compares them.
 
 mod artifact;
+mod bundle;
+mod conditional;
 mod explain;
+mod export;
 mod history;
 mod metadata;
 mod operation;
@@ -38,19 +41,30 @@ pub fn routes(config: &mut ServiceConfig) {
 #[must_use]
 pub fn rows() -> Vec<Row> {
     vec![
+        at("").post(bundle::post),
+        at("/").post(bundle::post),
         at("/metadata").get(metadata::get),
         at("/Patient/$idi-match").post(operation::idi_match),
         at("/Patient/$match").post(operation::base_match),
         at("/Patient/$explain-match").post(explain::explain_match),
+        at("/$export").get(export::of_system).post(export::of_system_by_body),
+        at("/Patient/$export").get(export::of_patients).post(export::of_patients_by_body),
+        at("/$export/{job}").get(export::status).delete(export::cancel),
+        at("/$export/{job}/{file}").get(export::file),
         at("/{type}/$validate").post(operation::validate),
         at("/{type}/{id}/$validate").post(operation::validate_instance),
         at("/{type}/{id}/$meta").get(operation::meta).post(operation::meta),
         at("/{type}/{id}/_history/{version}/$meta").get(operation::version_meta).post(operation::version_meta),
-        at("/{type}").get(search::get).post(resource::create),
+        at("/{type}")
+            .get(search::get)
+            .post(resource::create)
+            .put(conditional::update)
+            .patch(conditional::patch)
+            .delete(conditional::delete),
         at("/{type}/_search").post(search::post),
         at("/{type}/_history").get(history::of_type),
         at("/{type}/{id}/_history").get(history::of_instance),
-        at("/{type}/{id}").get(resource::read).put(resource::update).delete(resource::delete),
+        at("/{type}/{id}").get(resource::read).put(resource::update).patch(resource::patch).delete(resource::delete),
         at("/{type}/{id}/_history/{version}").get(resource::vread),
     ]
 }

@@ -1,19 +1,22 @@
-//! Create, read, vread, update and delete of the stored types, and reads of the artifacts.
+//! Create, read, vread, update, patch and delete of the stored types, and reads of the artifacts.
 //!
 //! FHIR R4 RESTful API. Not here: what the interactions do (see `app`), searches (see `search`).
 
-use actix_web::http::header::{self, HeaderValue};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use actix_web::http::header::{self, HeaderValue, HttpDate};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::app::clock::http_date;
-use crate::app::error::AppError;
 use crate::app::keep::Kept;
-use crate::app::read::Version;
-use crate::app::update::Condition;
+use crate::app::read::{ReadCondition, Version};
+use crate::app::update::{Address, Condition};
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
-use super::super::extract::{AppData, body, check_accept, context, refuse, run};
+use super::super::extract::{AppData, body, check_accept, context, header_text, patch_body, refuse, run};
+use super::super::prefer::{PREFERENCE_APPLIED, Return};
+use super::super::render::outcome;
 use super::super::{FHIR_JSON, error};
 
 const IF_NONE_EXIST: header::HeaderName = header::HeaderName::from_static("if-none-exist");
@@ -30,20 +33,16 @@ pub async fn create(
         Ok(bytes) => bytes,
         Err(error) => return refuse(&app, &ctx, Action::Create, error).await,
     };
-    if request.headers().contains_key(IF_NONE_EXIST) {
-        let text = "Conditional create is not supported.";
-        let issue = Issue::error(IssueCode::NotSupported, text).at("http.if-none-exist");
-        return refuse(&app, &ctx, Action::Create, AppError::invalid(vec![issue])).await;
-    }
+    let if_none_exist = joined(&request, &IF_NONE_EXIST);
     let (asked, resource_type) = (ctx.clone(), path.into_inner());
-    match run(&app, move |app| app.create(&asked, &resource_type, &bytes)).await {
-        Ok(kept) => written(&app, kept),
+    match run(&app, move |app| app.create(&asked, &resource_type, if_none_exist.as_deref(), &bytes)).await {
+        Ok(kept) => written(&app, &request, kept),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
 }
 
 /// All values of a header as one text: two different conditions are not one of them.
-fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<String> {
+pub(super) fn joined(request: &HttpRequest, name: &header::HeaderName) -> Option<String> {
     let values: Vec<&str> = request.headers().get_all(name).map(|value| value.to_str().unwrap_or("")).collect();
     (!values.is_empty()).then(|| values.join(", "))
 }
@@ -64,10 +63,34 @@ pub async fn update(
     let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
     let updated = run(&app, move |app| {
         let condition = Condition { if_match: if_match.as_deref(), if_none_match: if_none_match.as_deref() };
-        app.update(&asked, &resource_type, &id, condition, &bytes)
+        app.update(&asked, &resource_type, Address::Id(&id), condition, &bytes)
     });
     match updated.await {
-        Ok(kept) => written(&app, kept),
+        Ok(kept) => written(&app, &request, kept),
+        Err(error) => error::respond(&error, &ctx.request_id),
+    }
+}
+
+/// `PATCH /{type}/{id}`
+pub async fn patch(
+    app: AppData,
+    request: HttpRequest,
+    path: web::Path<(String, String)>,
+    payload: web::Payload,
+) -> HttpResponse {
+    let ctx = context(&request, &app);
+    let bytes = match patch_body(&request, payload, &app).await {
+        Ok(bytes) => bytes,
+        Err(error) => return refuse(&app, &ctx, Action::Patch, error).await,
+    };
+    let if_match = joined(&request, &header::IF_MATCH);
+    let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
+    let patched = run(&app, move |app| {
+        let condition = Condition { if_match: if_match.as_deref(), if_none_match: None };
+        app.patch(&asked, &resource_type, Address::Id(&id), condition, &bytes)
+    });
+    match patched.await {
+        Ok(kept) => written(&app, &request, kept),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
 }
@@ -77,7 +100,11 @@ pub async fn delete(app: AppData, request: HttpRequest, path: web::Path<(String,
     let ctx = context(&request, &app);
     let if_match = joined(&request, &header::IF_MATCH);
     let (asked, (resource_type, id)) = (ctx.clone(), path.into_inner());
-    match run(&app, move |app| app.delete(&asked, &resource_type, &id, if_match.as_deref())).await {
+    let deleted = run(&app, move |app| {
+        let condition = Condition { if_match: if_match.as_deref(), if_none_match: None };
+        app.delete(&asked, &resource_type, Address::Id(&id), condition)
+    });
+    match deleted.await {
         Ok(()) => HttpResponse::NoContent().finish(),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
@@ -109,16 +136,27 @@ async fn read_version(
     let asked = ctx.clone();
     match run(&app, move |app| app.read(&asked, &resource_type, &id, version)).await {
         Ok(stored) => {
-            let mut response = HttpResponse::Ok();
+            let is_unchanged = read_condition(&request).is_unchanged(stored.version, stored.updated_us);
+            let mut response = if is_unchanged { HttpResponse::NotModified() } else { HttpResponse::Ok() };
             versioned(&mut response, stored.version, stored.updated_us);
-            response.content_type(FHIR_JSON).body(stored.body)
+            if is_unchanged { response.finish() } else { response.content_type(FHIR_JSON).body(stored.body) }
         }
         Err(error) => error::respond(&error, &ctx.request_id),
     }
 }
 
-/// 201 with Location for what is new, 200 for what was there.
-fn written(app: &AppData, kept: Kept) -> HttpResponse {
+/// A date that cannot be read is no condition (RFC 9110 §13.1.3).
+fn read_condition(request: &HttpRequest) -> ReadCondition {
+    let date = header_text(request, &header::IF_MODIFIED_SINCE).and_then(|text| text.parse::<HttpDate>().ok());
+    let since = date.and_then(|date| SystemTime::from(date).duration_since(UNIX_EPOCH).ok());
+    ReadCondition {
+        if_none_match: joined(request, &header::IF_NONE_MATCH),
+        modified_since_us: since.and_then(|since| i64::try_from(since.as_micros()).ok()),
+    }
+}
+
+/// 201 with Location for what is new, 200 for what was there; as much of it as `Prefer` asks for.
+pub(super) fn written(app: &AppData, request: &HttpRequest, kept: Kept) -> HttpResponse {
     let mut response = if kept.is_created { HttpResponse::Created() } else { HttpResponse::Ok() };
     versioned(&mut response, kept.version, kept.updated_us);
     if kept.is_created {
@@ -128,7 +166,20 @@ fn written(app: &AppData, kept: Kept) -> HttpResponse {
             response.insert_header((header::LOCATION, value));
         }
     }
-    response.content_type(FHIR_JSON).body(kept.body)
+    let preferred = Return::of(request);
+    if let Some(preferred) = preferred {
+        response.insert_header((PREFERENCE_APPLIED, preferred.applied()));
+    }
+    match preferred.unwrap_or_default() {
+        Return::Representation => response.content_type(FHIR_JSON).body(kept.body),
+        Return::Minimal => response.finish(),
+        Return::OperationOutcome => {
+            let text = if kept.is_created { "The resource was created." } else { "The resource is stored." };
+            let issue = Issue::information(IssueCode::Informational, text);
+            let request_id = context(request, app).request_id;
+            response.content_type(FHIR_JSON).body(outcome::render(&[issue], &request_id))
+        }
+    }
 }
 
 fn versioned(response: &mut actix_web::HttpResponseBuilder, version: i64, updated_us: i64) {

@@ -3,18 +3,16 @@
 //! FHIR R4 RESTful API, search; the parameters of the address and of the form count together. Not here: searching (see
 //! `app::search`).
 
-use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 
-use crate::app::search::Handling;
 use crate::audit::Action;
 
-use super::super::extract::{AppData, check_accept, context, form_pairs, header_text, query_pairs, refuse, run};
+use super::super::extract::{AppData, check_accept, context, form_pairs, query_pairs, refuse, run};
+use super::super::prefer::handling;
+use super::super::present::Presentation;
 use super::super::render::search_bundle;
 use super::super::{FHIR_JSON, error};
 use super::{artifact, pages};
-
-const PREFER: header::HeaderName = header::HeaderName::from_static("prefer");
 
 /// `GET /{type}?…`
 pub async fn get(app: AppData, request: HttpRequest, path: web::Path<String>) -> HttpResponse {
@@ -31,7 +29,11 @@ pub async fn post(app: AppData, request: HttpRequest, path: web::Path<String>, p
         Ok(form) => form,
         Err(error) => return refuse(&app, &context(&request, &app), Action::Search, error).await,
     };
-    let pairs = query_pairs(&request).into_iter().chain(form).collect();
+    let pairs: Vec<_> = query_pairs(&request).into_iter().chain(form).collect();
+    match Presentation::read(&app, &pairs) {
+        Ok(wanted) => drop(request.extensions_mut().insert(wanted)),
+        Err(error) => return refuse(&app, &context(&request, &app), Action::Search, error).await,
+    }
     search(app, request, path.into_inner(), pairs).await
 }
 
@@ -54,10 +56,4 @@ async fn search(
         Ok(bundle) => HttpResponse::Ok().content_type(FHIR_JSON).body(bundle),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
-}
-
-/// `Prefer: handling=…`; lenient unless it says otherwise.
-pub fn handling(request: &HttpRequest) -> Handling {
-    let prefer = header_text(request, &PREFER).unwrap_or_default();
-    if prefer.contains("handling=strict") { Handling::Strict } else { Handling::Lenient }
 }

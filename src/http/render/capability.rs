@@ -4,11 +4,15 @@
 
 use std::str::FromStr;
 
-use fhir_types::codes::{CapabilityStatementKind, FHIRVersion, PublicationStatus, ResourceType, RestfulCapabilityMode};
+use fhir_types::codes::{
+    CapabilityStatementKind, ConditionalDeleteStatus, FHIRVersion, PublicationStatus, ResourceType,
+    RestfulCapabilityMode,
+};
 use fhir_types::resources::{
-    CapabilityStatement, CapabilityStatementImplementation, CapabilityStatementRest, CapabilityStatementRestResource,
-    CapabilityStatementRestResourceInteraction, CapabilityStatementRestResourceOperation,
-    CapabilityStatementRestResourceSearchParam, CapabilityStatementRestSecurity, CapabilityStatementSoftware,
+    CapabilityStatement, CapabilityStatementImplementation, CapabilityStatementRest,
+    CapabilityStatementRestInteraction, CapabilityStatementRestResource, CapabilityStatementRestResourceInteraction,
+    CapabilityStatementRestResourceOperation, CapabilityStatementRestResourceSearchParam,
+    CapabilityStatementRestSecurity, CapabilityStatementSoftware,
 };
 use fhir_types::{DateTime, write_capability_statement};
 
@@ -25,7 +29,14 @@ pub struct CapabilityInput<'a> {
     pub security: &'a str,
     /// Mime types.
     pub formats: &'a [&'a str],
+    /// Codes of `http://hl7.org/fhir/restful-interaction`, system level.
+    pub interactions: &'a [&'a str],
+    pub patch_formats: &'a [&'a str],
+    /// Canonical URLs of statements that this server follows.
+    pub instantiates: &'a [&'a str],
     pub resources: &'a [ServedResource<'a>],
+    /// Of the whole system.
+    pub operations: &'a [Operation<'a>],
 }
 
 /// What can be done with one type of resource.
@@ -40,7 +51,12 @@ pub struct ServedResource<'a> {
     pub versioning: &'a str,
     /// Whether an update may create, under the client's id.
     pub update_create: bool,
+    /// Whether create, update and delete take criteria, which one resource at most may fit.
+    pub is_conditional: bool,
     pub search_params: &'a [SearchParam<'a>],
+    /// `Type:parameter`
+    pub search_includes: &'a [&'a str],
+    pub search_rev_includes: &'a [&'a str],
     pub operations: &'a [Operation<'a>],
 }
 
@@ -66,11 +82,14 @@ pub struct Operation<'a> {
 pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<u8>, RenderError> {
     let date = DateTime::from_str(input.date).map_err(|_| RenderError::Code("CapabilityStatement.date"))?;
     let resources: Result<Vec<_>, RenderError> = input.resources.iter().map(resource).collect();
+    let interactions: Result<Vec<_>, RenderError> = input.interactions.iter().map(|name| interaction(name)).collect();
     let security = CapabilityStatementRestSecurity::builder().description(input.security.to_owned()).build()?;
     let rest = CapabilityStatementRest::builder()
         .mode(RestfulCapabilityMode::Server)
         .security(security)
         .resource(list(resources?))
+        .interaction(list(interactions?))
+        .operation(list(operations(input.operations)?))
         .build()?;
     let software = CapabilityStatementSoftware::builder()
         .name("idi-match".to_owned())
@@ -86,26 +105,26 @@ pub fn render(responder: &Responder, input: &CapabilityInput<'_>) -> Result<Vec<
         .date(date)
         .publisher(responder.name().to_owned())
         .kind(CapabilityStatementKind::Instance)
+        .instantiates(list(input.instantiates.iter().map(|&canonical| canonical.to_owned())))
         .software(software)
         .implementation(implementation)
         .fhir_version(FHIRVersion::N401)
         .format(list(input.formats.iter().map(|&format| format.to_owned())))
+        .patch_format(list(input.patch_formats.iter().map(|&format| format.to_owned())))
         .rest(list([rest]))
         .build()?;
     Ok(write_capability_statement(&statement)?.into_bytes())
+}
+
+fn interaction(name: &str) -> Result<CapabilityStatementRestInteraction, RenderError> {
+    let name = code("CapabilityStatement.rest.interaction.code", name)?;
+    Ok(CapabilityStatementRestInteraction::builder().code(name).build()?)
 }
 
 fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResource, RenderError> {
     let interaction =
         |&name: &&str| CapabilityStatementRestResourceInteraction::builder().code(name.to_owned()).build();
     let interactions: Result<Vec<_>, _> = served.interactions.iter().map(interaction).collect();
-    let operation = |operation: &Operation<'_>| {
-        CapabilityStatementRestResourceOperation::builder()
-            .name(operation.name.to_owned())
-            .definition(operation.definition.to_owned())
-            .build()
-    };
-    let operations: Result<Vec<_>, _> = served.operations.iter().map(operation).collect();
     let search_params: Result<Vec<_>, RenderError> = served.search_params.iter().map(search_param).collect();
     let mut typed = CapabilityStatementRestResource::builder()
         .r#type(resource_type(served.resource_type)?)
@@ -113,11 +132,30 @@ fn resource(served: &ServedResource<'_>) -> Result<CapabilityStatementRestResour
         .interaction(list(interactions?))
         .versioning(code("CapabilityStatement.rest.resource.versioning", served.versioning)?)
         .update_create(served.update_create)
+        .search_include(list(served.search_includes.iter().map(|&name| name.to_owned())))
+        .search_rev_include(list(served.search_rev_includes.iter().map(|&name| name.to_owned())))
         .search_param(list(search_params?))
-        .operation(list(operations?))
+        .operation(list(operations(served.operations)?))
         .build()?;
+    if served.is_conditional {
+        typed.conditional_create = Some(true);
+        typed.conditional_update = Some(true);
+        typed.conditional_delete = Some(ConditionalDeleteStatus::Single);
+    }
     typed.profile = served.profile.map(str::to_owned);
+    // Every read goes through the same conditions (see `app::read`).
+    typed.conditional_read = Some(code("CapabilityStatement.rest.resource.conditionalRead", "full-support")?);
     Ok(typed)
+}
+
+fn operations(listed: &[Operation<'_>]) -> Result<Vec<CapabilityStatementRestResourceOperation>, RenderError> {
+    let operation = |operation: &Operation<'_>| {
+        Ok(CapabilityStatementRestResourceOperation::builder()
+            .name(operation.name.to_owned())
+            .definition(operation.definition.to_owned())
+            .build()?)
+    };
+    listed.iter().map(operation).collect()
 }
 
 /// fhir-types takes any word for a type of resource, here it must be one of FHIR's.
@@ -152,10 +190,13 @@ mod tests {
         interactions: &["create", "read", "update", "delete", "search-type"],
         versioning: "versioned-update",
         update_create: true,
+        is_conditional: true,
         search_params: &[
             SearchParam { name: "family", kind: "string" },
             SearchParam { name: "identifier", kind: "token" },
         ],
+        search_includes: &["Patient:organization"],
+        search_rev_includes: &["Task:patient"],
         operations: &[
             Operation { name: "match", definition: MATCH_OPERATION },
             Operation { name: "idi-match", definition: IDI_MATCH_OPERATION },
@@ -169,7 +210,11 @@ mod tests {
             description: "Identity matching",
             security: "Open on a loopback address",
             formats: &["application/fhir+json"],
+            interactions: &["transaction", "batch"],
+            patch_formats: &["application/json-patch+json"],
+            instantiates: &["http://guide/CapabilityStatement/a"],
             resources,
+            operations: &[Operation { name: "export", definition: "http://guide/OperationDefinition/export" }],
         }
     }
 
@@ -183,6 +228,7 @@ mod tests {
             "date": "2026-01-02",
             "publisher": "Example Health",
             "kind": "instance",
+            "instantiates": ["http://guide/CapabilityStatement/a"],
             "software": {"name": "idi-match", "version": "0.1.0"},
             "implementation": {
                 "description": "Identity matching",
@@ -191,6 +237,7 @@ mod tests {
             },
             "fhirVersion": "4.0.1",
             "format": ["application/fhir+json"],
+            "patchFormat": ["application/json-patch+json"],
             "rest": [{
                 "mode": "server",
                 "security": {"description": "Open on a loopback address"},
@@ -202,12 +249,20 @@ mod tests {
                     ],
                     "versioning": "versioned-update",
                     "updateCreate": true,
+                    "conditionalCreate": true,
+                    "conditionalUpdate": true,
+                    "conditionalDelete": "single",
+                    "conditionalRead": "full-support",
+                    "searchInclude": ["Patient:organization"],
+                    "searchRevInclude": ["Task:patient"],
                     "searchParam": [{"name": "family", "type": "string"}, {"name": "identifier", "type": "token"}],
                     "operation": [
                         {"name": "match", "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match"},
                         {"name": "idi-match", "definition": "http://hl7.org/fhir/us/identity-matching/OperationDefinition/IDI-match"}
                     ]
-                }]
+                }],
+                "interaction": [{"code": "transaction"}, {"code": "batch"}],
+                "operation": [{"name": "export", "definition": "http://guide/OperationDefinition/export"}]
             }]
         });
         assert_eq!(serde_json::from_slice::<Value>(&bytes).expect("JSON"), expected);
@@ -243,6 +298,8 @@ mod tests {
                 resource_type,
                 profile: Some("http://x"),
                 search_params: &[],
+                search_includes: &[],
+                search_rev_includes: &[],
                 operations: &[],
                 ..PATIENT
             };

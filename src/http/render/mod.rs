@@ -4,10 +4,13 @@
 //! `fhir-types`; stored resources go in as text and leave byte for byte. The pictures of `waterfall` are the exception. Not here: HTTP types, deciding what is answered, rendering a
 //! stored Patient (see `fhir::us_core`).
 
+pub mod bundle_response;
 pub mod capability;
 pub mod explanation;
+pub mod export_manifest;
 pub mod history_bundle;
 pub mod match_bundle;
+pub mod ndjson;
 pub mod outcome;
 pub mod responder;
 pub mod search_bundle;
@@ -32,6 +35,8 @@ pub enum RenderError {
     Incomplete(#[from] BuilderError),
     #[error(transparent)]
     Write(#[from] WriteError),
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
 }
 
 fn instant(element: &'static str, text: &str) -> Result<Instant, RenderError> {

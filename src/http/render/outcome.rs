@@ -21,12 +21,17 @@ pub fn render(issues: &[Issue], request_id: &str) -> Vec<u8> {
 
 /// As [`render`], for an entry of a bundle.
 pub(super) fn write(issues: &[Issue], id: &str) -> Result<String, RenderError> {
+    Ok(write_outcome(&build(issues, id)?)?)
+}
+
+/// As [`render`], for a place where a typed resource stands.
+pub(super) fn build(issues: &[Issue], id: &str) -> Result<OperationOutcome, RenderError> {
     let all_ok = [Issue::information(IssueCode::Informational, "All OK")];
     let issues = if issues.is_empty() { &all_ok } else { issues };
     let entries: Result<Vec<OperationOutcomeIssue>, RenderError> = issues.iter().map(entry).collect();
     let mut outcome = OperationOutcome::builder().issue(list(entries?)).build()?;
     outcome.id = Some(id.to_owned()).filter(|id| is_id(id));
-    Ok(write_outcome(&outcome)?)
+    Ok(outcome)
 }
 
 /// The text stands in `details.text` and in `diagnostics`: clients show one or the other.

@@ -129,7 +129,7 @@ impl<'f> Linker<'f> {
         Ok(rows)
     }
 
-    /// One cell: cardinality, types, then `modifier` and `required:value-set`.
+    /// One cell: cardinality, types, then `modifier`, `required:value-set` and `summary`.
     fn element(&self, path: &str, name: &str, text: &str) -> Result<Element, String> {
         let mut words = text.split(' ');
         let (min, cardinality) = match words.next() {
@@ -143,7 +143,17 @@ impl<'f> Linker<'f> {
         let (short, choice) = name.strip_suffix("[x]").map_or((name, Choice::None), |name| (name, Choice::ByName));
         let name = Box::from(short);
         let role = role(short);
-        let mut element = Element { name, choice, min, cardinality, is_modifier: false, role, types, value_set: None };
+        let mut element = Element {
+            name,
+            choice,
+            min,
+            cardinality,
+            is_modifier: false,
+            is_summary: false,
+            role,
+            types,
+            value_set: None,
+        };
         for word in words {
             match word.strip_prefix("required:") {
                 Some(set) => {
@@ -151,6 +161,7 @@ impl<'f> Linker<'f> {
                     element.value_set = Some(known.ok_or_else(|| format!("{path}: no value set {set} in the table"))?);
                 }
                 None if word == "modifier" => element.is_modifier = true,
+                None if word == "summary" => element.is_summary = true,
                 None => return Err(format!("{path}: {word} is not known")),
             }
         }

@@ -19,7 +19,7 @@ use crate::store::review::ReviewRow;
 use crate::store::schema::{load_progress, record, resource, secret};
 
 /// One column of the rows.
-fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
+pub(super) fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
 where
     R: 'a,
 {

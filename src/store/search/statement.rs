@@ -113,7 +113,9 @@ impl Sql {
         let mut of_values = |table: &str, column: &str, parameter: i16, none: &str| {
             let _ = write!(self.text, "coalesce((SELECT {least}({column}) FROM {table} AS s WHERE s.parameter = ");
             self.bind(Bind::Parameter(parameter));
-            let _ = write!(self.text, " AND s.number = hit.number), {none})");
+            // Only the whole of a text has an order, not the parts that it is found by.
+            let whole = if table == "search_string" { " AND s.exact <> ''" } else { "" };
+            let _ = write!(self.text, " AND s.number = hit.number{whole}), {none})");
         };
         match sort.by {
             SortKey::String(parameter) => of_values("search_string", "value", parameter, "''"),

@@ -1,0 +1,124 @@
+//! A batch: each entry on its own, as if it had been sent alone (FHIR R4 RESTful API, batch).
+//!
+//! Every entry has an audit row of its own. What the entries write, and those rows, share one commit, each behind a
+//! savepoint; an entry that fails takes none of the others with it. Not here: transactions.
+
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+
+use crate::app::context::Context;
+use crate::app::error::AppError;
+use crate::app::write::{Desk, Verb, Write, write_audit};
+use crate::app::writer::{Done, Scope, Work};
+use crate::app::{App, close, panicked};
+use crate::audit::AuditRecord;
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::fhir::json::parse;
+
+use super::answer::EntryAnswer;
+use super::entry::{Entry, Url};
+use super::links::{Names, find_conditional};
+use super::patch_body::patch_of;
+use super::place::locate;
+use super::reading::Reading;
+use super::task::{Task, action};
+
+impl App {
+    /// Does what each entry asks for.
+    ///
+    /// # Errors
+    /// What keeps all of them from being done: no room in the queue, no database.
+    pub(super) fn batch(&self, ctx: &Context, entries: &[Entry]) -> Result<Vec<EntryAnswer>, AppError> {
+        let desk = self.desk();
+        let judged: Vec<Result<Ready, AppError>> =
+            entries.par_iter().map(|entry| self.ready(ctx, &desk, entry)).collect();
+        let writes = judged.iter().any(|ready| matches!(ready, Ok(Ready::Write(_))));
+        let scope = if writes { Scope::Identities } else { Scope::Audit };
+        let works = entries.iter().zip(judged).map(|(entry, ready)| self.work(ctx, &desk, entry, ready)).collect();
+        let results = self.writer.submit_each(scope, works)?;
+        Ok(entries
+            .iter()
+            .zip(results)
+            .map(|(entry, result)| result.unwrap_or_else(|error| refused(error, entry)))
+            .collect())
+    }
+
+    fn ready(&self, ctx: &Context, desk: &Desk, entry: &Entry) -> Result<Ready, AppError> {
+        match self.task(ctx, entry)? {
+            Task::Read(reading) => Ok(Ready::Read(reading)),
+            Task::Write(order) => {
+                let body = entry.resource.as_deref().unwrap_or_default();
+                match order.verb {
+                    Verb::Delete => desk.judge(order, b""),
+                    Verb::Patch => desk.judge(order, &patch_of(body, &desk.door().limits)?),
+                    Verb::Store => {
+                        check_alone(ctx, desk, body)?;
+                        desk.judge(order, body.as_bytes())
+                    }
+                }
+                .map(|write| Ready::Write(Box::new(write)))
+            }
+        }
+    }
+
+    /// Reads are done at once, outside of the lock; what is left for the writer is their audit row.
+    fn work(&self, ctx: &Context, desk: &Desk, entry: &Entry, ready: Result<Ready, AppError>) -> Work<EntryAnswer> {
+        let mut audit = entry_audit(ctx, desk, entry);
+        let panicked = panicked(&audit);
+        let desk = desk.clone();
+        match ready {
+            Ok(Ready::Write(write)) => Work::audited(panicked, move |unit| {
+                let Done { result, audit } = desk.perform_audited(unit, *write, audit);
+                Done { result: result.map(EntryAnswer::of_write), audit }
+            }),
+            Ok(Ready::Read(reading)) => {
+                let read = self.connection().and_then(|mut conn| reading.read(&mut conn, &mut audit));
+                answered(&desk, entry, read, audit)
+            }
+            Err(error) => answered(&desk, entry, Err(error), audit),
+        }
+    }
+}
+
+/// Nothing is left to do but to note what was answered: an entry that failed before the transaction has nothing in it
+/// that would be undone.
+fn answered(
+    desk: &Desk,
+    entry: &Entry,
+    result: Result<EntryAnswer, AppError>,
+    mut audit: AuditRecord,
+) -> Work<EntryAnswer> {
+    close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());
+    let answer = result.unwrap_or_else(|error| refused(error, entry));
+    Work::audited(audit.clone(), move |_| Done { result: Ok(answer), audit })
+}
+
+fn refused(error: AppError, entry: &Entry) -> EntryAnswer {
+    EntryAnswer::of_error(locate(error, entry.number))
+}
+
+/// What refers to other entries, or by criteria, is settled in a transaction only: stored as it is, it would lead nowhere
+/// (FHIR R4 RESTful API, batch: such references are non-conformant).
+fn check_alone(ctx: &Context, desk: &Desk, body: &str) -> Result<(), AppError> {
+    let document = parse(body.as_bytes(), &desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
+    let conditional = find_conditional(ctx, &desk.config, &Names::default(), &document)?;
+    if conditional.is_empty() {
+        return Ok(());
+    }
+    let text = "References by criteria are settled in a transaction only.";
+    let issue = |place| Issue::error(IssueCode::NotSupported, text).at(place);
+    Err(AppError::invalid(conditional.iter().map(|asked| issue(asked.criteria.place())).collect()))
+}
+
+/// An entry whose part outside of the lock is done.
+enum Ready {
+    Read(Reading),
+    Write(Box<Write>),
+}
+
+fn entry_audit(ctx: &Context, desk: &Desk, entry: &Entry) -> AuditRecord {
+    let resource_type = match Url::split(&entry.request.url, &desk.config.server.base_url) {
+        Url::Type(name) | Url::Query(name, _) | Url::Id(name, ..) | Url::Version(name, ..) => name,
+        Url::Other => "",
+    };
+    write_audit(ctx, action(entry), resource_type)
+}

@@ -1,0 +1,272 @@
+//! A transaction while it is done, under the identity lock: FHIR R4 RESTful API, transaction processing rules.
+//!
+//! In their order: deletes; whom the others are aimed at, which may move a conditional create or update to an address other
+//! than the one allotted; creates, updates, patches; those whose references ask by criteria, so that these find what the
+//! others have written; reads. Not here: what is known outside of the lock (see `transaction`).
+
+use std::collections::{HashMap, HashSet};
+
+use crate::app::conditional::{Criteria, find_match};
+use crate::app::delete::delete;
+use crate::app::error::AppError;
+use crate::app::incoming::{Incoming, ResourceKind, admit};
+use crate::app::keep::{Arrival, Expected, keep, keep_single, kept};
+use crate::app::write::{Aim, Content, Desk, Target, Written};
+use crate::app::writer::Unit;
+use crate::audit::AuditRecord;
+use crate::fhir::issue::{Issue, IssueCode};
+use crate::fhir::json::parse;
+use crate::fhir::references::replace;
+
+use super::answer::EntryAnswer;
+use super::place::stop;
+use super::transaction::{Draft, Linked, Plan, StepWork, address, allotted};
+
+/// The transaction and how far it has come.
+pub struct Run<'r> {
+    desk: &'r Desk,
+    plan: &'r Plan,
+    /// By step.
+    answers: Vec<Option<EntryAnswer>>,
+    /// Resources that are written; no two entries may have the same.
+    targets: HashSet<(ResourceKind, String)>,
+    /// From addresses that were allotted to those that criteria have found.
+    moved: HashMap<String, String>,
+    /// Conditional creates that do create.
+    creates: Vec<(ResourceKind, &'r Criteria, usize)>,
+    /// Conditional creates whose criteria are those of an earlier one: step and earlier step.
+    repeated: Vec<(usize, usize)>,
+}
+
+/// A write that knows its target.
+struct Aimed<'r> {
+    step: usize,
+    draft: &'r Draft,
+    id: String,
+    expected: Expected,
+}
+
+impl Aimed<'_> {
+    fn is_patch(&self) -> bool {
+        matches!(self.draft.write.content, Content::Patch(_))
+    }
+
+    /// Whether its references ask by criteria.
+    fn asks(&self) -> bool {
+        self.draft.linked.as_ref().is_some_and(|linked| !linked.conditional.is_empty())
+    }
+}
+
+impl<'r> Run<'r> {
+    #[must_use]
+    pub fn new(desk: &'r Desk, plan: &'r Plan) -> Self {
+        Self {
+            desk,
+            plan,
+            answers: plan.steps.iter().map(|_| None).collect(),
+            targets: HashSet::new(),
+            moved: HashMap::new(),
+            creates: Vec::new(),
+            repeated: Vec::new(),
+        }
+    }
+
+    /// Does everything; the answers are in the order of the entries.
+    ///
+    /// # Errors
+    /// That of the entry that stops it.
+    pub fn run(mut self, unit: &mut Unit<'_>, audit: &mut AuditRecord) -> Result<Vec<EntryAnswer>, AppError> {
+        self.delete(unit, audit)?;
+        let aimed = self.aim(unit)?;
+        self.keep(unit, aimed.iter().filter(|aimed| !aimed.is_patch() && !aimed.asks()), &HashMap::new())?;
+        for patch in aimed.iter().filter(|aimed| aimed.is_patch()) {
+            self.patch(unit, patch)?;
+        }
+        let found = self.find_references(unit, &aimed)?;
+        self.keep(unit, aimed.iter().filter(|aimed| aimed.asks()), &found)?;
+        for (step, earlier) in std::mem::take(&mut self.repeated) {
+            self.answers[step] = self.answers[earlier].clone().map(|answer| EntryAnswer { status: 200, ..answer });
+        }
+        let versions = self.answers.iter().flatten().filter_map(|answer| answer.version.as_ref());
+        audit.detail.records.extend(versions.map(|version| format!("{}/{}", version.resource_type, version.id)));
+        self.read(unit, audit)?;
+        self.answers.into_iter().map(|answer| answer.ok_or_else(AppError::internal)).collect()
+    }
+
+    fn writes(&self) -> impl Iterator<Item = (usize, &'r Draft)> + use<'r> {
+        self.plan.steps.iter().enumerate().filter_map(|(step, of)| match &of.work {
+            StepWork::Write(draft) => Some((step, draft.as_ref())),
+            StepWork::Read(_) => None,
+        })
+    }
+
+    fn stop(&self, step: usize, error: AppError) -> AppError {
+        stop(error, self.plan.steps[step].number)
+    }
+
+    /// "If any resource identities overlap in steps 1-3, then the transaction SHALL fail."
+    fn claim(&mut self, step: usize, kind: ResourceKind, id: &str) -> Result<(), AppError> {
+        if self.targets.insert((kind, id.to_owned())) {
+            return Ok(());
+        }
+        let text = "Another entry of the transaction writes the same resource.";
+        Err(self.stop(step, AppError::invalid(vec![Issue::error(IssueCode::Duplicate, text).at("http")])))
+    }
+
+    /// All are aimed before the first is done: what one deletes, the criteria of another would no longer find.
+    fn delete(&mut self, unit: &mut Unit<'_>, audit: &mut AuditRecord) -> Result<(), AppError> {
+        let mut aimed = Vec::new();
+        for (step, draft) in self.writes().filter(|(_, draft)| matches!(draft.write.content, Content::Nothing)) {
+            let kind = draft.write.kind;
+            self.answers[step] = Some(EntryAnswer::of_write(Written::Deleted(None)));
+            if let Aim::At(id, expected) = self.desk.aim(unit, &draft.write).map_err(|error| self.stop(step, error))? {
+                self.claim(step, kind, &id)?;
+                aimed.push((step, kind, id, expected));
+            }
+        }
+        for (step, kind, id, expected) in aimed {
+            delete(unit, kind, &id, expected).map_err(|error| self.stop(step, error))?;
+            audit.detail.records.push(address(kind, &id));
+        }
+        Ok(())
+    }
+
+    /// Creates first, then updates and patches.
+    fn aim(&mut self, unit: &mut Unit<'_>) -> Result<Vec<Aimed<'r>>, AppError> {
+        let is_create = |draft: &Draft| matches!(draft.write.target, Target::New(_) | Target::NewUnless(..));
+        let changes: Vec<_> =
+            self.writes().filter(|(_, draft)| !matches!(draft.write.content, Content::Nothing)).collect();
+        let (creates, others): (Vec<_>, Vec<_>) = changes.into_iter().partition(|(_, draft)| is_create(draft));
+        let mut aimed = Vec::with_capacity(creates.len() + others.len());
+        for (step, draft) in creates.into_iter().chain(others) {
+            aimed.extend(self.aim_one(unit, step, draft)?);
+        }
+        Ok(aimed)
+    }
+
+    /// `None` when there is nothing to write.
+    fn aim_one(&mut self, unit: &mut Unit<'_>, step: usize, draft: &'r Draft) -> Result<Option<Aimed<'r>>, AppError> {
+        let kind = draft.write.kind;
+        let before = allotted(&draft.write.target);
+        if let Some((earlier, id)) = self.earlier_create(draft) {
+            self.moved.insert(address(kind, before), address(kind, id));
+            self.repeated.push((step, earlier));
+            return Ok(None);
+        }
+        let (id, expected) = match self.desk.aim(unit, &draft.write).map_err(|error| self.stop(step, error))? {
+            Aim::At(id, expected) => (id, expected),
+            Aim::There(found) => {
+                self.moved.insert(address(kind, before), address(kind, &found.id));
+                self.answers[step] = Some(EntryAnswer::of_kept(kept(kind, &found, false)));
+                return Ok(None);
+            }
+            Aim::Nowhere => return Err(AppError::internal()),
+        };
+        self.claim(step, kind, &id)?;
+        if before != id {
+            self.moved.insert(address(kind, before), address(kind, &id));
+        }
+        if let Target::NewUnless(_, criteria) = &draft.write.target {
+            self.creates.push((kind, criteria, step));
+        }
+        Ok(Some(Aimed { step, draft, id, expected }))
+    }
+
+    /// The step and id of a conditional create with the same criteria: it will have created what this one looks for.
+    fn earlier_create(&self, draft: &Draft) -> Option<(usize, &'r str)> {
+        let Target::NewUnless(_, criteria) = &draft.write.target else { return None };
+        let same = |(kind, other, _): &&(ResourceKind, &Criteria, usize)| {
+            *kind == draft.write.kind && other.is_equal(criteria)
+        };
+        let (_, _, step) = self.creates.iter().find(same)?;
+        self.writes().find(|(other, _)| other == step).map(|(step, draft)| (step, allotted(&draft.write.target)))
+    }
+
+    fn keep<'a>(
+        &mut self,
+        unit: &mut Unit<'_>,
+        aimed: impl Iterator<Item = &'a Aimed<'r>>,
+        found: &HashMap<String, String>,
+    ) -> Result<(), AppError>
+    where
+        'r: 'a,
+    {
+        let aimed: Vec<&Aimed<'_>> = aimed.collect();
+        let mut arrivals = Vec::with_capacity(aimed.len());
+        for Aimed { step, draft, id, expected } in &aimed {
+            let incoming = self.incoming(draft, found).map_err(|error| self.stop(*step, error))?;
+            arrivals.push(Arrival { id: id.clone(), incoming, expected: *expected });
+        }
+        let kept = keep(self.desk.keeper(), unit, &arrivals).map_err(|not_kept| match not_kept.arrival {
+            Some(arrival) => self.stop(aimed[arrival].step, not_kept.error),
+            None => not_kept.error,
+        })?;
+        for (aimed, kept) in aimed.iter().zip(kept) {
+            self.answers[aimed.step] = Some(EntryAnswer::of_kept(kept));
+        }
+        Ok(())
+    }
+
+    /// The judged document, with the addresses that only the stored resources could tell.
+    fn incoming(&self, draft: &Draft, found: &HashMap<String, String>) -> Result<Incoming, AppError> {
+        let Content::Resource(incoming) = &draft.write.content else { return Err(AppError::internal()) };
+        let Some(Linked { document, conditional }) = &draft.linked else { return Ok(incoming.as_ref().clone()) };
+        if self.moved.is_empty() && conditional.is_empty() {
+            return Ok(incoming.as_ref().clone());
+        }
+        let document = replaced(&replaced(document, &self.moved)?, found)?;
+        admit(&self.desk.door(), Some(draft.write.kind), document.as_bytes())
+    }
+
+    fn patch(&mut self, unit: &mut Unit<'_>, aimed: &Aimed<'r>) -> Result<(), AppError> {
+        let Content::Patch(patch) = &aimed.draft.write.content else { return Err(AppError::internal()) };
+        let of = &self.plan.steps[aimed.step];
+        let settle = |document: String| {
+            let value = parse(document.as_bytes(), &self.desk.door().limits)
+                .map_err(|issue| AppError::unprocessable(vec![issue]))?;
+            if !self.plan.names.concern(of.full_url.as_deref(), &value) {
+                return Ok(document);
+            }
+            replaced(&self.plan.names.settle(of.full_url.as_deref(), &document)?, &self.moved)
+        };
+        let kind = aimed.draft.write.kind;
+        let kept = self
+            .desk
+            .patched(unit, kind, aimed.id.clone(), aimed.expected, patch, settle)
+            .and_then(|arrival| keep_single(self.desk.keeper(), unit, arrival))
+            .map_err(|error| self.stop(aimed.step, error))?;
+        self.answers[aimed.step] = Some(EntryAnswer::of_kept(kept));
+        Ok(())
+    }
+
+    /// What the references by criteria refer to. "If there are no matches, or multiple matches, the transaction fails."
+    fn find_references(&self, unit: &mut Unit<'_>, aimed: &[Aimed<'_>]) -> Result<HashMap<String, String>, AppError> {
+        let mut found = HashMap::new();
+        for Aimed { step, draft, .. } in aimed {
+            for asked in draft.linked.iter().flat_map(|linked| &linked.conditional) {
+                if found.contains_key(&asked.written) {
+                    continue;
+                }
+                let one = find_match(unit.conn, asked.kind, &asked.criteria)
+                    .and_then(|one| one.ok_or_else(|| asked.criteria.no_match()))
+                    .map_err(|error| self.stop(*step, error))?;
+                found.insert(asked.written.clone(), address(asked.kind, &one.id));
+            }
+        }
+        Ok(found)
+    }
+
+    fn read(&mut self, unit: &mut Unit<'_>, audit: &mut AuditRecord) -> Result<(), AppError> {
+        for (step, of) in self.plan.steps.iter().enumerate() {
+            if let StepWork::Read(reading) = &of.work {
+                let read = reading.read(unit.conn, audit);
+                self.answers[step] = Some(read.map_err(|error| self.stop(step, error))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn replaced(document: &str, map: &HashMap<String, String>) -> Result<String, AppError> {
+    if map.is_empty() { Ok(document.to_owned()) } else { replace(document, map).map_err(|_| AppError::internal()) }
+}

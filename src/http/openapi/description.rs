@@ -1,0 +1,430 @@
+//! What each row of the route table is called, takes and gives: the words of the OpenAPI document.
+//!
+//! Every status is one that can occur: [`ALWAYS`] on all FHIR routes, the others where they are listed. Errors are
+//! OperationOutcomes. Not here: which rows and types there are.
+
+use serde_json::{Map, Value as Json, json};
+
+/// One row and method.
+#[derive(Debug, Clone, Copy)]
+pub struct Described {
+    pub method: &'static str,
+    pub path: &'static str,
+    pub code: Code,
+    /// `{type}` stands for the type.
+    pub summary: &'static str,
+    /// Names of [`parameter`], beside those of the address.
+    pub parameters: &'static [&'static str],
+    pub body: Body,
+    pub answers: &'static [(u16, Answer)],
+    pub errors: &'static [u16],
+}
+
+/// The interaction or operation of the capability table, which says for which types a row is served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    Interaction(&'static str),
+    Operation(&'static str),
+    /// Not of a type.
+    Always,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Body {
+    None,
+    /// A resource of the type.
+    Own,
+    Schema(&'static str),
+    Optional(&'static str),
+    OwnOrParameters,
+    /// RFC 6902.
+    JsonPatch,
+    /// Search parameters.
+    Form,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Nothing,
+    Own,
+    Schema(&'static str),
+    /// Parameters or a picture.
+    Explanation,
+    /// Of a probe.
+    Json,
+    Text(&'static str),
+    /// What is sent while an export goes on, and when it is complete.
+    Manifest,
+    Ndjson,
+}
+
+impl Described {
+    /// Whether errors are OperationOutcomes.
+    pub fn is_fhir(&self) -> bool {
+        !matches!(self.answers, [(_, Answer::Json | Answer::Text(_)), ..])
+    }
+}
+
+/// Statuses of every FHIR route.
+pub const ALWAYS: &[u16] = &[400, 406, 500, 503, 507];
+
+const FORMAT: &[&str] = &["_format"];
+const SEARCH: &[&str] = &["_format", "_count", "Prefer"];
+const VALIDATE: &[&str] = &["_format", "mode", "profile"];
+const UPDATE: &[&str] = &["_format", "If-Match", "If-None-Match"];
+const IF_MATCH: &[&str] = &["_format", "If-Match"];
+const EXPORT: &[&str] = &["_type", "_since", "_outputFormat", "Prefer"];
+const ACCEPTED: &[(u16, Answer)] = &[(202, Answer::Schema("OperationOutcome"))];
+const HISTORY: &[&str] = &["_format", "_count", "_since", "_at", "Prefer"];
+const WITH_BODY: &[u16] = &[413, 415];
+const OUTCOME: &[(u16, Answer)] = &[(200, Answer::Schema("OperationOutcome"))];
+const BUNDLE: &[(u16, Answer)] = &[(200, Answer::Schema("Bundle"))];
+const PARAMETERS: &[(u16, Answer)] = &[(200, Answer::Schema("Parameters"))];
+const WRITTEN: &[(u16, Answer)] = &[(200, Answer::Own), (201, Answer::Own)];
+
+const fn row(method: &'static str, path: &'static str, code: Code, summary: &'static str) -> Described {
+    Described { method, path, code, summary, parameters: FORMAT, body: Body::None, answers: &[], errors: &[] }
+}
+
+/// Every row that is described.
+pub const DESCRIBED: &[Described] = &[
+    Described {
+        answers: &[(200, Answer::Schema("CapabilityStatement"))],
+        errors: &[404],
+        ..row("GET", "/metadata", Code::Always, "What this server does")
+    },
+    Described {
+        body: Body::Schema("MatchParameters"),
+        answers: PARAMETERS,
+        errors: &[413, 415, 422],
+        ..row("POST", "/Patient/$idi-match", Code::Always, "Find the records of a person by verified identity")
+    },
+    Described {
+        body: Body::Schema("MatchParameters"),
+        answers: BUNDLE,
+        errors: &[413, 415, 422],
+        ..row("POST", "/Patient/$match", Code::Always, "Find the records of a person")
+    },
+    Described {
+        body: Body::Schema("ExplainParameters"),
+        answers: &[(200, Answer::Explanation)],
+        errors: &[404, 413, 415],
+        ..row("POST", "/Patient/$explain-match", Code::Always, "Explain why a record has its score")
+    },
+    Described {
+        parameters: VALIDATE,
+        body: Body::OwnOrParameters,
+        answers: OUTCOME,
+        errors: WITH_BODY,
+        ..row("POST", "/{type}/$validate", Code::Operation("validate"), "Validate a {type}")
+    },
+    Described {
+        parameters: VALIDATE,
+        body: Body::OwnOrParameters,
+        answers: OUTCOME,
+        errors: &[404, 410, 413, 415],
+        ..row("POST", "/{type}/{id}/$validate", Code::Operation("validate"), "Validate a {type} for one that is stored")
+    },
+    Described {
+        answers: PARAMETERS,
+        errors: &[404, 410, 415],
+        ..row("GET", "/{type}/{id}/$meta", Code::Operation("meta"), "The meta of a {type}")
+    },
+    Described {
+        body: Body::Optional("Parameters"),
+        answers: PARAMETERS,
+        errors: &[404, 410, 413, 415],
+        ..row("POST", "/{type}/{id}/$meta", Code::Operation("meta"), "The meta of a {type}")
+    },
+    Described {
+        answers: PARAMETERS,
+        errors: &[404, 410, 415],
+        ..row(
+            "GET",
+            "/{type}/{id}/_history/{version}/$meta",
+            Code::Operation("meta"),
+            "The meta of a version of a {type}",
+        )
+    },
+    Described {
+        body: Body::Optional("Parameters"),
+        answers: PARAMETERS,
+        errors: &[404, 410, 413, 415],
+        ..row(
+            "POST",
+            "/{type}/{id}/_history/{version}/$meta",
+            Code::Operation("meta"),
+            "The meta of a version of a {type}",
+        )
+    },
+    Described {
+        parameters: SEARCH,
+        answers: BUNDLE,
+        ..row("GET", "/{type}", Code::Interaction("search-type"), "Search {type} resources")
+    },
+    Described {
+        body: Body::Own,
+        answers: WRITTEN,
+        errors: &[409, 413, 415, 422],
+        ..row("POST", "/{type}", Code::Interaction("create"), "Create a {type}")
+    },
+    Described {
+        parameters: HISTORY,
+        answers: BUNDLE,
+        ..row("GET", "/{type}/_history", Code::Interaction("history-type"), "History of all {type} resources")
+    },
+    Described {
+        parameters: HISTORY,
+        answers: BUNDLE,
+        errors: &[404],
+        ..row("GET", "/{type}/{id}/_history", Code::Interaction("history-instance"), "History of a {type}")
+    },
+    Described {
+        answers: &[(200, Answer::Own)],
+        errors: &[404, 410],
+        ..row("GET", "/{type}/{id}", Code::Interaction("read"), "Read a {type}")
+    },
+    Described {
+        parameters: UPDATE,
+        body: Body::Own,
+        answers: WRITTEN,
+        errors: &[409, 412, 413, 415, 422],
+        ..row("PUT", "/{type}/{id}", Code::Interaction("update"), "Update a {type}, or create it under this id")
+    },
+    Described {
+        parameters: IF_MATCH,
+        answers: &[(204, Answer::Nothing)],
+        errors: &[409, 412],
+        ..row("DELETE", "/{type}/{id}", Code::Interaction("delete"), "Delete a {type}")
+    },
+    Described {
+        answers: &[(200, Answer::Own)],
+        errors: &[404, 410],
+        ..row("GET", "/{type}/{id}/_history/{version}", Code::Interaction("vread"), "Read a version of a {type}")
+    },
+    Described {
+        parameters: SEARCH,
+        body: Body::Form,
+        answers: BUNDLE,
+        errors: &[404, 413, 415],
+        ..row("POST", "/{type}/_search", Code::Interaction("search-type"), "Search {type} resources by a form")
+    },
+    Described {
+        parameters: UPDATE,
+        body: Body::Own,
+        answers: WRITTEN,
+        errors: &[404, 409, 412, 413, 415, 422],
+        ..row("PUT", "/{type}", Code::Interaction("update"), "Update or create the {type} that a search finds")
+    },
+    Described {
+        parameters: IF_MATCH,
+        answers: &[(204, Answer::Nothing)],
+        errors: &[404, 409, 412],
+        ..row("DELETE", "/{type}", Code::Interaction("delete"), "Delete the {type} that a search finds")
+    },
+    Described {
+        parameters: IF_MATCH,
+        body: Body::JsonPatch,
+        answers: WRITTEN,
+        errors: &[404, 409, 410, 412, 413, 415, 422],
+        ..row("PATCH", "/{type}", Code::Interaction("patch"), "Patch the {type} that a search finds")
+    },
+    Described {
+        parameters: IF_MATCH,
+        body: Body::JsonPatch,
+        answers: &[(200, Answer::Own)],
+        errors: &[404, 409, 410, 412, 413, 415, 422],
+        ..row("PATCH", "/{type}/{id}", Code::Interaction("patch"), "Patch a {type}")
+    },
+    Described {
+        body: Body::Schema("Bundle"),
+        answers: BUNDLE,
+        errors: &[404, 409, 410, 412, 413, 415, 422],
+        ..row("POST", "", Code::Always, "Transaction or batch")
+    },
+    Described {
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        ..row("GET", "/$export", Code::Always, "Begin an export of everything")
+    },
+    Described {
+        body: Body::Optional("Parameters"),
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        errors: WITH_BODY,
+        ..row("POST", "/$export", Code::Always, "Begin an export of everything")
+    },
+    Described {
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        ..row("GET", "/Patient/$export", Code::Always, "Begin an export of patients")
+    },
+    Described {
+        body: Body::Optional("Parameters"),
+        parameters: EXPORT,
+        answers: ACCEPTED,
+        errors: WITH_BODY,
+        ..row("POST", "/Patient/$export", Code::Always, "Begin an export of patients")
+    },
+    Described {
+        answers: &[(200, Answer::Manifest), (202, Answer::Nothing)],
+        errors: &[404],
+        ..row("GET", "/$export/{job}", Code::Always, "How far an export is, and its files")
+    },
+    Described {
+        answers: &[(202, Answer::Schema("OperationOutcome"))],
+        errors: &[404],
+        ..row("DELETE", "/$export/{job}", Code::Always, "Cancel an export")
+    },
+    Described {
+        answers: &[(200, Answer::Ndjson)],
+        errors: &[404],
+        ..row("GET", "/$export/{job}/{file}", Code::Always, "A file of an export")
+    },
+    Described {
+        parameters: &[],
+        answers: &[(200, Answer::Json), (400, Answer::Nothing)],
+        ..row("GET", "/livez", Code::Always, "Whether the process answers")
+    },
+    Described {
+        parameters: &[],
+        answers: &[(200, Answer::Json), (503, Answer::Json), (400, Answer::Nothing)],
+        ..row("GET", "/readyz", Code::Always, "Whether the database answers too")
+    },
+    Described {
+        parameters: &[],
+        answers: &[(200, Answer::Text("text/plain")), (400, Answer::Nothing)],
+        ..row("GET", "/metrics", Code::Always, "Metrics for Prometheus")
+    },
+    Described {
+        parameters: &[],
+        answers: &[(200, Answer::Json), (400, Answer::Nothing)],
+        ..row("GET", "/openapi.json", Code::Always, "This document")
+    },
+];
+
+/// A parameter by its name.
+#[must_use]
+pub fn parameter(name: &str) -> Json {
+    let of = |place: &str, description: &str, schema: Json| json!({"name": name, "in": place, "required": place == "path", "description": description, "schema": schema});
+    let id = || json!({"type": "string", "pattern": "^[A-Za-z0-9\\-\\.]{1,64}$"});
+    let text = || json!({"type": "string"});
+    let whole = || json!({"type": "integer", "minimum": 0});
+    let one_of = |values: &[&str]| json!({"type": "string", "enum": values});
+    match name {
+        "id" => of("path", "The id of the resource.", id()),
+        "version" => of("path", "The id of the version.", id()),
+        "_format" => of("query", "The format of the answer, before Accept.", text()),
+        "_count" => of("query", "Entries of one page; the server has a limit of its own.", whole()),
+        "_since" => of("query", "Only versions from this instant on.", text()),
+        "_at" => of("query", "Only versions that were current at some time within this one.", text()),
+        "mode" => {
+            of("query", "What the content would be used for.", one_of(&["create", "update", "delete", "profile"]))
+        }
+        "profile" => of("query", "The canonical URL of the profile to judge by.", text()),
+        "If-Match" => of("header", "The version that must be the current one: W/\"1\".", text()),
+        "If-None-Match" => of("header", "* where nothing may be stored yet.", text()),
+        "Prefer" => of("header", "handling=strict refuses what the server does not know.", text()),
+        _ => of("query", "", text()),
+    }
+}
+
+/// A search parameter of a type, which may be given several times.
+#[must_use]
+pub fn search_parameter(name: &str, kind: &str) -> Json {
+    json!({
+        "name": name, "in": "query", "required": false,
+        "description": format!("Search parameter of type {kind}; its modifiers follow the name after a colon."),
+        "schema": {"type": "array", "items": {"type": "string"}},
+    })
+}
+
+/// The headers of answers.
+#[must_use]
+pub fn headers() -> Json {
+    json!({
+        "ETag": {"description": "The version: W/\"1\".", "schema": {"type": "string"}},
+        "Last-Modified": {"description": "When the version was written.", "schema": {"type": "string"}},
+        "Location": {"description": "The address of the new version.", "schema": {"type": "string"}},
+        "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
+    })
+}
+
+/// Which of [`headers`] an answer has.
+#[must_use]
+pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] {
+    match (answer, status) {
+        (Answer::Own, 201) => &["ETag", "Last-Modified", "Location"],
+        (Answer::Own, _) => &["ETag", "Last-Modified"],
+        _ => &[],
+    }
+}
+
+/// The errors, each an OperationOutcome.
+#[must_use]
+pub fn responses() -> Json {
+    let content = json!({"application/fhir+json": {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}});
+    let all = [400, 404, 406, 409, 410, 412, 413, 415, 422, 500, 503, 507].map(|code| {
+        let mut response = json!({"description": status(code), "content": content});
+        if code == 503 {
+            response["headers"] = json!({"Retry-After": {"$ref": "#/components/headers/Retry-After"}});
+        }
+        (response_name(code).to_owned(), response)
+    });
+    all.into_iter().collect::<Map<_, _>>().into()
+}
+
+/// The name of an error among [`responses`].
+#[must_use]
+pub const fn response_name(status: u16) -> &'static str {
+    match status {
+        400 => "Invalid",
+        404 => "NotFound",
+        405 => "NotAllowed",
+        406 => "NotAcceptable",
+        409 => "Conflict",
+        410 => "Gone",
+        412 => "PreconditionFailed",
+        413 => "TooLarge",
+        415 => "MediaType",
+        422 => "Unprocessable",
+        503 => "Unavailable",
+        507 => "Full",
+        _ => "Internal",
+    }
+}
+
+/// What a status says.
+#[must_use]
+pub const fn status(status: u16) -> &'static str {
+    match status {
+        200 => "Done.",
+        201 => "Created.",
+        202 => "Accepted; the work goes on.",
+        204 => "Done, and there is nothing to send.",
+        304 => "Not modified.",
+        400 => "The request has not the shape of FHIR.",
+        404 => "There is nothing of that name.",
+        405 => "The method is not served here.",
+        406 => "No format that is wanted is served.",
+        409 => "The state of the resource stands against it.",
+        410 => "The resource was deleted.",
+        412 => "A condition of the request does not hold.",
+        413 => "The request is too large.",
+        415 => "The body is not in a format that is read.",
+        422 => "The content breaks a profile or a rule.",
+        503 => "The server or its database is busy or away.",
+        507 => "The database has no room.",
+        _ => "The server failed.",
+    }
+}
+
+/// What a tag groups.
+#[must_use]
+pub fn tag(name: &str) -> String {
+    match name {
+        "Server" => "Probes, metrics and this document".to_owned(),
+        "System" => "What is not of one type".to_owned(),
+        resource_type => format!("Resources of type {resource_type}"),
+    }
+}

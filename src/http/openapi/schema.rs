@@ -1,0 +1,200 @@
+//! JSON schemas of FHIR R4 types, from the element tables (`profiles/r4-elements.json`).
+//!
+//! A schema is written when something refers to it. Elements that may have any type (`Extension.value[x]`) are given as a
+//! pattern of names, and resources inside of others as any resource: what they hold is said by their own type. Not here:
+//! rules that need more than one element (profiles and invariants; `$validate` tells them).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::profile::shape::{ElementInfo, Kind, Shapes, Type};
+
+/// A choice of more types than this is one of any type.
+const CHOICE_MAX: usize = 20;
+
+/// Any resource, inside of another.
+const ANY: &str = "AnyResource";
+
+/// The schemas that were referred to.
+pub struct Schemas<'s> {
+    shapes: &'s Shapes,
+    written: BTreeMap<String, Json>,
+}
+
+impl<'s> Schemas<'s> {
+    #[must_use]
+    pub const fn new(shapes: &'s Shapes) -> Self {
+        Self { shapes, written: BTreeMap::new() }
+    }
+
+    /// A reference to the schema of a type, of an operation's input or of a JSON Patch.
+    pub fn refer(&mut self, name: &str) -> Json {
+        if !self.written.contains_key(name) {
+            // Types refer to themselves: the place is taken before the schema is made.
+            self.written.insert(name.to_owned(), Json::Null);
+            let schema = self.schema(name);
+            self.written.insert(name.to_owned(), schema);
+        }
+        json!({"$ref": format!("#/components/schemas/{name}")})
+    }
+
+    /// All of them by name.
+    #[must_use]
+    pub fn write(self) -> Map<String, Json> {
+        self.written.into_iter().collect()
+    }
+
+    fn schema(&mut self, name: &str) -> Json {
+        match name {
+            ANY => any_resource(),
+            "JsonPatch" => json_patch(),
+            "MatchParameters" => {
+                self.operation_input(&[("IDIPatient", "Patient"), ("patient", "Patient"), ("resource", "Patient")])
+            }
+            "ExplainParameters" => {
+                self.operation_input(&[("patient", "Patient"), ("IDIPatient", "Patient"), ("record", "")])
+            }
+            "ValidateParameters" => self.operation_input(&[("resource", ANY), ("mode", ""), ("profile", "")]),
+            _ => match self.shapes.find_type(name) {
+                Some(found) => self.of_type(found),
+                None => any_resource(),
+            },
+        }
+    }
+
+    fn of_type(&mut self, found: &'s Type) -> Json {
+        match found.kind() {
+            Kind::Primitive(_) => primitive(found.name()),
+            Kind::Complex | Kind::Resource => self.object(found),
+            Kind::AnyResource => any_resource(),
+        }
+    }
+
+    fn object(&mut self, found: &'s Type) -> Json {
+        let (mut members, mut required, mut patterns) = (Map::new(), Vec::new(), Map::new());
+        patterns.insert("^_".to_owned(), json!({"type": ["object", "array"]}));
+        if found.kind() == Kind::Resource {
+            members.insert("resourceType".to_owned(), json!({"const": found.name()}));
+            required.push("resourceType".to_owned());
+        }
+        let elements: Vec<(&str, ElementInfo<'s>)> = self.shapes.elements(found).collect();
+        for (name, info) in elements {
+            if info.types.len() > CHOICE_MAX {
+                patterns.insert(format!("^{name}[A-Z]"), json!({}));
+                continue;
+            }
+            if info.types.len() == 1 {
+                let is_required = info.min > 0;
+                members.insert(name.to_owned(), self.element(&info, info.types[0]));
+                required.extend(is_required.then(|| name.to_owned()));
+                continue;
+            }
+            for type_name in &info.types {
+                members.insert(format!("{name}{}", capitalised(type_name)), self.element(&info, type_name));
+            }
+        }
+        let mut schema = json!({
+            "type": "object", "properties": members, "patternProperties": patterns, "additionalProperties": false,
+        });
+        if !required.is_empty() {
+            schema["required"] = required.into();
+        }
+        schema
+    }
+
+    fn element(&mut self, info: &ElementInfo<'_>, type_name: &str) -> Json {
+        let codes = info.value_set.and_then(|set| self.shapes.find_codes(set));
+        let one = match codes {
+            Some(codes) => json!({"type": "string", "enum": codes.collect::<Vec<_>>()}),
+            None if matches!(type_name, "Resource" | "DomainResource") => self.refer(ANY),
+            None => self.refer(type_name),
+        };
+        if info.is_list { json!({"type": "array", "minItems": 1, "items": one}) } else { one }
+    }
+
+    /// Parameters that hold resources under the given names, and anything else with a value.
+    fn operation_input(&mut self, names: &[(&str, &str)]) -> Json {
+        let mut kinds = Vec::new();
+        for (name, resource) in names {
+            let mut members = json!({"name": {"const": name}});
+            let mut required = vec!["name"];
+            if !resource.is_empty() {
+                members["resource"] = self.refer(resource);
+                required.push("resource");
+            }
+            kinds.push(json!({
+                "type": "object", "required": required, "properties": members,
+                "patternProperties": {"^_": {"type": ["object", "array"]}, "^value[A-Z]": {}},
+            }));
+        }
+        kinds.push(json!({
+            "type": "object", "required": ["name"], "properties": {"name": self.refer("string")},
+            "patternProperties": {"^_": {"type": ["object", "array"]}, "^value[A-Z]": {}},
+        }));
+        json!({
+            "type": "object",
+            "required": ["resourceType", "parameter"],
+            "properties": {
+                "resourceType": {"const": "Parameters"},
+                "parameter": {"type": "array", "minItems": 1, "items": {"anyOf": kinds}},
+            },
+        })
+    }
+}
+
+fn any_resource() -> Json {
+    json!({"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}})
+}
+
+/// RFC 6902.
+fn json_patch() -> Json {
+    let with_value = json!({
+        "type": "object", "required": ["op", "path", "value"],
+        "properties": {"op": {"enum": ["add", "replace", "test"]}, "path": {"type": "string"}, "value": {}},
+    });
+    let with_from = json!({
+        "type": "object", "required": ["op", "path", "from"],
+        "properties": {"op": {"enum": ["move", "copy"]}, "path": {"type": "string"}, "from": {"type": "string"}},
+    });
+    let remove = json!({
+        "type": "object", "required": ["op", "path"],
+        "properties": {"op": {"const": "remove"}, "path": {"type": "string"}},
+    });
+    json!({"type": "array", "minItems": 1, "items": {"anyOf": [with_value, with_from, remove]}})
+}
+
+/// FHIR R4 datatypes, "Primitive Types", with the expressions given there.
+fn primitive(name: &str) -> Json {
+    let text = |pattern: &str| json!({"type": "string", "minLength": 1, "pattern": pattern});
+    let whole = |least: i64| json!({"type": "integer", "minimum": least, "maximum": i32::MAX});
+    const YEAR: &str = "([0-9]([0-9]([0-9][1-9]|[1-9]0)|[1-9]00)|[1-9]000)";
+    const TIME: &str = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\\.[0-9]+)?";
+    const ZONE: &str = "(Z|(\\+|-)((0[0-9]|1[0-3]):[0-5][0-9]|14:00))";
+    let day = "(0[1-9]|[12][0-9]|3[01])";
+    let month = "(0[1-9]|1[0-2])";
+    match name {
+        "boolean" => json!({"type": "boolean"}),
+        "decimal" => json!({"type": "number"}),
+        "integer" => whole(i64::from(i32::MIN)),
+        "positiveInt" => whole(1),
+        "unsignedInt" => whole(0),
+        "base64Binary" => text("^[A-Za-z0-9+/=\\s]+$"),
+        "code" => text("^[^\\s]+(\\s[^\\s]+)*$"),
+        "date" => text(&format!("^{YEAR}(-{month}(-{day})?)?$")),
+        "dateTime" => text(&format!("^{YEAR}(-{month}(-{day}(T{TIME}{ZONE})?)?)?$")),
+        "instant" => text(&format!("^{YEAR}-{month}-{day}T{TIME}{ZONE}$")),
+        "time" => text(&format!("^{TIME}$")),
+        "id" => text("^[A-Za-z0-9\\-\\.]{1,64}$"),
+        "oid" => text("^urn:oid:[0-2](\\.(0|[1-9][0-9]*))+$"),
+        "uuid" => text("^urn:uuid:[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"),
+        "canonical" | "uri" | "url" => text("^\\S+$"),
+        "xhtml" => text("^\\s*<div[\\s\\S]*>\\s*$"),
+        _ => text("\\S"),
+    }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + letters.as_str())
+}

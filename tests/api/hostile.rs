@@ -23,6 +23,7 @@ use crate::support::{Database, PATIENCE, TestApp};
 mod addresses;
 mod documents;
 mod transport;
+mod writes;
 
 #[test]
 fn whatever_is_sent_is_answered_and_hurts_nobody_on_sqlite() {
@@ -126,7 +127,7 @@ fn send_with(method: &str, target: &str, headers: &str, body: impl AsRef<[u8]>) 
 }
 
 fn rows() -> Vec<Row> {
-    let classes: [(&str, Vec<Row>); 12] = [
+    let classes: [(&str, Vec<Row>); 15] = [
         ("no JSON", documents::no_json()),
         ("large", documents::large()),
         ("no FHIR", documents::no_fhir()),
@@ -137,6 +138,9 @@ fn rows() -> Vec<Row> {
         ("paths", addresses::paths()),
         ("ids and versions", addresses::ids()),
         ("searches", addresses::searches()),
+        ("bundles", writes::bundles()),
+        ("patches", writes::patches()),
+        ("conditions", writes::conditions()),
         ("headers", transport::headers()),
         ("no HTTP", transport::no_http()),
     ];

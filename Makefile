@@ -51,7 +51,7 @@ measure-slow: ## latency of others beside slow heads, bodies and readers
 	scripts/measure/slow
 
 measure-kill: ## kill -9 in the middle of writing, 100 times on both databases
-	scripts/measure/kill 100
+	scripts/measure/kill
 
 measure-fsync: ## the sync of the log precedes every answer, by strace
 	scripts/measure/fsync

@@ -6,12 +6,14 @@ usage: postgres_stop.py ADDRESS PATIENTS.ndjson CYCLES STOP START     (STOP and 
 import collections
 import http.client
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
 
-WRITERS, READERS, BACK_WITHIN_S = 16, 8, 2.0
+WRITERS, READERS = 16, 8
+BACK_WITHIN_S = float(os.environ.get("BACK_WITHIN_S", "2"))
 address, file, cycles, stop, start = sys.argv[1:]
 with open(file, encoding="utf-8") as lines:
     patients = [json.loads(line) for line in lines]

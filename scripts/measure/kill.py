@@ -150,7 +150,7 @@ def kill_servers(binary, url, cycles, file):
             writer.join()
         server.wait()
         stored = audit_everything(url, acknowledged, f"server, cycle {cycle + 1}")
-        audited = number(url, "SELECT COUNT(*) FROM audit WHERE action = 'update' AND outcome = 'success'")
+        audited = number(url, "SELECT COUNT(*) FROM audit WHERE resource_type = 'Patient' AND action = 'update' AND outcome = 'success'")
         if audited != stored:
             sys.exit(f"server, cycle {cycle + 1}: {stored} stored, {audited} audited")
     server, address = start_server(binary, url)

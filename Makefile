@@ -4,8 +4,9 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc unit measure figures bench measure-load measure-http measure-rest measure-slow measure-kill \
-	measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy fmt \
+.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
+	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
+	measure-backup measure-accuracy measure-schemathesis fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -13,7 +14,7 @@ export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
 
-test: install-tools check deny doc unit ## everything CI runs; installs what is missing
+test: install-tools check deny doc test-clients unit ## everything CI runs; installs what is missing
 
 check: ## format and lints
 	cargo fmt --all --check
@@ -26,11 +27,15 @@ doc: ## links of the crate documentation, and its examples
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --locked --package idi-match
 	cargo test --doc --locked --package idi-match
 
+test-clients: ## published FHIR clients against the real server, on both databases
+	scripts/test-clients
+
 # Last, so that the number of tests closes the output.
 unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
-measure: figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy ## what takes long or depends on time; CI never judges it
+measure: figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
+	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-schemathesis ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
 	cargo test --locked --test tidy -- --exact figures --nocapture
@@ -77,6 +82,9 @@ measure-backup: ## backup, restore and migration of many people, and kill -9 in 
 
 measure-accuracy: ## precision and recall on a made-up population
 	scripts/measure/accuracy
+
+measure-schemathesis: ## 20,000 requests made up from the OpenAPI document
+	scripts/measure/schemathesis
 
 fmt: ## format the code
 	cargo fmt --all

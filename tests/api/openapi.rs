@@ -53,6 +53,8 @@ fn body(operation: &Value, kind: &str) -> Option<Value> {
         "MatchParameters" => parameters("IDIPatient", &patient, &[]),
         "ExplainParameters" => parameters("patient", &patient, &[json!({"name": "record", "valueId": "x1"})]),
         "Parameters" => json!({"resourceType": "Parameters"}),
+        "Bundle" => json!({"resourceType": "Bundle", "type": "batch"}),
+        "JsonPatch" => json!([]),
         _ => resource(kind),
     })
 }
@@ -61,7 +63,9 @@ fn send(app: &TestApp, path: &str, method: &str, operation: &Value) -> Answer {
     let kind = path.split('/').nth(2).unwrap_or_default();
     let address = path.replace("{id}", "x1").replace("{version}", "1");
     let request = app.request(method, &app.at_root(&address));
+    let is_patch = operation["requestBody"]["content"]["application/json-patch+json"].is_object();
     match body(operation, kind) {
+        Some(body) if is_patch => request.header("Content-Type", "application/json-patch+json").body(body).send(),
         Some(body) => request.body(body).send(),
         None => request.send(),
     }

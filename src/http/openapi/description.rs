@@ -47,6 +47,8 @@ pub enum Body {
 pub enum Answer {
     Nothing,
     Own,
+    /// What `Prefer: return=…` asks for: the resource, an outcome or nothing.
+    Written,
     Schema(&'static str),
     /// Parameters or a picture.
     Explanation,
@@ -68,19 +70,24 @@ impl Described {
 /// Statuses of every FHIR route.
 pub const ALWAYS: &[u16] = &[400, 406, 500, 503, 507];
 
-const FORMAT: &[&str] = &["_format"];
-const SEARCH: &[&str] = &["_format", "_count", "Prefer"];
-const VALIDATE: &[&str] = &["_format", "mode", "profile"];
-const UPDATE: &[&str] = &["_format", "If-Match", "If-None-Match"];
-const IF_MATCH: &[&str] = &["_format", "If-Match"];
+const FORMAT: &[&str] = &["_format", "_pretty"];
+const PRESENT: &[&str] = &["_format", "_pretty", "_summary", "_elements"];
+const READ: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-None-Match", "If-Modified-Since"];
+const SEARCH: &[&str] = &["_format", "_pretty", "_summary", "_elements", "_count", "Prefer"];
+const VALIDATE: &[&str] = &["_format", "_pretty", "mode", "profile"];
+const CREATE: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-None-Exist", "Prefer"];
+const UPDATE: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-Match", "If-None-Match", "Prefer"];
+const PATCH: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-Match", "Prefer"];
+const DELETE: &[&str] = &["_format", "_pretty", "If-Match"];
 const EXPORT: &[&str] = &["_type", "_since", "_outputFormat", "Prefer"];
 const ACCEPTED: &[(u16, Answer)] = &[(202, Answer::Schema("OperationOutcome"))];
-const HISTORY: &[&str] = &["_format", "_count", "_since", "_at", "Prefer"];
+const HISTORY: &[&str] = &["_format", "_pretty", "_summary", "_elements", "_count", "_since", "_at", "Prefer"];
 const WITH_BODY: &[u16] = &[413, 415];
 const OUTCOME: &[(u16, Answer)] = &[(200, Answer::Schema("OperationOutcome"))];
 const BUNDLE: &[(u16, Answer)] = &[(200, Answer::Schema("Bundle"))];
 const PARAMETERS: &[(u16, Answer)] = &[(200, Answer::Schema("Parameters"))];
-const WRITTEN: &[(u16, Answer)] = &[(200, Answer::Own), (201, Answer::Own)];
+const WRITTEN: &[(u16, Answer)] = &[(200, Answer::Written), (201, Answer::Written)];
+const READABLE: &[(u16, Answer)] = &[(200, Answer::Own), (304, Answer::Nothing)];
 
 const fn row(method: &'static str, path: &'static str, code: Code, summary: &'static str) -> Described {
     Described { method, path, code, summary, parameters: FORMAT, body: Body::None, answers: &[], errors: &[] }
@@ -89,6 +96,7 @@ const fn row(method: &'static str, path: &'static str, code: Code, summary: &'st
 /// Every row that is described.
 pub const DESCRIBED: &[Described] = &[
     Described {
+        parameters: PRESENT,
         answers: &[(200, Answer::Schema("CapabilityStatement"))],
         errors: &[404],
         ..row("GET", "/metadata", Code::Always, "What this server does")
@@ -163,9 +171,10 @@ pub const DESCRIBED: &[Described] = &[
         ..row("GET", "/{type}", Code::Interaction("search-type"), "Search {type} resources")
     },
     Described {
+        parameters: CREATE,
         body: Body::Own,
         answers: WRITTEN,
-        errors: &[409, 413, 415, 422],
+        errors: &[409, 412, 413, 415, 422],
         ..row("POST", "/{type}", Code::Interaction("create"), "Create a {type}")
     },
     Described {
@@ -180,7 +189,8 @@ pub const DESCRIBED: &[Described] = &[
         ..row("GET", "/{type}/{id}/_history", Code::Interaction("history-instance"), "History of a {type}")
     },
     Described {
-        answers: &[(200, Answer::Own)],
+        parameters: READ,
+        answers: READABLE,
         errors: &[404, 410],
         ..row("GET", "/{type}/{id}", Code::Interaction("read"), "Read a {type}")
     },
@@ -192,13 +202,14 @@ pub const DESCRIBED: &[Described] = &[
         ..row("PUT", "/{type}/{id}", Code::Interaction("update"), "Update a {type}, or create it under this id")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: DELETE,
         answers: &[(204, Answer::Nothing)],
         errors: &[409, 412],
         ..row("DELETE", "/{type}/{id}", Code::Interaction("delete"), "Delete a {type}")
     },
     Described {
-        answers: &[(200, Answer::Own)],
+        parameters: READ,
+        answers: READABLE,
         errors: &[404, 410],
         ..row("GET", "/{type}/{id}/_history/{version}", Code::Interaction("vread"), "Read a version of a {type}")
     },
@@ -217,22 +228,22 @@ pub const DESCRIBED: &[Described] = &[
         ..row("PUT", "/{type}", Code::Interaction("update"), "Update or create the {type} that a search finds")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: DELETE,
         answers: &[(204, Answer::Nothing)],
         errors: &[404, 409, 412],
         ..row("DELETE", "/{type}", Code::Interaction("delete"), "Delete the {type} that a search finds")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: PATCH,
         body: Body::JsonPatch,
         answers: WRITTEN,
         errors: &[404, 409, 410, 412, 413, 415, 422],
         ..row("PATCH", "/{type}", Code::Interaction("patch"), "Patch the {type} that a search finds")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: PATCH,
         body: Body::JsonPatch,
-        answers: &[(200, Answer::Own)],
+        answers: &[(200, Answer::Written)],
         errors: &[404, 409, 410, 412, 413, 415, 422],
         ..row("PATCH", "/{type}/{id}", Code::Interaction("patch"), "Patch a {type}")
     },
@@ -315,6 +326,12 @@ pub fn parameter(name: &str) -> Json {
         "id" => of("path", "The id of the resource.", id()),
         "version" => of("path", "The id of the version.", id()),
         "_format" => of("query", "The format of the answer, before Accept.", text()),
+        "_pretty" => of("query", "true lays the answer out for people.", one_of(&["true", "false"])),
+        "_summary" => {
+            let values = ["true", "text", "data", "count", "false"];
+            of("query", "A part of the resource, or of a search its total.", one_of(&values))
+        }
+        "_elements" => of("query", "The elements that are wanted, separated by commas.", text()),
         "_count" => of("query", "Entries of one page; the server has a limit of its own.", whole()),
         "_since" => of("query", "Only versions from this instant on.", text()),
         "_at" => of("query", "Only versions that were current at some time within this one.", text()),
@@ -323,8 +340,18 @@ pub fn parameter(name: &str) -> Json {
         }
         "profile" => of("query", "The canonical URL of the profile to judge by.", text()),
         "If-Match" => of("header", "The version that must be the current one: W/\"1\".", text()),
-        "If-None-Match" => of("header", "* where nothing may be stored yet.", text()),
-        "Prefer" => of("header", "handling=strict refuses what the server does not know.", text()),
+        "If-None-Match" => of(
+            "header",
+            "Of a read, versions that need not be sent; of an update, * where nothing may be stored.",
+            text(),
+        ),
+        "If-Modified-Since" => of("header", "A version as old as this need not be sent.", text()),
+        "If-None-Exist" => of("header", "A search that must find nothing for the create to be done.", text()),
+        "Prefer" => {
+            let what = "return=minimal, return=representation or return=OperationOutcome; handling=strict refuses what \
+                        the server does not know.";
+            of("header", what, text())
+        }
         _ => of("query", "", text()),
     }
 }
@@ -346,6 +373,7 @@ pub fn headers() -> Json {
         "ETag": {"description": "The version: W/\"1\".", "schema": {"type": "string"}},
         "Last-Modified": {"description": "When the version was written.", "schema": {"type": "string"}},
         "Location": {"description": "The address of the new version.", "schema": {"type": "string"}},
+        "Preference-Applied": {"description": "The preference that was heeded.", "schema": {"type": "string"}},
         "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
     })
 }
@@ -354,8 +382,9 @@ pub fn headers() -> Json {
 #[must_use]
 pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] {
     match (answer, status) {
-        (Answer::Own, 201) => &["ETag", "Last-Modified", "Location"],
-        (Answer::Own, _) => &["ETag", "Last-Modified"],
+        (Answer::Written, 201) => &["ETag", "Last-Modified", "Location", "Preference-Applied"],
+        (Answer::Written, _) => &["ETag", "Last-Modified", "Preference-Applied"],
+        (Answer::Own, _) | (_, 304) => &["ETag", "Last-Modified"],
         _ => &[],
     }
 }

@@ -88,7 +88,7 @@ pub struct Limits {
     pub page_size: u32,
     pub page_size_max: u32,
     pub search_values_max: usize,
-    pub search_total_max: i64,
+    pub search_total_max: u32,
     pub search_includes_max: usize,
     pub http_connections_max: usize,
     pub requests_in_flight_max: usize,

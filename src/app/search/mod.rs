@@ -192,7 +192,7 @@ impl App {
             _ if paged.after.is_some() => Total::None,
             AskedTotal::None => Total::None,
             AskedTotal::Accurate => Total::Accurate,
-            AskedTotal::Default => Total::UpTo(self.config.limits.search_total_max),
+            AskedTotal::Default => Total::UpTo(i64::from(self.config.limits.search_total_max)),
         }
     }
 

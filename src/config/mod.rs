@@ -82,6 +82,8 @@ pub struct Limits {
     pub string_bytes_max: usize,
     /// Entries of a transaction or batch.
     pub bundle_entries_max: usize,
+    pub bundle_answer_bytes_max: usize,
+    pub transaction_ms_max: u64,
     pub patch_operations_max: usize,
     pub page_size: u32,
     pub page_size_max: u32,

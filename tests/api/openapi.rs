@@ -53,6 +53,7 @@ fn body(operation: &Value, kind: &str) -> Option<Value> {
         "MatchParameters" => parameters("IDIPatient", &patient, &[]),
         "ExplainParameters" => parameters("patient", &patient, &[json!({"name": "record", "valueId": "x1"})]),
         "Parameters" => json!({"resourceType": "Parameters"}),
+        "Bundle" => json!({"resourceType": "Bundle", "type": "batch"}),
         _ => resource(kind),
     })
 }

@@ -60,9 +60,10 @@ impl App {
 /// # Errors
 /// `Invalid` where a search parameter of the type is.
 pub fn check_no_criteria(resource_type: &str, query: &str) -> Result<(), AppError> {
-    let parameters = search_params(resource_type);
-    let is_asked = |known: &str| pairs_of(query).iter().any(|(name, _)| name.split(':').next() == Some(known));
-    let Some((name, _)) = parameters.into_iter().find(|(known, _)| is_asked(known)) else { return Ok(()) };
+    let pairs = pairs_of(query);
+    let is_asked = |known: &str| pairs.iter().any(|(name, _)| name.split(':').next() == Some(known));
+    let mut parameters = search_params(resource_type).into_iter();
+    let Some((name, _)) = parameters.find(|(known, _)| is_asked(known)) else { return Ok(()) };
     let text = "A create takes no search parameters; the header If-None-Exist makes it conditional.";
     Err(AppError::invalid(vec![Issue::error(IssueCode::NotSupported, text).at(format!("http.{name}"))]))
 }

@@ -397,6 +397,7 @@ pub fn headers() -> Json {
         "ETag": {"description": "The version: W/\"1\".", "schema": {"type": "string"}},
         "Last-Modified": {"description": "When the version was written.", "schema": {"type": "string"}},
         "Location": {"description": "The address of the new version.", "schema": {"type": "string"}},
+        "Preference-Applied": {"description": "The preference that was heeded.", "schema": {"type": "string"}},
         "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
     })
 }
@@ -405,9 +406,9 @@ pub fn headers() -> Json {
 #[must_use]
 pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] {
     match (answer, status) {
-        (Answer::Own | Answer::Written, 201) => &["ETag", "Last-Modified", "Location"],
-        (Answer::Own | Answer::Written, _) => &["ETag", "Last-Modified"],
-        (Answer::Nothing, 304) => &["ETag", "Last-Modified"],
+        (Answer::Written, 201) => &["ETag", "Last-Modified", "Location", "Preference-Applied"],
+        (Answer::Written, _) => &["ETag", "Last-Modified", "Preference-Applied"],
+        (Answer::Own, _) | (Answer::Nothing, 304) => &["ETag", "Last-Modified"],
         _ => &[],
     }
 }

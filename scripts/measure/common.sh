@@ -102,6 +102,7 @@ fdatasync_rate() { python3 "$here/fdatasync.py" "$work"; }
 start_server() {
     local url=$1
     shift
+    : >"$work/server.log" # else the address of the server before could be read
     "$binary" serve --open --listen 127.0.0.1:0 --database-url "$url" --log-filter info --log-format json "$@" \
         2>"$work/server.log" &
     server_pid=$!

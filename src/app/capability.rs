@@ -68,6 +68,7 @@ const PATIENT_OPERATIONS: &[(&str, &str)] = &[
     ("export", PATIENT_EXPORT_OPERATION),
 ];
 const SYSTEM_OPERATIONS: &[(&str, &str)] = &[("export", EXPORT_OPERATION)];
+const AUDIT_OPERATIONS: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION)];
 const STORED_OPERATIONS: &[(&str, &str)] = &[("validate", VALIDATE_OPERATION), ("meta", META_OPERATION)];
 
 /// Name and type of the search parameters of a type.
@@ -154,7 +155,7 @@ impl App {
 
 /// What is made of the audit.
 fn audit_event() -> Served {
-    Served { interactions: AUDIT_INTERACTIONS, ..artifact(AUDIT_EVENT) }
+    Served { interactions: AUDIT_INTERACTIONS, operations: AUDIT_OPERATIONS, ..artifact(AUDIT_EVENT) }
 }
 
 fn artifact(resource_type: &'static str) -> Served {

@@ -78,11 +78,19 @@ impl AppError {
         Self::new(kind, vec![Issue::error(code, text)])
     }
 
-    /// Content that has not the shape of FHIR; a limit reached is `TooLarge`.
+    /// Content that has not the shape of FHIR; a limit reached is `TooLarge`, and content that has the shape and breaks
+    /// nothing but invariants is `Unprocessable`.
     #[must_use]
     pub fn invalid(issues: Vec<Issue>) -> Self {
         let too_long = issues.iter().any(|issue| issue.code == IssueCode::TooLong);
-        Self::new(if too_long { ErrorKind::TooLarge } else { ErrorKind::Invalid }, issues)
+        let mut errors = issues.iter().filter(|issue| issue.is_error()).peekable();
+        let has_shape = errors.peek().is_some() && errors.all(|issue| issue.code == IssueCode::Invariant);
+        let kind = match (too_long, has_shape) {
+            (true, _) => ErrorKind::TooLarge,
+            (false, true) => ErrorKind::Unprocessable,
+            (false, false) => ErrorKind::Invalid,
+        };
+        Self::new(kind, issues)
     }
 
     /// Content that is FHIR but breaks a profile or a rule.

@@ -14,6 +14,7 @@ use super::error::AppError;
 use super::incoming::{ResourceKind, check_id};
 use super::responder::check_not_responder;
 use super::rules::Rules;
+use super::search::AUDIT_EVENT;
 use super::{App, STORED_LIMITS};
 
 /// What is asked (FHIR R4 Resource, operation validate).
@@ -69,6 +70,10 @@ impl App {
     /// the body is no JSON, has no resource where one is needed, or one of another type than the address says.
     pub fn validate(&self, ctx: &Context, request: &ValidateRequest<'_>) -> Result<Vec<Issue>, AppError> {
         self.answer(ctx, Action::Validate, |audit| {
+            if request.resource_type == AUDIT_EVENT {
+                audit.resource_type = Some(AUDIT_EVENT.to_owned());
+                return self.judge_audit_event(request);
+            }
             let kind = stored_kind(request.resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             request.id.map_or(Ok(()), check_id)?;
@@ -113,6 +118,16 @@ impl App {
         Ok(asked)
     }
 
+    /// AuditEvents are made here and never received: there is nothing to judge but content.
+    fn judge_audit_event(&self, request: &ValidateRequest<'_>) -> Result<Vec<Issue>, AppError> {
+        let asked = self.read_request(request)?;
+        if asked.mode != Mode::Content {
+            return Err(refused("AuditEvents are not written by callers; a mode has no meaning.", "mode"));
+        }
+        let resource = received(AUDIT_EVENT, asked.resource)?;
+        Ok(judge(&self.rules, resource, &asked.profiles))
+    }
+
     fn judge_received(
         &self,
         kind: ResourceKind,
@@ -120,13 +135,7 @@ impl App {
         mode: Mode,
         asked: Asked<'_>,
     ) -> Result<Vec<Issue>, AppError> {
-        let Some(resource) = asked.resource else {
-            let text = "The resource to validate is missing.";
-            return Err(AppError::invalid(vec![Issue::error(IssueCode::Required, text).at("Parameters.parameter")]));
-        };
-        if resource.text("resourceType") != Some(kind.name()) {
-            return Err(refused("The resource is not of the type that the address names.", "resourceType"));
-        }
+        let resource = received(kind.name(), asked.resource)?;
         let mut issues = match mode {
             Mode::Create | Mode::Update => unstorable(kind, &resource),
             _ => Vec::new(),
@@ -187,6 +196,18 @@ impl<'d> Asked<'d> {
             }
         }
     }
+}
+
+/// The resource to judge, which must be of the type that the address names.
+fn received<'d>(resource_type: &str, resource: Option<Value<'d>>) -> Result<Value<'d>, AppError> {
+    let Some(resource) = resource else {
+        let text = "The resource to validate is missing.";
+        return Err(AppError::invalid(vec![Issue::error(IssueCode::Required, text).at("Parameters.parameter")]));
+    };
+    if resource.text("resourceType") == Some(resource_type) {
+        return Ok(resource);
+    }
+    Err(refused("The resource is not of the type that the address names.", "resourceType"))
 }
 
 fn refused(text: &str, place: &str) -> AppError {

@@ -2,6 +2,8 @@
 //!
 //! Not here: formats of elements (see `profile::primitive`), clocks.
 
+use std::cmp::Ordering;
+
 use super::date::{Date, days_in};
 
 const SECOND_US: i64 = 1_000_000;
@@ -21,6 +23,32 @@ pub fn range_us(text: &str) -> Option<(i64, i64)> {
     let (time_us, precision_us) = time_of_day_us(time)?;
     let lo_us = range_of_date(date).0 + time_us - offset_us(zone)?;
     Some((lo_us, lo_us + precision_us - 1))
+}
+
+/// How two dates or times follow each other; `None` where one is less precise and may be either, and for what is none.
+///
+/// A date has no zone: beside a time it may be the day of any (FHIRPath N1, Comparison; FHIR R4 datatypes, `dateTime`).
+#[must_use]
+pub fn order(left: &str, right: &str) -> Option<Ordering> {
+    let (mut left_us, mut right_us) = (range_us(left)?, range_us(right)?);
+    match (left.contains('T'), right.contains('T')) {
+        // Fractions of seconds are no precision of their own.
+        (true, true) => return Some(left_us.0.cmp(&right_us.0)),
+        (false, true) => left_us = anywhere(left_us),
+        (true, false) => right_us = anywhere(right_us),
+        (false, false) => {}
+    }
+    match (left_us, right_us) {
+        (left, right) if left.1 < right.0 => Some(Ordering::Less),
+        (left, right) if left.0 > right.1 => Some(Ordering::Greater),
+        (left, right) if left == right => Some(Ordering::Equal),
+        _ => None,
+    }
+}
+
+/// A day of UTC as a day of any zone: the first begins 14 hours earlier, the last ends 12 hours later.
+const fn anywhere((lo_us, hi_us): (i64, i64)) -> (i64, i64) {
+    (lo_us - 14 * 3600 * SECOND_US, hi_us + 12 * 3600 * SECOND_US)
 }
 
 /// The microsecond that an `instant` names: date, seconds and a time zone (FHIR R4 datatypes, `instant`).

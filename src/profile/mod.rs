@@ -11,6 +11,7 @@ mod element;
 pub mod fhirpath;
 pub mod idi;
 pub mod input_weight;
+mod invariant;
 pub mod primitive;
 pub mod shape;
 mod slicing;
@@ -22,13 +23,14 @@ use std::fmt;
 
 use serde_json::Value as Json;
 
-use crate::fhir::issue::{Issue, IssueCode};
+use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{self, Limits, Value};
 use crate::fhir::path::printable;
 
 use artifact::{ARTIFACT_TYPES, Artifact};
 use definition::Definition;
 use input_weight::InputWeights;
+use invariant::Invariants;
 use shape::Shapes;
 use terminology::{Terminology, without_version};
 use validate::Finding;
@@ -104,6 +106,7 @@ impl<'a> SourceFile<'a> {
 #[derive(Debug)]
 pub struct Profiles {
     shapes: Shapes,
+    invariants: Invariants,
     definitions: HashMap<String, Definition>,
     terminology: Terminology,
     artifacts: Vec<Artifact>,
@@ -112,6 +115,8 @@ pub struct Profiles {
 
 /// The element tables of base R4.
 const SHAPES_FILE: &str = "r4-elements.json";
+/// The invariants of base R4.
+const INVARIANTS_FILE: &str = "r4-invariants.json";
 const WEIGHTS_FILE: &str = "input-weights.json";
 
 impl Profiles {
@@ -126,12 +131,13 @@ impl Profiles {
             files.iter().find(|file| file.name == name).ok_or_else(missing)
         };
         let shapes = load_shapes(named(SHAPES_FILE)?)?;
+        let invariants = Invariants::read(named(INVARIANTS_FILE)?, &shapes)?;
         let weights = InputWeights::read(named(WEIGHTS_FILE)?)?;
         let sources = read_sources(files)?;
         let terminology = Terminology::load(&sources)?;
         let definitions = definition::load(&sources, &shapes, &terminology)?;
         let artifacts = list_artifacts(&sources)?;
-        Ok(Self { shapes, definitions, terminology, artifacts, weights })
+        Ok(Self { shapes, invariants, definitions, terminology, artifacts, weights })
     }
 
     #[must_use]
@@ -144,10 +150,11 @@ impl Profiles {
         &self.weights
     }
 
-    /// Judges `resource` by base R4: elements, types, cardinalities, formats.
+    /// Judges `resource` by base R4: elements, types, cardinalities, formats, and then the invariants, which need them.
     #[must_use]
     pub fn validate_base(&self, resource: &Value<'_>) -> Vec<Issue> {
-        self.shapes.validate(resource, &[])
+        let issues = self.shapes.validate(resource, &[]);
+        if any_error(&issues) { issues } else { [issues, self.invariants.validate(&self.shapes, resource)].concat() }
     }
 
     /// Judges `resource` by the rules of one profile, named by its canonical URL with or without `|version`.

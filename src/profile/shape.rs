@@ -7,6 +7,7 @@
 
 pub mod subset;
 mod table;
+pub mod visit;
 mod walk;
 
 use std::collections::HashMap;

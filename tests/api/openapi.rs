@@ -33,8 +33,9 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 }
 
 /// A resource of a type, with an id.
-fn resource(kind: &str) -> Value {
+fn resource(app: &TestApp, kind: &str) -> Value {
     match kind {
+        "AuditEvent" => app.get("/AuditEvent?_count=1").send().json()["entry"][0]["resource"].clone(),
         "Patient" => with_id(&stranger(1), "x1"),
         "Organization" => organization("x1"),
         kind => example(kind, "x1"),
@@ -42,7 +43,7 @@ fn resource(kind: &str) -> Value {
 }
 
 /// A body that fits an operation.
-fn body(operation: &Value, kind: &str) -> Option<Value> {
+fn body(app: &TestApp, operation: &Value, kind: &str) -> Option<Value> {
     let content = operation["requestBody"]["content"].as_object()?;
     if content.contains_key("application/x-www-form-urlencoded") {
         return None;
@@ -53,7 +54,9 @@ fn body(operation: &Value, kind: &str) -> Option<Value> {
         "MatchParameters" => parameters("IDIPatient", &patient, &[]),
         "ExplainParameters" => parameters("patient", &patient, &[json!({"name": "record", "valueId": "x1"})]),
         "Parameters" => json!({"resourceType": "Parameters"}),
-        _ => resource(kind),
+        "Bundle" => json!({"resourceType": "Bundle", "type": "batch"}),
+        "JsonPatch" => json!([{"op": "add", "path": "/language", "value": "en"}]),
+        _ => resource(app, kind),
     })
 }
 
@@ -61,9 +64,11 @@ fn send(app: &TestApp, path: &str, method: &str, operation: &Value) -> Answer {
     let kind = path.split('/').nth(2).unwrap_or_default();
     let address = path.replace("{id}", "x1").replace("{version}", "1");
     let request = app.request(method, &app.at_root(&address));
-    match body(operation, kind) {
-        Some(body) => request.body(body).send(),
-        None => request.send(),
+    let media_types = operation["requestBody"]["content"].as_object();
+    let media_type = media_types.and_then(|content| content.keys().next());
+    match (body(app, operation, kind), media_type) {
+        (Some(body), Some(media_type)) => request.body(body).header("content-type", media_type).send(),
+        _ => request.send(),
     }
 }
 
@@ -181,7 +186,7 @@ fn fits(document: &Value, schema: &Value, value: &Value, place: &str) {
 fn the_schemas_hold_for_what_is_stored(app: &TestApp) {
     let document = document(app);
     for kind in ["Patient", "Organization", "RelatedPerson", "Person", "Consent", "Provenance", "Task"] {
-        let stored = app.post(&format!("/{kind}"), resource(kind)).send().expect(201).json();
+        let stored = app.post(&format!("/{kind}"), resource(app, kind)).send().expect(201).json();
         fits(&document, &document["components"]["schemas"][kind], &stored, kind);
     }
     let outcome = app.get("/Patient/nobody").send().expect(404).json();

@@ -13,6 +13,7 @@ on_both_databases! {
     every_stored_type_is_judged,
     a_mode_says_what_the_content_would_be_used_for,
     a_stored_resource_is_judged_by_a_profile,
+    what_breaks_an_invariant_of_the_base_is_said_and_not_stored,
 }
 
 /// Severity and code of what is said.
@@ -98,6 +99,10 @@ fn every_stored_type_is_judged(app: &TestApp) {
             assert!(has(&broken, "error", "structure"), "{path}: {broken:?}");
         }
     }
+    let event = app.get("/AuditEvent?_count=1").send().expect(200).json()["entry"][0]["resource"].clone();
+    assert_eq!(said(app, "/AuditEvent/$validate", &event), [("information".to_owned(), "informational".to_owned())]);
+    assert!(has(&said(app, "/AuditEvent/$validate", &without(&event, "agent")), "error", "required"));
+    app.post("/AuditEvent/$validate", moded("create", Some(&event))).send().expect(400).issues();
 }
 
 /// Parameters with a mode and, where there is one, a resource.
@@ -171,4 +176,25 @@ fn a_stored_resource_is_judged_by_a_profile(app: &TestApp) {
     app.delete("/Patient/p1").send().expect(204);
     let gone = format!("/Patient/p1/$validate?mode=profile&profile={}", profile("IDI-Patient"));
     app.request("POST", &gone).send().expect(410).issues();
+}
+
+fn what_breaks_an_invariant_of_the_base_is_said_and_not_stored(app: &TestApp) {
+    let patient = without(&stranger(1), "meta");
+    let period = json!([{"family": "Dragomir", "period": {"start": "2020-02-01", "end": "2020-01-01"}}]);
+    let table = [
+        (without(&without(&organization("x1"), "name"), "identifier"), "Organization"),
+        (without(&example("Consent", "x1"), "policyRule"), "Consent"),
+        (with(&patient, "telecom", json!([{"value": "614-555-0037"}])), "Patient.telecom[0]"),
+        (with(&patient, "contact", json!([{"gender": "female"}])), "Patient.contact[0]"),
+        (with(&patient, "name", period), "Patient.name[0].period"),
+        (with(&patient, "managingOrganization", json!({"reference": "#o"})), "Patient.managingOrganization"),
+    ];
+    for (broken, place) in table {
+        let kind = text(&broken, "resourceType").to_owned();
+        let expected = [("invariant".to_owned(), vec![place.to_owned()])];
+        assert_eq!(app.post(&format!("/{kind}/$validate"), &broken).send().expect(200).errors(), expected);
+        let refused = app.post(&format!("/{kind}"), &broken).send().expect(422);
+        assert_eq!(refused.errors(), expected, "{kind}");
+        assert!(!refused.text().contains("614-555"), "no value is repeated");
+    }
 }

@@ -47,6 +47,8 @@ pub enum Body {
 pub enum Answer {
     Nothing,
     Own,
+    /// The resource, an outcome, or nothing, as `Prefer: return` asks.
+    Written,
     Schema(&'static str),
     /// Parameters or a picture.
     Explanation,
@@ -68,19 +70,39 @@ impl Described {
 /// Statuses of every FHIR route.
 pub const ALWAYS: &[u16] = &[400, 406, 500, 503, 507];
 
-const FORMAT: &[&str] = &["_format"];
-const SEARCH: &[&str] = &["_format", "_count", "Prefer"];
-const VALIDATE: &[&str] = &["_format", "mode", "profile"];
-const UPDATE: &[&str] = &["_format", "If-Match", "If-None-Match"];
-const IF_MATCH: &[&str] = &["_format", "If-Match"];
+/// Of every FHIR answer.
+const FORMAT: &[&str] = &["_format", "_pretty"];
+/// Of answers that are resources or lists of them: also how much of them.
+const PARTS: &[&str] = &["_format", "_pretty", "_summary", "_elements"];
+const READ: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-None-Match", "If-Modified-Since"];
+const SEARCH: &[&str] = &[
+    "_format",
+    "_pretty",
+    "_summary",
+    "_elements",
+    "_count",
+    "_sort",
+    "_total",
+    "_include",
+    "_revinclude",
+    "_page",
+    "Prefer",
+];
+const VALIDATE: &[&str] = &["_format", "_pretty", "mode", "profile"];
+const CREATE: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-None-Exist", "Prefer"];
+const UPDATE: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-Match", "If-None-Match", "Prefer"];
+const PATCH: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-Match", "Prefer"];
+const DELETE: &[&str] = &["_format", "_pretty", "If-Match"];
+const BUNDLED: &[&str] = &["_format", "_pretty", "Prefer"];
+const HISTORY: &[&str] = &["_format", "_pretty", "_summary", "_elements", "_count", "_since", "_at", "_page", "Prefer"];
 const EXPORT: &[&str] = &["_type", "_since", "_outputFormat", "Prefer"];
 const ACCEPTED: &[(u16, Answer)] = &[(202, Answer::Schema("OperationOutcome"))];
-const HISTORY: &[&str] = &["_format", "_count", "_since", "_at", "Prefer"];
 const WITH_BODY: &[u16] = &[413, 415];
 const OUTCOME: &[(u16, Answer)] = &[(200, Answer::Schema("OperationOutcome"))];
 const BUNDLE: &[(u16, Answer)] = &[(200, Answer::Schema("Bundle"))];
 const PARAMETERS: &[(u16, Answer)] = &[(200, Answer::Schema("Parameters"))];
-const WRITTEN: &[(u16, Answer)] = &[(200, Answer::Own), (201, Answer::Own)];
+const FOUND: &[(u16, Answer)] = &[(200, Answer::Own), (304, Answer::Nothing)];
+const WRITTEN: &[(u16, Answer)] = &[(200, Answer::Written), (201, Answer::Written)];
 
 const fn row(method: &'static str, path: &'static str, code: Code, summary: &'static str) -> Described {
     Described { method, path, code, summary, parameters: FORMAT, body: Body::None, answers: &[], errors: &[] }
@@ -90,7 +112,7 @@ const fn row(method: &'static str, path: &'static str, code: Code, summary: &'st
 pub const DESCRIBED: &[Described] = &[
     Described {
         answers: &[(200, Answer::Schema("CapabilityStatement"))],
-        errors: &[404],
+        parameters: PARTS,
         ..row("GET", "/metadata", Code::Always, "What this server does")
     },
     Described {
@@ -163,9 +185,10 @@ pub const DESCRIBED: &[Described] = &[
         ..row("GET", "/{type}", Code::Interaction("search-type"), "Search {type} resources")
     },
     Described {
+        parameters: CREATE,
         body: Body::Own,
         answers: WRITTEN,
-        errors: &[409, 413, 415, 422],
+        errors: &[409, 412, 413, 415, 422],
         ..row("POST", "/{type}", Code::Interaction("create"), "Create a {type}")
     },
     Described {
@@ -180,7 +203,8 @@ pub const DESCRIBED: &[Described] = &[
         ..row("GET", "/{type}/{id}/_history", Code::Interaction("history-instance"), "History of a {type}")
     },
     Described {
-        answers: &[(200, Answer::Own)],
+        parameters: READ,
+        answers: FOUND,
         errors: &[404, 410],
         ..row("GET", "/{type}/{id}", Code::Interaction("read"), "Read a {type}")
     },
@@ -192,13 +216,14 @@ pub const DESCRIBED: &[Described] = &[
         ..row("PUT", "/{type}/{id}", Code::Interaction("update"), "Update a {type}, or create it under this id")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: DELETE,
         answers: &[(204, Answer::Nothing)],
         errors: &[409, 412],
         ..row("DELETE", "/{type}/{id}", Code::Interaction("delete"), "Delete a {type}")
     },
     Described {
-        answers: &[(200, Answer::Own)],
+        parameters: READ,
+        answers: FOUND,
         errors: &[404, 410],
         ..row("GET", "/{type}/{id}/_history/{version}", Code::Interaction("vread"), "Read a version of a {type}")
     },
@@ -217,26 +242,27 @@ pub const DESCRIBED: &[Described] = &[
         ..row("PUT", "/{type}", Code::Interaction("update"), "Update or create the {type} that a search finds")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: DELETE,
         answers: &[(204, Answer::Nothing)],
         errors: &[404, 409, 412],
         ..row("DELETE", "/{type}", Code::Interaction("delete"), "Delete the {type} that a search finds")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: PATCH,
         body: Body::JsonPatch,
         answers: WRITTEN,
         errors: &[404, 409, 410, 412, 413, 415, 422],
         ..row("PATCH", "/{type}", Code::Interaction("patch"), "Patch the {type} that a search finds")
     },
     Described {
-        parameters: IF_MATCH,
+        parameters: PATCH,
         body: Body::JsonPatch,
-        answers: &[(200, Answer::Own)],
+        answers: &[(200, Answer::Written)],
         errors: &[404, 409, 410, 412, 413, 415, 422],
         ..row("PATCH", "/{type}/{id}", Code::Interaction("patch"), "Patch a {type}")
     },
     Described {
+        parameters: BUNDLED,
         body: Body::Schema("Bundle"),
         answers: BUNDLE,
         errors: &[404, 409, 410, 412, 413, 415, 422],
@@ -245,25 +271,27 @@ pub const DESCRIBED: &[Described] = &[
     Described {
         parameters: EXPORT,
         answers: ACCEPTED,
+        errors: &[429],
         ..row("GET", "/$export", Code::Always, "Begin an export of everything")
     },
     Described {
         body: Body::Optional("Parameters"),
         parameters: EXPORT,
         answers: ACCEPTED,
-        errors: WITH_BODY,
+        errors: &[413, 415, 429],
         ..row("POST", "/$export", Code::Always, "Begin an export of everything")
     },
     Described {
         parameters: EXPORT,
         answers: ACCEPTED,
+        errors: &[429],
         ..row("GET", "/Patient/$export", Code::Always, "Begin an export of patients")
     },
     Described {
         body: Body::Optional("Parameters"),
         parameters: EXPORT,
         answers: ACCEPTED,
-        errors: WITH_BODY,
+        errors: &[413, 415, 429],
         ..row("POST", "/Patient/$export", Code::Always, "Begin an export of patients")
     },
     Described {
@@ -306,27 +334,50 @@ pub const DESCRIBED: &[Described] = &[
 /// A parameter by its name.
 #[must_use]
 pub fn parameter(name: &str) -> Json {
-    let of = |place: &str, description: &str, schema: Json| json!({"name": name, "in": place, "required": place == "path", "description": description, "schema": schema});
-    let id = || json!({"type": "string", "pattern": "^[A-Za-z0-9\\-\\.]{1,64}$"});
     let text = || json!({"type": "string"});
-    let whole = || json!({"type": "integer", "minimum": 0});
+    let id = || json!({"type": "string", "pattern": "^[A-Za-z0-9\\-\\.]{1,64}$"});
     let one_of = |values: &[&str]| json!({"type": "string", "enum": values});
-    match name {
-        "id" => of("path", "The id of the resource.", id()),
-        "version" => of("path", "The id of the version.", id()),
-        "_format" => of("query", "The format of the answer, before Accept.", text()),
-        "_count" => of("query", "Entries of one page; the server has a limit of its own.", whole()),
-        "_since" => of("query", "Only versions from this instant on.", text()),
-        "_at" => of("query", "Only versions that were current at some time within this one.", text()),
-        "mode" => {
-            of("query", "What the content would be used for.", one_of(&["create", "update", "delete", "profile"]))
+    let (place, description, schema) = match name {
+        "id" => ("path", "The id of the resource.", id()),
+        "version" => ("path", "The id of the version.", id()),
+        "job" => ("path", "The id of the export.", text()),
+        "file" => ("path", "The name of the file.", text()),
+        "_format" => ("query", "The format of the answer, before Accept.", text()),
+        "_pretty" => ("query", "true for an answer on several lines.", one_of(&["true", "false"])),
+        "_summary" => {
+            ("query", "Which part of each resource is wanted.", one_of(&["true", "text", "data", "count", "false"]))
         }
-        "profile" => of("query", "The canonical URL of the profile to judge by.", text()),
-        "If-Match" => of("header", "The version that must be the current one: W/\"1\".", text()),
-        "If-None-Match" => of("header", "* where nothing may be stored yet.", text()),
-        "Prefer" => of("header", "handling=strict refuses what the server does not know.", text()),
-        _ => of("query", "", text()),
-    }
+        "_elements" => ("query", "The elements that are wanted, with commas between them.", text()),
+        "_count" => (
+            "query",
+            "Entries of one page; the server has a limit of its own.",
+            json!({"type": "integer", "minimum": 0}),
+        ),
+        "_sort" => {
+            ("query", "Search parameters to order by, with commas between them; - before one for descending.", text())
+        }
+        "_total" => ("query", "How exact the total is wanted.", one_of(&["none", "estimate", "accurate"])),
+        "_include" => ("query", "What the matches refer to comes along: Type:parameter.", many()),
+        "_revinclude" => ("query", "What refers to the matches comes along: Type:parameter.", many()),
+        "_page" => ("query", "The place of a page, from a link of the server.", text()),
+        "_since" => ("query", "Only what was written from this instant on.", text()),
+        "_at" => ("query", "Only versions that were current at some time within this one.", text()),
+        "_type" => ("query", "The types to export, with commas between them.", text()),
+        "_outputFormat" => ("query", "The format of the files: ndjson.", text()),
+        "mode" => ("query", "What the content would be used for.", one_of(&["create", "update", "delete", "profile"])),
+        "profile" => ("query", "The canonical URL of the profile to judge by.", text()),
+        "If-Match" => ("header", "The version that must be the current one: W/\"1\".", text()),
+        "If-None-Match" => ("header", "The version that is known already; * where nothing may be stored yet.", text()),
+        "If-None-Exist" => ("header", "Search parameters: nothing is created where something is found.", text()),
+        "If-Modified-Since" => ("header", "Only when it was written later.", text()),
+        "Prefer" => ("header", "return=…, handling=… or respond-async.", text()),
+        _ => ("query", "", text()),
+    };
+    json!({"name": name, "in": place, "required": place == "path", "description": description, "schema": schema})
+}
+
+fn many() -> Json {
+    json!({"type": "array", "items": {"type": "string"}})
 }
 
 /// A search parameter of a type, which may be given several times.
@@ -335,7 +386,7 @@ pub fn search_parameter(name: &str, kind: &str) -> Json {
     json!({
         "name": name, "in": "query", "required": false,
         "description": format!("Search parameter of type {kind}; its modifiers follow the name after a colon."),
-        "schema": {"type": "array", "items": {"type": "string"}},
+        "schema": many(),
     })
 }
 
@@ -354,8 +405,9 @@ pub fn headers() -> Json {
 #[must_use]
 pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] {
     match (answer, status) {
-        (Answer::Own, 201) => &["ETag", "Last-Modified", "Location"],
-        (Answer::Own, _) => &["ETag", "Last-Modified"],
+        (Answer::Own | Answer::Written, 201) => &["ETag", "Last-Modified", "Location"],
+        (Answer::Own | Answer::Written, _) => &["ETag", "Last-Modified"],
+        (Answer::Nothing, 304) => &["ETag", "Last-Modified"],
         _ => &[],
     }
 }
@@ -364,9 +416,9 @@ pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] 
 #[must_use]
 pub fn responses() -> Json {
     let content = json!({"application/fhir+json": {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}});
-    let all = [400, 404, 406, 409, 410, 412, 413, 415, 422, 500, 503, 507].map(|code| {
+    let all = [400, 404, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507].map(|code| {
         let mut response = json!({"description": status(code), "content": content});
-        if code == 503 {
+        if matches!(code, 429 | 503) {
             response["headers"] = json!({"Retry-After": {"$ref": "#/components/headers/Retry-After"}});
         }
         (response_name(code).to_owned(), response)
@@ -388,6 +440,7 @@ pub const fn response_name(status: u16) -> &'static str {
         413 => "TooLarge",
         415 => "MediaType",
         422 => "Unprocessable",
+        429 => "Throttled",
         503 => "Unavailable",
         507 => "Full",
         _ => "Internal",
@@ -413,6 +466,7 @@ pub const fn status(status: u16) -> &'static str {
         413 => "The request is too large.",
         415 => "The body is not in a format that is read.",
         422 => "The content breaks a profile or a rule.",
+        429 => "There are too many of them already.",
         503 => "The server or its database is busy or away.",
         507 => "The database has no room.",
         _ => "The server failed.",

@@ -50,14 +50,16 @@ impl Document {
     /// The document of a running instance.
     ///
     /// # Errors
-    /// The routes that no description fits: the document would be silent about them.
+    /// The routes that no description fits, and the descriptions of no route.
     pub fn of(app: &App) -> Result<Self, String> {
         let root = app.config.server.base_url.trim_end_matches(fhir::BASE);
         let (document, undescribed) = Writer::new(app, root).write();
-        if undescribed.is_empty() {
+        let unserved = list_unserved();
+        if undescribed.is_empty() && unserved.is_empty() {
             return Ok(Self { text: document.to_string().into() });
         }
-        Err(format!("not in the OpenAPI document: {}", undescribed.join(", ")))
+        let (undescribed, unserved) = (undescribed.join(", "), unserved.join(", "));
+        Err(format!("the OpenAPI document lacks routes [{undescribed}] or has descriptions of none [{unserved}]"))
     }
 }
 
@@ -66,6 +68,16 @@ fn all_rows() -> Vec<(&'static str, Row)> {
     let fhir = fhir::rows().into_iter().map(|row| (fhir::BASE, row));
     let others = health::rows().into_iter().chain(rows()).map(|row| ("", row));
     fhir.chain(others).collect()
+}
+
+/// Descriptions that no row has.
+fn list_unserved() -> Vec<String> {
+    let rows = all_rows();
+    let has = |row: &Row, known: &Described| {
+        row.path == known.path && row.methods.iter().any(|method| method.as_str() == known.method)
+    };
+    let unserved = DESCRIBED.iter().filter(|known| !rows.iter().any(|(_, row)| has(row, known)));
+    unserved.map(|known| format!("{} {}", known.method, known.path)).collect()
 }
 
 struct Writer<'a> {
@@ -235,7 +247,15 @@ impl<'a> Writer<'a> {
         let of = |media_type: &str, schema: Json| json!({media_type: {"schema": schema}});
         let content = match answer {
             Answer::Nothing => None,
+            Answer::Written => {
+                let (own, outcome) = (self.schemas.refer(own), self.schemas.refer("OperationOutcome"));
+                Some(of(FHIR_JSON, json!({"anyOf": [own, outcome]})))
+            }
             Answer::Own => Some(of(FHIR_JSON, self.schemas.refer(own))),
+            Answer::Written => {
+                let either = json!({"anyOf": [self.schemas.refer(own), self.schemas.refer("OperationOutcome")]});
+                Some(of(FHIR_JSON, either))
+            }
             Answer::Schema(name) => Some(of(FHIR_JSON, self.schemas.refer(name))),
             Answer::Explanation => Some(json!({
                 FHIR_JSON: {"schema": self.schemas.refer("Parameters")},

@@ -2,6 +2,8 @@
 //!
 //! Not here: reading it (see `parser`) and evaluating it (see `evaluate` and `function`).
 
+use std::cmp::Ordering;
+
 /// An expression; a missing base of a path is written as [`Expr::This`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expr {
@@ -31,6 +33,8 @@ pub enum Expr {
     Is(Box<Expr>, String),
     Negate(Box<Expr>),
     Binary(Operator, Box<Expr>, Box<Expr>),
+    /// An order of two elements that are dates or times.
+    Temporal(Operator, Box<Expr>, Box<Expr>),
 }
 
 /// One step of a path, with what it needs at run time worked out before.
@@ -78,6 +82,25 @@ pub enum Operator {
     Or,
     Xor,
     Implies,
+}
+
+impl Operator {
+    /// Whether `ordering` of left and right is what the operator asks for; false for operators that ask for none.
+    #[must_use]
+    pub const fn admits(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Less => ordering.is_lt(),
+            Self::LessOrEqual => ordering.is_le(),
+            Self::Greater => ordering.is_gt(),
+            Self::GreaterOrEqual => ordering.is_ge(),
+            _ => false,
+        }
+    }
+
+    #[must_use]
+    pub const fn is_order(self) -> bool {
+        matches!(self, Self::Less | Self::LessOrEqual | Self::Greater | Self::GreaterOrEqual)
+    }
 }
 
 /// The functions of the subset.

@@ -1,13 +1,13 @@
 //! Static checks of a read expression against the element tables, when a profile is loaded.
 //!
 //! What: every path must lead somewhere in base R4, because FHIRPath takes a misspelt name for an empty collection and
-//! the rule would be silently wrong; choice elements are resolved to the members they can have; comparisons of dates
-//! are refused, since their partial precision is not implemented. Not here: evaluating.
+//! the rule would be silently wrong; choice elements are resolved to the members they can have; dates and times have an
+//! order among themselves and are compared with nothing else. Not here: evaluating.
 
 use super::UnsupportedExpression;
 use super::ast::{Choice, Expr, Function, Member, Operator};
 use crate::profile::definition::choice_member;
-use crate::profile::shape::Shapes;
+use crate::profile::shape::{Kind, Shapes, Type};
 
 /// The type of values that are no elements of a document.
 const SYSTEM: &str = "System";
@@ -22,7 +22,8 @@ pub fn check(
     resource: &str,
     context: &[String],
 ) -> Result<(), UnsupportedExpression> {
-    let resource = if shapes.is_resource(resource) { resource } else { "Resource" };
+    let is_resource = |found: &Type| matches!(found.kind(), Kind::Resource | Kind::AnyResource);
+    let resource = if shapes.find_type(resource).is_some_and(is_resource) { resource } else { "Resource" };
     let checker = Checker { shapes, resource: vec![resource.to_owned()], context: context.to_vec() };
     checker.check(root, context).map(|_| ())
 }
@@ -75,7 +76,18 @@ impl Checker<'_> {
                 refuse(format!("'is {name}' is supported for types of resources only"))
             }
             Expr::Negate(inner) => self.check(inner, this).map(|_| system()),
-            Expr::Binary(operator, left, right) => self.binary(*operator, left, right, this),
+            Expr::Binary(operator, left, right) => {
+                let operator = *operator;
+                let found = (self.check(left, this)?, self.check(right, this)?);
+                if operator.is_order() && are_moments(&found.0) && are_moments(&found.1) {
+                    let take = |side: &mut Box<Expr>| std::mem::replace(side, Box::new(Expr::Empty));
+                    *expr = Expr::Temporal(operator, take(left), take(right));
+                    return Ok(system());
+                }
+                binary(operator, found)
+            }
+            // Made here, of what was checked already.
+            Expr::Temporal(..) => Ok(system()),
         }
     }
 
@@ -133,21 +145,6 @@ impl Checker<'_> {
         refuse(format!("ofType({name}) is supported right after a choice element or for resources only"))
     }
 
-    fn binary(&self, operator: Operator, left: &mut Expr, right: &mut Expr, this: &[String]) -> Checked {
-        let (mut left, right) = (self.check(left, this)?, self.check(right, this)?);
-        match operator {
-            Operator::And | Operator::Or | Operator::Xor | Operator::Implies => Ok(system()),
-            Operator::Union => {
-                left.extend(right);
-                Ok(left)
-            }
-            _ if left.iter().chain(&right).any(|name| is_temporal(name)) => {
-                refuse("comparing dates and times is not supported")
-            }
-            _ => Ok(system()),
-        }
-    }
-
     fn call(&self, base: &mut Expr, function: Function, arguments: &mut [Expr], this: &[String]) -> Checked {
         let input = self.check(base, this)?;
         let inner = if function.is_per_item() { &input } else { this };
@@ -175,6 +172,25 @@ impl Checker<'_> {
             _ => Ok(system()),
         }
     }
+}
+
+fn binary(operator: Operator, (mut left, right): (Types, Types)) -> Checked {
+    match operator {
+        Operator::And | Operator::Or | Operator::Xor | Operator::Implies => Ok(system()),
+        Operator::Union => {
+            left.extend(right);
+            Ok(left)
+        }
+        _ if left.iter().chain(&right).any(|name| is_temporal(name)) => {
+            refuse("dates and times have an order among themselves and no other comparison")
+        }
+        _ => Ok(system()),
+    }
+}
+
+/// Whether every type names a point in time: a time of the day does not.
+fn are_moments(types: &[String]) -> bool {
+    !types.is_empty() && types.iter().all(|name| is_temporal(name) && name != "time")
 }
 
 fn is_temporal(type_name: &str) -> bool {

@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 
 use crate::fhir::json::Value;
+use crate::fhir::moment;
 
 use super::EvaluationError;
 use super::ast::{Expr, Member, Operator};
@@ -45,6 +46,7 @@ pub fn eval<'v>(expr: &'v Expr, scope: &Scope<'v>) -> Evaluated<'v> {
         Expr::Is(base, name) => eval(base, scope)?.single()?.map(|item| is_resource(item, name)).into(),
         Expr::Negate(inner) => negate(&eval(inner, scope)?)?,
         Expr::Binary(operator, left, right) => binary(*operator, left, right, scope)?,
+        Expr::Temporal(operator, left, right) => temporal(*operator, &eval(left, scope)?, &eval(right, scope)?)?.into(),
     })
 }
 
@@ -156,9 +158,7 @@ fn binary<'v>(operator: Operator, left: &'v Expr, right: &'v Expr, scope: &Scope
     match operator {
         Operator::Equal => Ok(equal(&left, &right).into()),
         Operator::NotEqual => Ok(equal(&left, &right).map(|equal| !equal).into()),
-        Operator::Less | Operator::LessOrEqual | Operator::Greater | Operator::GreaterOrEqual => {
-            compare(operator, &left, &right).map(Into::into)
-        }
+        operator if operator.is_order() => compare(operator, &left, &right).map(Into::into),
         Operator::In => member_of(&left, &right).map(Into::into),
         Operator::Contains => member_of(&right, &left).map(Into::into),
         Operator::Union => Ok(distinct(left.into_iter().chain(right))),
@@ -212,12 +212,22 @@ fn compare(operator: Operator, left: &Collection<'_>, right: &Collection<'_>) ->
         },
         _ => return Err(EvaluationError::new("two things that have no order are compared")),
     };
-    Ok(Some(match operator {
-        Operator::Less => ordering.is_lt(),
-        Operator::LessOrEqual => ordering.is_le(),
-        Operator::Greater => ordering.is_gt(),
-        _ => ordering.is_ge(),
-    }))
+    Ok(Some(operator.admits(ordering)))
+}
+
+/// Dates and times; unknown where the less precise one may be before and after the other.
+fn temporal(
+    operator: Operator,
+    left: &Collection<'_>,
+    right: &Collection<'_>,
+) -> Result<Option<bool>, EvaluationError> {
+    let (Some(left), Some(right)) = (left.single()?, right.single()?) else { return Ok(None) };
+    match (left.scalar(), right.scalar()) {
+        (Some(Scalar::Text(left)), Some(Scalar::Text(right))) => {
+            Ok(moment::order(left, right).map(|ordering| operator.admits(ordering)))
+        }
+        _ => Ok(None),
+    }
 }
 
 fn member_of(item: &Collection<'_>, of: &Collection<'_>) -> Result<Option<bool>, EvaluationError> {

@@ -125,10 +125,12 @@ pub fn organization(id: &str) -> Value {
     })
 }
 
-/// A small resource of a stored type other than Patient and Organization.
+/// A small resource of a stored type.
 pub fn example(kind: &str, id: &str) -> Value {
     let patient = json!({"reference": "Patient/nobody-in-particular"});
     let mut resource = match kind {
+        "Patient" => json!({"name": [{"family": "Example"}]}),
+        "Organization" => json!({"name": "Example"}),
         "RelatedPerson" => json!({"patient": patient, "name": [{"family": "Example"}]}),
         "Person" => json!({"name": [{"family": "Example"}], "link": [{"target": patient}]}),
         "Consent" => json!({

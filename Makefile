@@ -4,7 +4,8 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-kill \
+.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
+	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
 	measure-backup measure-accuracy measure-schemathesis fmt \
 	install-tools demo clean
 
@@ -33,7 +34,9 @@ test-clients: ## published FHIR clients against the real server, on both databas
 unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
-measure: figures bench measure-load measure-http measure-kill measure-backup measure-accuracy measure-schemathesis ## what takes long or depends on time; CI never judges it
+MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
+	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-schemathesis
+measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
 	cargo test --locked --test tidy -- --exact figures --nocapture
@@ -47,8 +50,33 @@ measure-load: ## people loaded per second, on both databases
 measure-http: ## requests per second and latency, on both databases
 	scripts/measure/http
 
-measure-kill: ## kill -9 in the middle of writing, on both databases
+measure-rest: ## read, search, create and update per second, on both databases
+	scripts/measure/rest
+
+measure-slow: ## latency of others beside slow heads, bodies and readers
+	scripts/measure/slow
+
+measure-kill: ## kill -9 in the middle of writing, 100 times on both databases
 	scripts/measure/kill
+
+measure-fsync: ## the sync of the log precedes every answer, by strace
+	scripts/measure/fsync
+
+measure-disk-full: ## a full disk under load, on both databases
+	scripts/measure/disk-full
+
+measure-postgres-stop: ## PostgreSQL stopped immediately, 20 times under load
+	scripts/measure/postgres-stop
+
+measure-locked: ## a million mixed operations on SQLite
+	scripts/measure/locked
+
+measure-hostile: ## time and memory of every hostile request, in release
+	cargo test --release --locked --package idi-match --test api -- hostile::whatever --nocapture
+
+SECONDS_A_TARGET ?= 600
+measure-fuzz: ## six fuzz targets, SECONDS_A_TARGET each
+	scripts/measure/fuzz $(SECONDS_A_TARGET)
 
 measure-backup: ## backup, restore and migration of many people, and kill -9 in the middle of them
 	scripts/measure/backup

@@ -11,6 +11,7 @@ work=$(mktemp -d "${IDI_MATCH_MEASURE_DIR:-${TMPDIR:-/tmp}}/idi-match-measure-XX
 binary=${IDI_MATCH_BINARY:-}
 server_pid=
 postgres_bin=
+mounted=()
 export IDI_MATCH_LOG_FILTER=warn
 
 cleanup() {
@@ -18,6 +19,7 @@ cleanup() {
     if [ -n "$postgres_bin" ] && [ -f "$work/postgres/data/postmaster.pid" ]; then
         as_postgres "$postgres_bin/pg_ctl" stop --silent --mode=immediate --pgdata "$work/postgres/data" || true
     fi
+    for place in "${mounted[@]}"; do umount --lazy "$place" || true; done
     rm -rf "$work"
 }
 trap cleanup EXIT
@@ -51,8 +53,9 @@ start_postgres() {
     as_postgres "$postgres_bin/initdb" --username=postgres --auth=scram-sha-256 --encoding=UTF8 --locale=C \
         --pwfile="$work/postgres/password" --pgdata "$work/postgres/data" >/dev/null
     postgres_port=$(free_port)
+    postgres_options="-c listen_addresses=127.0.0.1 -c port=$postgres_port -c unix_socket_directories=$work/postgres -c shared_buffers=1GB"
     as_postgres "$postgres_bin/pg_ctl" start --wait --silent --pgdata "$work/postgres/data" --log "$work/postgres/log" \
-        --options "-c listen_addresses=127.0.0.1 -c port=$postgres_port -c unix_socket_directories=$work/postgres -c shared_buffers=1GB"
+        --options "$postgres_options"
 }
 
 # Ids of the server's processes, the postmaster first.
@@ -72,12 +75,17 @@ new_database() {
     case $1 in
         sqlite) echo "sqlite:$work/$2.sqlite" ;;
         postgres)
-            PGPASSWORD=$postgres_password "$postgres_bin/psql" --quiet --host 127.0.0.1 --port "$postgres_port" \
-                --username postgres --command "CREATE DATABASE $2 TEMPLATE template0"
-            echo "postgres://postgres:$postgres_password@127.0.0.1:$postgres_port/$2"
+            run_sql "CREATE DATABASE $2 TEMPLATE template0"
+            database_url "$2"
             ;;
     esac
 }
+
+# A statement for the PostgreSQL server itself.
+run_sql() { "$postgres_bin/psql" --quiet --dbname "$(database_url postgres)" --command "$1"; }
+
+# The URL of a database of the PostgreSQL server.
+database_url() { echo "postgres://postgres:$postgres_password@127.0.0.1:$postgres_port/$1"; }
 
 # The one number that a statement selects: select_number URL SQL
 select_number() {
@@ -94,6 +102,7 @@ fdatasync_rate() { python3 "$here/fdatasync.py" "$work"; }
 start_server() {
     local url=$1
     shift
+    : >"$work/server.log" # else the address of the server before could be read
     "$binary" serve --open --listen 127.0.0.1:0 --database-url "$url" --log-filter info --log-format json "$@" \
         2>"$work/server.log" &
     server_pid=$!

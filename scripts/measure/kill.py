@@ -47,6 +47,12 @@ def audit_everything(url, expected, what):
         "records without resource": number(url, "SELECT COUNT(*) FROM record WHERE id NOT IN (SELECT id FROM resource)"),
         "resources without record": len(stored) - number(url, "SELECT COUNT(*) FROM record"),
         "changes too many or too few": len(stored) - number(url, "SELECT COUNT(*) FROM change"),
+        "resources without search values": number(
+            url, "SELECT COUNT(*) FROM resource WHERE resource_type = 'Patient' AND number NOT IN (SELECT number FROM search_string)"
+        ),
+        "search values without resource": number(
+            url, "SELECT COUNT(*) FROM search_string WHERE number NOT IN (SELECT number FROM resource)"
+        ),
         "identities without record": number(url, "SELECT COUNT(*) FROM identity WHERE id NOT IN (SELECT identity_id FROM record)"),
     }
     findings = {name: count for name, count in counts.items() if count}
@@ -143,7 +149,10 @@ def kill_servers(binary, url, cycles, file):
         for writer in writers:
             writer.join()
         server.wait()
-        audit_everything(url, acknowledged, f"server, cycle {cycle + 1}")
+        stored = audit_everything(url, acknowledged, f"server, cycle {cycle + 1}")
+        audited = number(url, "SELECT COUNT(*) FROM audit WHERE resource_type = 'Patient' AND action = 'update' AND outcome = 'success'")
+        if audited != stored:
+            sys.exit(f"server, cycle {cycle + 1}: {stored} stored, {audited} audited")
     server, address = start_server(binary, url)
     connection = http.client.HTTPConnection(address, timeout=30)
     for name in acknowledged:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Requests to match from labelled queries: those whose strict input weight reaches 9, claiming IDI-Patient-L0.
 
-usage: requests.py QUERIES.ndjson OUT.ndjson
+usage: requests.py QUERIES.ndjson OUT     (lines of METHOD, path and body, with tabs between them)
 
 The weight is counted here by simple rules (IG Patient Matching, input weight): name 3, birth date 2, and 4 for one or
 5 for two of address, email, phone, other identifier. The queries have no passport, licence or Digital Identifier.
@@ -52,5 +52,5 @@ with open(sys.argv[1], encoding="utf-8") as queries, open(sys.argv[2], "w", enco
         kept += 1
         patient["meta"] = {"profile": [PROFILE]}
         request = {"resourceType": "Parameters", "parameter": [{"name": "IDIPatient", "resource": patient}]}
-        out.write(json.dumps(request, separators=(",", ":")) + "\n")
+        out.write("POST\t/fhir/Patient/$idi-match\t" + json.dumps(request, separators=(",", ":")) + "\n")
 print(f"{kept:,} of {total:,} queries weigh enough to be asked")

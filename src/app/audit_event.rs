@@ -27,7 +27,7 @@ const TYPE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/audit-event-typ
 const ENTITY_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
 
 /// Stored action, FHIR interaction, FHIR action; every other one is an operation, which is executed.
-const ACTIONS: [(&str, &str, &str); 9] = [
+const ACTIONS: [(&str, &str, &str); 8] = [
     ("read", "read", "R"),
     ("history", "history", "R"),
     ("search", "search-type", "E"),
@@ -35,8 +35,7 @@ const ACTIONS: [(&str, &str, &str); 9] = [
     ("update", "update", "U"),
     ("patch", "patch", "U"),
     ("delete", "delete", "D"),
-    ("transaction", "transaction", "E"),
-    ("batch", "batch", "E"),
+    ("bundle", "transaction", "E"),
 ];
 const OPERATION: (&str, &str) = ("operation", "E");
 

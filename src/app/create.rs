@@ -5,12 +5,14 @@ use crate::fhir::issue::{Issue, IssueCode};
 use crate::profile::artifact::ARTIFACT_TYPES;
 
 use super::App;
+use super::capability::search_params;
 use super::conditional::Criteria;
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::incoming::ResourceKind;
 use super::keep::{Expected, Kept};
 use super::search::AUDIT_EVENT;
+use super::search::link::pairs_of;
 use super::write::{Order, Target, Verb};
 
 impl App {
@@ -50,6 +52,20 @@ impl App {
         let criteria = Criteria::parse(ctx, &self.config, kind, query, "http.if-none-exist")?;
         Ok(order(Target::NewUnless(id, criteria)))
     }
+}
+
+/// Criteria in the address of a create: whoever puts them there wants no second resource, so they are not passed over. FHIR
+/// R4 has a header for them.
+///
+/// # Errors
+/// `Invalid` where a search parameter of the type is.
+pub fn check_no_criteria(resource_type: &str, query: &str) -> Result<(), AppError> {
+    let pairs = pairs_of(query);
+    let is_asked = |known: &str| pairs.iter().any(|(name, _)| name.split(':').next() == Some(known));
+    let mut parameters = search_params(resource_type).into_iter();
+    let Some((name, _)) = parameters.find(|(known, _)| is_asked(known)) else { return Ok(()) };
+    let text = "A create takes no search parameters; the header If-None-Exist makes it conditional.";
+    Err(AppError::invalid(vec![Issue::error(IssueCode::NotSupported, text).at(format!("http.{name}"))]))
 }
 
 /// The stored type of that name.

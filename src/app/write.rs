@@ -11,13 +11,13 @@ use crate::audit::{Action, AuditRecord};
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::matching::index::Ask;
-use crate::store::resource::Resource;
+use crate::store::resource::{self, Resource};
 
 use super::clock::Clock;
 use super::conditional::{Criteria, find_match};
 use super::context::Context;
 use super::delete::delete;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
 use super::incoming::{Door, Incoming, ResourceKind, admit};
 use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, kept};
 use super::responder::check_not_responder;
@@ -183,14 +183,30 @@ impl Desk {
                 None => Aim::At(id.clone(), Expected::Nothing),
             },
             Target::Fitting(criteria, new_id) => {
-                let found = find_match(unit.conn, write.kind, criteria)?;
-                let aim = aim_at_fitting(write, found.map(|found| found.id), new_id)?;
+                let found = find_match(unit.conn, write.kind, criteria)?.map(|found| found.id);
+                let is_found = found.is_some();
+                let aim = aim_at_fitting(write, found, new_id)?;
                 if let Aim::At(id, _) = &aim {
                     check_not_responder(&self.config, write.kind, id)?;
+                    if !is_found {
+                        check_free(unit, write.kind, id)?;
+                    }
                 }
                 aim
             }
         })
+    }
+}
+
+/// An update as create must not write over a resource that does not fit its criteria.
+fn check_free(unit: &mut Unit<'_>, kind: ResourceKind, id: &str) -> Result<(), AppError> {
+    match resource::find(unit.conn, kind.name(), id)? {
+        Some(there) if !there.deleted => {
+            let text = "The body carries the id of a resource that does not fit the criteria.";
+            let issue = Issue::error(IssueCode::Conflict, text).at(format!("{}.id", kind.name()));
+            Err(AppError::new(ErrorKind::Conflict, vec![issue]))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -207,10 +223,10 @@ fn aim_at_fitting(write: &Write, found: Option<String>, new_id: &str) -> Result<
             Err(AppError::invalid(vec![issue]))
         }
         (_, Some(found), _) => Ok(Aim::At(found, write.expected)),
-        // An id in the body makes it an update as create; it must not hit a resource that does not fit.
+        // An id in the body makes it an update as create.
         (Content::Resource(_), None, own) => {
-            let expected = if write.expected == Expected::Anything { Expected::Nothing } else { write.expected };
-            Ok(Aim::At(own.unwrap_or(new_id).to_owned(), expected))
+            check_expected(None, write.expected)?;
+            Ok(Aim::At(own.unwrap_or(new_id).to_owned(), Expected::Nothing))
         }
         (Content::Patch(_), None, _) => Err(AppError::not_found("No resource fits the criteria.")),
         (Content::Nothing, None, _) => check_expected(None, write.expected).map(|()| Aim::Nowhere),

@@ -131,8 +131,11 @@ struct Job {
 pub struct Work<T> {
     /// The audit row should it panic.
     panicked: Option<AuditRecord>,
-    run: Box<dyn FnOnce(&mut Unit<'_>) -> (Result<T, AppError>, Option<AuditRecord>) + Send>,
+    run: Piece<T>,
 }
+
+type Piece<T> = Box<dyn FnOnce(&mut Unit<'_>) -> Worked<T> + Send>;
+type Worked<T> = (Result<T, AppError>, Option<AuditRecord>);
 
 impl<T> Work<T> {
     /// Work of a request. `panicked` is the audit row should it panic.

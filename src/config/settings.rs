@@ -205,6 +205,20 @@ pub const SETTINGS: &[Setting] = &[
         "Entries of a transaction or batch Bundle at most.",
     ),
     setting(
+        "limits.bundle_answer_bytes_max",
+        "limits-bundle-answer-bytes-max",
+        integer(65_536, 1_073_741_824),
+        "4194304",
+        "Bytes of the resources in the answer to a transaction or batch at most.",
+    ),
+    setting(
+        "limits.transaction_ms_max",
+        "limits-transaction-ms-max",
+        integer(10, 600_000),
+        "4000",
+        "Milliseconds that a transaction may keep other writes waiting; then it is refused.",
+    ),
+    setting(
         "limits.patch_operations_max",
         "limits-patch-operations-max",
         integer(1, 10_000),

@@ -13,7 +13,7 @@ use super::error::StoreError;
 use super::schema::{resource, resource_history, search_date, search_string, search_token};
 pub use super::search::{
     DatePrefix, DateTest, Direction, Position, SORTS_MAX, SearchCondition, SearchConstraint, SearchPage, SearchQuery,
-    Sort, SortKey, SortValue, StringMatch, Token, Total, search,
+    Sort, SortKey, SortValue, StringMatch, Token, Total, explain_search, search,
 };
 use super::search::{name_key, token_key};
 use crate::fhir::search_parameter::{SEARCH_VERSION, SearchValues};

@@ -55,7 +55,11 @@ fn requests() -> Vec<Noted> {
         ("GET", "/Patient?_format=xml", None, 406, "search", "refused"),
         ("GET", "/metadata?_format=xml", None, 406, "read", "refused"),
         ("GET", "/nothing/is/at/this", None, 404, "read", "refused"),
-        ("PATCH", "/Patient/p1", None, 405, "read", "refused"),
+        ("BREW", "/Patient/p1", None, 405, "read", "refused"),
+        ("PATCH", "/Patient/p1", None, 415, "patch", "refused"),
+        ("PATCH", "/Patient/p1", Some(json!([])), 200, "patch", "success"),
+        ("PATCH", "/Patient/p1", Some(json!({})), 400, "patch", "refused"),
+        ("HEAD", "/Patient/p1", None, 200, "read", "success"),
         ("DELETE", "/Patient/p1", None, 204, "delete", "success"),
         ("DELETE", "/Patient/p1", None, 204, "delete", "success"),
         ("GET", "/Patient/p1", None, 410, "read", "refused"),
@@ -69,6 +73,7 @@ fn every_request_leaves_one_row_before_its_answer(app: &TestApp) {
         let before = app.audit_rows();
         let request = app.request(method, path);
         let request = match &body {
+            Some(body) if method == "PATCH" => request.header("Content-Type", "application/json-patch+json").body(body),
             Some(body) => request.body(body),
             None => request,
         };

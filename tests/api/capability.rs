@@ -92,7 +92,12 @@ fn the_statement_describes_this_server(app: &TestApp) {
 const JSON_PATCH: &str = "application/json-patch+json";
 
 fn conditional_interactions_are_as_listed(app: &TestApp, kind: &str, is_listed: bool) {
-    let body = if is_listed { example(kind, "unless") } else { json!({"resourceType": kind}) };
+    let body = match kind {
+        "Patient" => with_id(&stranger(1), "unless"),
+        "Organization" => organization("unless"),
+        _ if is_listed => example(kind, "unless"),
+        _ => json!({"resourceType": kind}),
+    };
     let criteria = "_id=nobody";
     let path = format!("/{kind}?{criteria}");
     let patch = app.request("PATCH", &path).header("Content-Type", "application/json-patch+json").body("[]").send();

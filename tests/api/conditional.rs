@@ -13,8 +13,10 @@ use crate::support::{Request, TestApp};
 
 on_both_databases! {
     a_conditional_create_makes_one_and_finds_it_again,
+    criteria_in_the_address_of_a_create_are_not_passed_over,
     a_conditional_update_writes_the_one_that_fits,
     a_conditional_delete_takes_the_one_that_fits,
+    a_conditional_patch_changes_the_one_that_fits,
     criteria_that_cannot_be_searched_for_are_refused,
     equal_conditional_creates_at_once_make_one_resource,
     equal_conditional_updates_at_once_make_one_resource,
@@ -62,6 +64,15 @@ fn a_conditional_create_makes_one_and_finds_it_again(app: &TestApp) {
     create(app, &bad, LICENCE).send().expect(400);
 }
 
+fn criteria_in_the_address_of_a_create_are_not_passed_over(app: &TestApp) {
+    for (query, place) in [(LICENCE, "http.identifier"), ("_format=json&family:exact=Nobody", "http.family")] {
+        let refused = app.post(&format!("/Patient?{query}"), stranger(1)).send().expect(400);
+        assert_eq!(refused.errors(), [("not-supported".to_owned(), vec![place.to_owned()])]);
+    }
+    assert_eq!(total(app), 0);
+    app.post("/Patient?_format=json&_pretty=true", stranger(1)).send().expect(201);
+}
+
 fn a_conditional_update_writes_the_one_that_fits(app: &TestApp) {
     let path = format!("/Patient?{LICENCE}");
     let bare = without(&stranger(1), "id");
@@ -89,7 +100,8 @@ fn a_conditional_update_writes_the_one_that_fits(app: &TestApp) {
     app.put(&path, &bare).header("If-None-Match", "*").send().expect(412);
     let nobody = "/Patient?identifier=nobody";
     app.put(nobody, &bare).header("If-Match", "W/\"1\"").send().expect(412);
-    app.put(nobody, with_id(&bare, &id)).send().expect(412);
+    let taken = app.put(nobody, with_id(&bare, &id)).send().expect(409);
+    assert_eq!(taken.errors(), [("conflict".to_owned(), vec!["Patient.id".to_owned()])]);
     assert_eq!(etag(&app.get(&format!("/Patient/{id}")).send()), "W/\"4\"", "what does not fit is not written over");
     let own = app.put(nobody, with_id(&bare, "own")).send().expect(201);
     assert_eq!(own.json()["id"], "own", "an update as create");
@@ -116,6 +128,22 @@ fn a_conditional_delete_takes_the_one_that_fits(app: &TestApp) {
     app.delete(&path).send().expect(204);
     app.delete(&path).header("If-Match", "W/\"1\"").send().expect(412);
     assert_eq!(total(app), 1);
+}
+
+fn a_conditional_patch_changes_the_one_that_fits(app: &TestApp) {
+    for id in ["p1", "p2"] {
+        app.store_patient(&with_id(&stranger(1), id));
+    }
+    let patch = |path: &str| {
+        let operations = json!([{"op": "add", "path": "/language", "value": "en"}]);
+        app.request("PATCH", path).header("Content-Type", "application/json-patch+json").body(operations)
+    };
+    patch("/Patient?identifier=nobody").send().expect(404);
+    patch(&format!("/Patient?{LICENCE}")).send().expect(412);
+    patch("/Patient?_id=p1").header("If-Match", "W/\"9\"").send().expect(412);
+    let changed = patch("/Patient?_id=p1").header("If-Match", "W/\"1\"").send().expect(200);
+    assert_eq!((text(&changed.json(), "language"), etag(&changed)), ("en", "W/\"2\""));
+    assert_eq!(etag(&app.get("/Patient/p2").send()), "W/\"1\"");
 }
 
 fn criteria_that_cannot_be_searched_for_are_refused(app: &TestApp) {

@@ -6,6 +6,9 @@
 //! printed (`make measure-hostile`) and never judged here. Not here: what clients with good manners send (the other
 //! files), random input (`fuzz/`).
 
+#![allow(clippy::too_many_lines, reason = "tables")]
+#![allow(clippy::print_stdout, reason = "`make measure-hostile` shows what it measures")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -23,6 +26,7 @@ use crate::support::{Database, PATIENCE, TestApp};
 mod addresses;
 mod documents;
 mod transport;
+mod writes;
 
 #[test]
 fn whatever_is_sent_is_answered_and_hurts_nobody_on_sqlite() {
@@ -70,7 +74,10 @@ fn letters_written_or_imitated_in_another_way_are_compared_as_designed(app: &Tes
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut out, byte| {
+        write!(out, "%{byte:02X}").unwrap();
+        out
+    })
 }
 
 /// What is sent, and what comes back: status, and of an OperationOutcome the first issue's code and place.
@@ -92,6 +99,12 @@ impl Row {
     /// An answer that is none: what was sent is as good as anything, or it is no HTTP.
     fn plain(what: impl Into<String>, bytes: Vec<u8>, status: &'static [u16]) -> Self {
         Self::refused(what, bytes, status, "")
+    }
+
+    /// The address that it writes to.
+    fn kept(&self) -> Option<String> {
+        let line = self.bytes.strip_prefix(b"PUT ")?;
+        Some(line.split(|byte| *byte == b' ').map(String::from_utf8_lossy).next()?.into_owned())
     }
 
     /// The place begins so.
@@ -126,9 +139,8 @@ fn send_with(method: &str, target: &str, headers: &str, body: impl AsRef<[u8]>) 
 }
 
 fn rows() -> Vec<Row> {
-    let classes: [(&str, Vec<Row>); 12] = [
+    let classes: [(&str, Vec<Row>); 15] = [
         ("no JSON", documents::no_json()),
-        ("large", documents::large()),
         ("no FHIR", documents::no_fhir()),
         ("dates", documents::dates()),
         ("text", documents::text()),
@@ -137,8 +149,12 @@ fn rows() -> Vec<Row> {
         ("paths", addresses::paths()),
         ("ids and versions", addresses::ids()),
         ("searches", addresses::searches()),
+        ("bundles", writes::bundles()),
+        ("patches", writes::patches()),
+        ("conditions", writes::conditions()),
         ("headers", transport::headers()),
         ("no HTTP", transport::no_http()),
+        ("large", documents::large()),
     ];
     let of_class = |(class, rows): (&'static str, Vec<Row>)| rows.into_iter().map(move |row| Row { class, ..row });
     classes.into_iter().flat_map(of_class).collect()
@@ -162,6 +178,10 @@ fn check(database: &Database) {
                 writeln!(findings, "{} · {}: {finding}", row.class, row.what).unwrap();
             }
         }
+        // Else a search of the next round would be answered with all that is large.
+        rows.iter().filter(|row| row.class == "large").filter_map(Row::kept).for_each(|address| {
+            assert_eq!(server.exchange(&ask("DELETE", &address)).status, 204, "{address}");
+        });
         after_kib.push(server.memory_kib("VmRSS"));
     }
     for (class, what, _, peak_kib) in &figures {

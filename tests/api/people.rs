@@ -129,8 +129,8 @@ pub fn organization(id: &str) -> Value {
 pub fn example(kind: &str, id: &str) -> Value {
     let patient = json!({"reference": "Patient/nobody-in-particular"});
     let mut resource = match kind {
-        "Patient" => json!({"name": [{"family": "Example"}]}),
-        "Organization" => json!({"name": "Example"}),
+        "Patient" => stranger(1),
+        "Organization" => organization(id),
         "RelatedPerson" => json!({"patient": patient, "name": [{"family": "Example"}]}),
         "Person" => json!({"name": [{"family": "Example"}], "link": [{"target": patient}]}),
         "Consent" => json!({

@@ -20,6 +20,7 @@ on_both_databases! {
     two_entries_never_write_one_resource,
     people_in_a_transaction_get_their_identity,
     a_bundle_that_is_too_large_is_refused_before_it_is_judged,
+    a_bundle_that_asks_for_too_much_or_takes_too_long_is_refused,
     a_transaction_has_one_audit_row_with_all_its_records,
     equal_transactions_at_once_make_one_resource,
     preferences_decide_what_comes_back,
@@ -467,21 +468,21 @@ fn stops() -> Vec<Stop> {
             vec![entry("POST", "Patient", None)],
             400,
             "required",
-            "Bundle.entry[0].request.url",
+            "Bundle.entry[0].resource",
         ),
         (
             "a read with a resource",
             vec![entry("GET", "Patient/p1", Some(&patient))],
             400,
             "invalid",
-            "Bundle.entry[0].request.url",
+            "Bundle.entry[0].resource",
         ),
         (
             "a delete with a resource",
             vec![entry("DELETE", "Patient/p1", Some(&patient))],
             400,
             "invalid",
-            "Bundle.entry[0].request.url",
+            "Bundle.entry[0].resource",
         ),
         (
             "a create under a version",
@@ -641,7 +642,7 @@ fn stops() -> Vec<Stop> {
         (
             "a patch to what is no Patient",
             vec![entry("PATCH", "Patient/p1", Some(&patch(&json!([{"op": "add", "path": "/shoe", "value": 1}]))))],
-            400,
+            422,
             "structure",
             "Bundle.entry[0].resource.shoe",
         ),
@@ -746,6 +747,39 @@ fn a_bundle_that_is_too_large_is_refused_before_it_is_judged(app: &TestApp) {
             assert_eq!(app.post("", &huge).send().expect(413).errors()[0].0, "too-long");
         }
     }
+}
+
+fn a_bundle_that_asks_for_too_much_or_takes_too_long_is_refused(app: &TestApp) {
+    let narrow = app.beside(&[("limits.bundle_answer_bytes_max", "65536")]);
+    let hasty = app.beside(&[("limits.transaction_ms_max", "10")]);
+    let long = with(
+        &with_id(&stranger(1), "long"),
+        "text",
+        json!({"status": "additional", "div": format!("<div xmlns=\"http://www.w3.org/1999/xhtml\">{}</div>", "x".repeat(30_000))}),
+    );
+    app.store_patient(&long);
+    let read = |count: usize| (0..count).map(|_| entry("GET", "Patient/long", None)).collect::<Vec<Value>>();
+    assert_eq!(
+        transact(&narrow, &read(3)).expect(413).errors()[0],
+        ("too-costly".to_owned(), vec!["Bundle.entry[2].request.url".to_owned()])
+    );
+    transact(&narrow, &read(2)).expect(200);
+    let answer = narrow.post("", bundle("batch", &read(4))).send().expect(200).json();
+    let statuses: Vec<&str> = responses(&answer).into_iter().map(|(status, _)| status).collect();
+    assert_eq!(statuses, ["200", "200", "413", "413"]);
+    let searches: Vec<Value> = (0..51).map(|_| entry("GET", "Organization?name=x", None)).collect();
+    assert_eq!(transact(app, &searches).expect(400).errors()[0].0, "too-costly");
+    transact(app, &searches[1..]).expect(200);
+    let before = app.audit_rows();
+    let puts: Vec<Value> = (0..900)
+        .map(|number| {
+            entry("PUT", &format!("Patient/h{number}"), Some(&with_id(&stranger(number), &format!("h{number}"))))
+        })
+        .collect();
+    let refused = transact(&hasty, &puts).expect(413);
+    assert_eq!(refused.errors(), [("too-costly".to_owned(), vec!["Bundle.entry".to_owned()])]);
+    app.get("/Patient/h1").send().expect(404);
+    assert_eq!(app.audit_rows(), before + 2, "one transaction, and the read");
 }
 
 fn last_rows(app: &TestApp, before: i64) -> Vec<AuditRow> {

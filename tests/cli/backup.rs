@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::database::Database;
 use crate::migrating::{check_people, found, send};
 use crate::people::{Folder, ndjson, patient};
-use crate::program::{Ended, Running, Server, Stream, command, run, wait_for};
+use crate::program::{Ended, Running, Server, Stream, command, repository_file, run, wait_for};
 
 on_both_databases! {
     everything_comes_back_on_either_database,
@@ -20,6 +20,7 @@ on_both_databases! {
     a_backup_under_load_is_of_one_moment,
     a_restore_that_is_killed_leaves_nothing_and_starts_again,
     a_database_that_is_not_empty_is_left_alone,
+    a_backup_of_an_earlier_format_is_restored,
     a_damaged_backup_restores_nothing,
 }
 
@@ -128,12 +129,13 @@ fn a_restored_database_goes_on_where_it_was(database: &Database) {
 }
 
 /// Made again from the rest, or of this server alone.
-const LEFT_OUT: [(&str, &str); 6] = [
+const LEFT_OUT: [(&str, &str); 7] = [
     ("search_string", "made from the documents"),
     ("search_token", "made from the documents"),
     ("search_date", "made from the documents"),
     ("secret", "a server makes its own"),
     ("export_job", "work in progress"),
+    ("export_part", "work in progress"),
     ("__diesel_schema_migrations", "of the database itself"),
 ];
 
@@ -270,6 +272,16 @@ fn a_database_that_is_not_empty_is_left_alone(database: &Database) {
     assert_eq!(ended.code, 3);
     assert!(ended.err.contains("not empty"), "{}", ended.err);
     assert_eq!(database.texts("SELECT id AS value FROM resource"), ["q7"]);
+}
+
+/// Of the first release's people; never written again.
+fn a_backup_of_an_earlier_format_is_restored(database: &Database) {
+    let file = repository_file("tests/fixtures/backup/format-1");
+    let report = on(database, &["restore", &file, "--json"]);
+    // 1: what a later version finds wrong with the shape of a document does not keep it from coming back.
+    assert!(report.code <= 1, "{}", report.err);
+    check_people(&Server::start(&database.url(), &[]));
+    assert_eq!(database.number("SELECT COUNT(*) FROM review"), 2);
 }
 
 fn a_damaged_backup_restores_nothing(database: &Database) {

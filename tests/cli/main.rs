@@ -46,6 +46,7 @@ mod full_disk;
 mod identities;
 mod loading;
 mod matching;
+mod measures;
 mod migrating;
 mod people;
 mod program;

@@ -68,6 +68,10 @@ pub fn check_people(server: &Server) {
         let (found, body) = send(&server.address, "GET", path, None);
         assert_eq!((found, body["meta"]["versionId"].as_str().unwrap_or_default()), (status, version), "{path}");
     }
+    let (_, history) = send(&server.address, "GET", "Patient/person-2/_history", None);
+    let methods: Vec<&str> =
+        history["entry"].as_array().unwrap().iter().filter_map(|entry| entry["request"]["method"].as_str()).collect();
+    assert_eq!(methods, ["PUT", "DELETE", "PUT"], "{history}");
     let (_, rich) = send(&server.address, "GET", "Patient/rich", None);
     assert_eq!(rich["extension"][0]["valueDecimal"].to_string(), "1.8");
     let query = json!({

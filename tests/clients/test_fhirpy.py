@@ -102,6 +102,13 @@ def test_a_conditional_create_makes_one_resource(url, tag):
     assert client.resources("Patient").search(family=tag).count() == 1
 
 
+def test_criteria_in_the_address_of_a_create_are_not_passed_over(client, tag):
+    searched = client.resources("Patient").search(identifier=f"{MEMBER_NUMBERS}|{tag}-0")
+    with pytest.raises(OperationOutcome):  # FHIR R4 has a header for them; a second resource would be worse
+        searched.get_or_create(client.resource("Patient", **patient(tag)))
+    assert searched.count() == 0
+
+
 def test_a_conditional_update_creates_and_then_updates(client, tag):
     by_identifier = client.resources("Patient").search(identifier=f"{MEMBER_NUMBERS}|{tag}-0")
     person = client.resource("Patient", **patient(tag))

@@ -40,5 +40,6 @@ mod history;
 mod migrations;
 mod records;
 mod resources;
+mod search_plans;
 mod searching;
 mod transactions;

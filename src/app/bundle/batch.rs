@@ -1,20 +1,20 @@
 //! A batch: each entry on its own, as if it had been sent alone (FHIR R4 RESTful API, batch).
 //!
-//! Every entry has an audit row of its own. What the entries write, and those rows, share one commit, each behind a
-//! savepoint; an entry that fails takes none of the others with it. Not here: transactions.
+//! Every entry has an audit row of its own. What the entries write, and those rows, share few commits, each entry behind a
+//! savepoint; one that fails takes none of the others with it. Not here: transactions.
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::app::context::Context;
 use crate::app::error::AppError;
 use crate::app::write::{Desk, Verb, Write, write_audit};
-use crate::app::writer::{Done, Scope, Work};
+use crate::app::writer::{Done, Scope, Unit, Work};
 use crate::app::{App, close, panicked};
 use crate::audit::AuditRecord;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::parse;
 
-use super::answer::EntryAnswer;
+use super::answer::{Echo, EntryAnswer, Room};
 use super::entry::{Entry, Url};
 use super::links::{Names, find_conditional};
 use super::patch_body::patch_of;
@@ -24,22 +24,38 @@ use super::task::{Task, action};
 
 impl App {
     /// Does what each entry asks for.
-    ///
-    /// # Errors
-    /// What keeps all of them from being done: no room in the queue, no database.
-    pub(super) fn batch(&self, ctx: &Context, entries: &[Entry]) -> Result<Vec<EntryAnswer>, AppError> {
-        let desk = self.desk();
+    pub(super) fn batch(&self, ctx: &Context, entries: &[Entry], echo: Echo) -> Vec<EntryAnswer> {
+        let (desk, room_bytes) = (self.desk(), self.config.limits.bundle_answer_bytes_max);
         let judged: Vec<Result<Ready, AppError>> =
             entries.par_iter().map(|entry| self.ready(ctx, &desk, entry)).collect();
-        let writes = judged.iter().any(|ready| matches!(ready, Ok(Ready::Write(_))));
+        let shared = Shared { desk, echo, room: Room::new(room_bytes) };
+        let mut answers = Vec::with_capacity(entries.len());
+        let mut judged = judged.into_iter();
+        for entries in entries.chunks(COMMIT_ENTRIES_MAX) {
+            let ready: Vec<_> = judged.by_ref().take(entries.len()).collect();
+            answers.extend(self.commit_entries(ctx, &shared, entries, ready));
+        }
+        answers
+    }
+
+    /// Others who write wait for these entries and not for the whole batch.
+    fn commit_entries(
+        &self,
+        ctx: &Context,
+        shared: &Shared,
+        entries: &[Entry],
+        ready: Vec<Result<Ready, AppError>>,
+    ) -> Vec<EntryAnswer> {
+        let writes = ready.iter().any(|ready| matches!(ready, Ok(Ready::Write(_))));
         let scope = if writes { Scope::Identities } else { Scope::Audit };
-        let works = entries.iter().zip(judged).map(|(entry, ready)| self.work(ctx, &desk, entry, ready)).collect();
-        let results = self.writer.submit_each(scope, works)?;
-        Ok(entries
-            .iter()
-            .zip(results)
-            .map(|(entry, result)| result.unwrap_or_else(|error| refused(error, entry)))
-            .collect())
+        let works = entries.iter().zip(ready).map(|(entry, ready)| self.work(ctx, shared, entry, ready)).collect();
+        match self.writer.submit_each(scope, works) {
+            Ok(results) => {
+                let answer = |(result, entry): (Result<_, _>, _)| result.unwrap_or_else(|error| refused(error, entry));
+                results.into_iter().zip(entries).map(answer).collect()
+            }
+            Err(error) => entries.iter().map(|entry| refused(error.clone(), entry)).collect(),
+        }
     }
 
     fn ready(&self, ctx: &Context, desk: &Desk, entry: &Entry) -> Result<Ready, AppError> {
@@ -61,21 +77,37 @@ impl App {
     }
 
     /// Reads are done at once, outside of the lock; what is left for the writer is their audit row.
-    fn work(&self, ctx: &Context, desk: &Desk, entry: &Entry, ready: Result<Ready, AppError>) -> Work<EntryAnswer> {
-        let mut audit = entry_audit(ctx, desk, entry);
-        let panicked = panicked(&audit);
-        let desk = desk.clone();
+    fn work(&self, ctx: &Context, shared: &Shared, entry: &Entry, ready: Result<Ready, AppError>) -> Work<EntryAnswer> {
+        let mut audit = entry_audit(ctx, &shared.desk, entry);
         match ready {
-            Ok(Ready::Write(write)) => Work::audited(panicked, move |unit| {
-                let Done { result, audit } = desk.perform_audited(unit, *write, audit);
-                Done { result: result.map(EntryAnswer::of_write), audit }
-            }),
+            Ok(Ready::Write(write)) => {
+                let shared = shared.clone();
+                Work::audited(panicked(&audit), move |unit| shared.write(unit, *write, audit))
+            }
             Ok(Ready::Read(reading)) => {
                 let read = self.connection().and_then(|mut conn| reading.read(&mut conn, &mut audit));
-                answered(&desk, entry, read, audit)
+                let read = read.and_then(|answer| shared.room.take(answer));
+                answered(&shared.desk, entry, read, audit)
             }
-            Err(error) => answered(&desk, entry, Err(error), audit),
+            Err(error) => answered(&shared.desk, entry, Err(error), audit),
         }
+    }
+}
+
+/// What the entries of one batch have together.
+#[derive(Clone)]
+struct Shared {
+    desk: Desk,
+    echo: Echo,
+    room: Room,
+}
+
+impl Shared {
+    fn write(&self, unit: &mut Unit<'_>, write: Write, audit: AuditRecord) -> Done<EntryAnswer> {
+        let Done { result, mut audit } = self.desk.perform_audited(unit, write, audit);
+        let result = result.and_then(|written| self.room.take(EntryAnswer::of_write(written, self.echo)));
+        close(&mut audit, result.as_ref().err(), (self.desk.clock.now_us)());
+        Done { result, audit }
     }
 }
 
@@ -108,6 +140,9 @@ fn check_alone(ctx: &Context, desk: &Desk, body: &str) -> Result<(), AppError> {
     let issue = |place| Issue::error(IssueCode::NotSupported, text).at(place);
     Err(AppError::invalid(conditional.iter().map(|asked| issue(asked.criteria.place())).collect()))
 }
+
+/// Entries that share a commit at most.
+const COMMIT_ENTRIES_MAX: usize = 100;
 
 /// An entry whose part outside of the lock is done.
 enum Ready {

@@ -79,7 +79,9 @@ fn split_restful(url: &str) -> Option<(&str, &str)> {
 /// Whether a text of `value` is a link that `is_name` knows, or may hold one as a narrative does.
 fn has_link(value: &Value<'_>, is_name: &dyn Fn(&str) -> bool) -> bool {
     match value {
-        Value::String(text) => is_name(text) || (text.starts_with('<') && text.contains("=\"")),
+        Value::String(text) => {
+            is_name(text) || (text.starts_with('<') && (text.contains("href") || text.contains("src")))
+        }
         Value::Array(items) => items.iter().any(|item| has_link(item, is_name)),
         Value::Object(object) => object.iter().any(|(_, value)| has_link(value, is_name)),
         _ => false,

@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod batch;
+mod deadline;
 mod entry;
 mod links;
 mod patch_body;
@@ -20,7 +21,7 @@ use super::App;
 use super::context::Context;
 use super::error::AppError;
 
-use answer::{AnsweredContent, EntryAnswer};
+use answer::{AnsweredContent, Echo, EntryAnswer};
 pub use entry::BundleKind;
 
 /// What a Bundle is answered.
@@ -36,16 +37,16 @@ impl App {
     ///
     /// # Errors
     /// `Invalid` or `TooLarge` for what is no transaction and no batch; what stops a transaction.
-    pub fn bundle(&self, ctx: &Context, body: &[u8]) -> Result<BundleAnswer, AppError> {
+    pub fn bundle(&self, ctx: &Context, body: &[u8], echo: Echo) -> Result<BundleAnswer, AppError> {
         let entries_max = self.config.limits.bundle_entries_max;
         let received = match entry::read(body, &self.document_limits(), entries_max, &self.rules.profiles) {
             Ok(received) => received,
             Err(error) => return Err(self.refuse(ctx, Action::Bundle, error)),
         };
         let entries = match received.kind {
-            BundleKind::Transaction => self.transaction(ctx, received.entries)?,
+            BundleKind::Transaction => self.transaction(ctx, received.entries, echo)?,
             BundleKind::Batch if received.entries.is_empty() => self.answer(ctx, Action::Bundle, |_| Ok(Vec::new()))?,
-            BundleKind::Batch => self.batch(ctx, &received.entries)?,
+            BundleKind::Batch => self.batch(ctx, &received.entries, echo),
         };
         let entries: Result<Vec<EntryAnswer>, AppError> =
             entries.into_iter().map(|entry| self.finish_entry(ctx, entry)).collect();

@@ -10,7 +10,7 @@ use crate::app::conditional::{Criteria, find_match};
 use crate::app::delete::delete;
 use crate::app::error::AppError;
 use crate::app::incoming::{Incoming, ResourceKind, admit};
-use crate::app::keep::{Arrival, Expected, keep, keep_single, kept};
+use crate::app::keep::{Arrival, Expected, Kept, keep, keep_single, kept};
 use crate::app::write::{Aim, Content, Desk, Target, Written};
 use crate::app::writer::Unit;
 use crate::audit::AuditRecord;
@@ -18,7 +18,8 @@ use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::parse;
 use crate::fhir::references::replace;
 
-use super::answer::EntryAnswer;
+use super::answer::{Echo, EntryAnswer, Room};
+use super::deadline::Deadline;
 use super::place::stop;
 use super::transaction::{Draft, Linked, Plan, StepWork, address, allotted};
 
@@ -26,6 +27,9 @@ use super::transaction::{Draft, Linked, Plan, StepWork, address, allotted};
 pub struct Run<'r> {
     desk: &'r Desk,
     plan: &'r Plan,
+    echo: Echo,
+    room: Room,
+    deadline: Deadline,
     /// By step.
     answers: Vec<Option<EntryAnswer>>,
     /// Resources that are written; no two entries may have the same.
@@ -59,10 +63,13 @@ impl Aimed<'_> {
 
 impl<'r> Run<'r> {
     #[must_use]
-    pub fn new(desk: &'r Desk, plan: &'r Plan) -> Self {
+    pub fn new(desk: &'r Desk, plan: &'r Plan, echo: Echo) -> Self {
         Self {
             desk,
             plan,
+            echo,
+            room: Room::new(desk.config.limits.bundle_answer_bytes_max),
+            deadline: Deadline::begin(desk),
             answers: plan.steps.iter().map(|_| None).collect(),
             targets: HashSet::new(),
             moved: HashMap::new(),
@@ -104,6 +111,12 @@ impl<'r> Run<'r> {
         stop(error, self.plan.steps[step].number)
     }
 
+    fn answer_kept(&mut self, step: usize, kept: Kept) -> Result<(), AppError> {
+        let answer = self.room.take(EntryAnswer::of_kept(kept, self.echo)).map_err(|error| self.stop(step, error))?;
+        self.answers[step] = Some(answer);
+        Ok(())
+    }
+
     /// "If any resource identities overlap in steps 1-3, then the transaction SHALL fail."
     fn claim(&mut self, step: usize, kind: ResourceKind, id: &str) -> Result<(), AppError> {
         if self.targets.insert((kind, id.to_owned())) {
@@ -118,7 +131,7 @@ impl<'r> Run<'r> {
         let mut aimed = Vec::new();
         for (step, draft) in self.writes().filter(|(_, draft)| matches!(draft.write.content, Content::Nothing)) {
             let kind = draft.write.kind;
-            self.answers[step] = Some(EntryAnswer::of_write(Written::Deleted(None)));
+            self.answers[step] = Some(EntryAnswer::of_write(Written::Deleted(None), self.echo));
             if let Aim::At(id, expected) = self.desk.aim(unit, &draft.write).map_err(|error| self.stop(step, error))? {
                 self.claim(step, kind, &id)?;
                 aimed.push((step, kind, id, expected));
@@ -153,11 +166,12 @@ impl<'r> Run<'r> {
             self.repeated.push((step, earlier));
             return Ok(None);
         }
+        self.deadline.check(self.desk)?;
         let (id, expected) = match self.desk.aim(unit, &draft.write).map_err(|error| self.stop(step, error))? {
             Aim::At(id, expected) => (id, expected),
             Aim::There(found) => {
                 self.moved.insert(address(kind, before), address(kind, &found.id));
-                self.answers[step] = Some(EntryAnswer::of_kept(kept(kind, &found, false)));
+                self.answer_kept(step, kept(kind, &found, false))?;
                 return Ok(None);
             }
             Aim::Nowhere => return Err(AppError::internal()),
@@ -194,15 +208,17 @@ impl<'r> Run<'r> {
         let aimed: Vec<&Aimed<'_>> = aimed.collect();
         let mut arrivals = Vec::with_capacity(aimed.len());
         for Aimed { step, draft, id, expected } in &aimed {
+            self.deadline.check(self.desk)?;
             let incoming = self.incoming(draft, found).map_err(|error| self.stop(*step, error))?;
             arrivals.push(Arrival { id: id.clone(), incoming, expected: *expected });
         }
+        self.deadline.check(self.desk)?;
         let kept = keep(self.desk.keeper(), unit, &arrivals).map_err(|not_kept| match not_kept.arrival {
             Some(arrival) => self.stop(aimed[arrival].step, not_kept.error),
             None => not_kept.error,
         })?;
         for (aimed, kept) in aimed.iter().zip(kept) {
-            self.answers[aimed.step] = Some(EntryAnswer::of_kept(kept));
+            self.answer_kept(aimed.step, kept)?;
         }
         Ok(())
     }
@@ -219,6 +235,7 @@ impl<'r> Run<'r> {
     }
 
     fn patch(&mut self, unit: &mut Unit<'_>, aimed: &Aimed<'r>) -> Result<(), AppError> {
+        self.deadline.check(self.desk)?;
         let Content::Patch(patch) = &aimed.draft.write.content else { return Err(AppError::internal()) };
         let of = &self.plan.steps[aimed.step];
         let settle = |document: String| {
@@ -235,8 +252,7 @@ impl<'r> Run<'r> {
             .patched(unit, kind, aimed.id.clone(), aimed.expected, patch, settle)
             .and_then(|arrival| keep_single(self.desk.keeper(), unit, arrival))
             .map_err(|error| self.stop(aimed.step, error))?;
-        self.answers[aimed.step] = Some(EntryAnswer::of_kept(kept));
-        Ok(())
+        self.answer_kept(aimed.step, kept)
     }
 
     /// What the references by criteria refer to. "If there are no matches, or multiple matches, the transaction fails."
@@ -247,6 +263,7 @@ impl<'r> Run<'r> {
                 if found.contains_key(&asked.written) {
                     continue;
                 }
+                self.deadline.check(self.desk)?;
                 let one = find_match(unit.conn, asked.kind, &asked.criteria)
                     .and_then(|one| one.ok_or_else(|| asked.criteria.no_match()))
                     .map_err(|error| self.stop(*step, error))?;
@@ -259,8 +276,9 @@ impl<'r> Run<'r> {
     fn read(&mut self, unit: &mut Unit<'_>, audit: &mut AuditRecord) -> Result<(), AppError> {
         for (step, of) in self.plan.steps.iter().enumerate() {
             if let StepWork::Read(reading) = &of.work {
-                let read = reading.read(unit.conn, audit);
-                self.answers[step] = Some(read.map_err(|error| self.stop(step, error))?);
+                self.deadline.check(self.desk)?;
+                let answer = reading.read(unit.conn, audit).and_then(|answer| self.room.take(answer));
+                self.answers[step] = Some(answer.map_err(|error| self.stop(step, error))?);
             }
         }
         Ok(())

@@ -15,7 +15,7 @@ use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::parse;
 
-use super::answer::EntryAnswer;
+use super::answer::{Echo, EntryAnswer};
 use super::entry::Entry;
 use super::links::{Conditional, Names, find_conditional};
 use super::patch_body::patch_of;
@@ -66,7 +66,12 @@ impl App {
     ///
     /// # Errors
     /// That of the first entry that stops it, with the problems of all entries where they are problems of documents.
-    pub(super) fn transaction(&self, ctx: &Context, entries: Vec<Entry>) -> Result<Vec<EntryAnswer>, AppError> {
+    pub(super) fn transaction(
+        &self,
+        ctx: &Context,
+        entries: Vec<Entry>,
+        echo: Echo,
+    ) -> Result<Vec<EntryAnswer>, AppError> {
         let audit = ctx.audit(Action::Bundle);
         let plan = match self.plan(ctx, entries) {
             Ok(plan) => plan,
@@ -75,7 +80,10 @@ impl App {
         let desk = self.desk();
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let mut audit = audit;
-            let result = Run::new(&desk, &plan).run(unit, &mut audit);
+            let result = Run::new(&desk, &plan, echo).run(unit, &mut audit);
+            if result.is_err() {
+                audit.detail.records.clear();
+            }
             close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());
             Done { result, audit }
         })

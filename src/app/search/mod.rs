@@ -96,6 +96,11 @@ impl PreparedSearch {
 }
 
 impl Found {
+    /// Of the resources that were found.
+    pub(super) fn bytes(&self) -> usize {
+        self.page.rows.iter().chain(&self.along.rows).map(|row| row.body.len()).sum()
+    }
+
     /// `Type/id` of everything that was found.
     pub(super) fn addresses(&self) -> impl Iterator<Item = String> {
         self.page.rows.iter().chain(&self.along.rows).map(address)
@@ -187,7 +192,7 @@ impl App {
             _ if paged.after.is_some() => Total::None,
             AskedTotal::None => Total::None,
             AskedTotal::Accurate => Total::Accurate,
-            AskedTotal::Default => Total::UpTo(self.config.limits.search_total_max),
+            AskedTotal::Default => Total::UpTo(i64::from(self.config.limits.search_total_max)),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use actix_web::{HttpRequest, HttpResponse, web};
 
-use crate::app::bundle::answer::{AnsweredContent, EntryAnswer};
+use crate::app::bundle::answer::{AnsweredContent, Echo, EntryAnswer};
 use crate::app::bundle::{BundleAnswer, BundleKind};
 use crate::app::clock::instant;
 use crate::app::context::Context;
@@ -29,7 +29,8 @@ pub async fn post(app: AppData, request: HttpRequest, payload: web::Payload) -> 
     let prefer = Return::of(&request).unwrap_or(Return::Minimal);
     let asked = ctx.clone();
     let answered = run(&app, move |app| {
-        let answer = app.bundle(&asked, &bytes)?;
+        let echo = if prefer == Return::Representation { Echo::Sent } else { Echo::Withheld };
+        let answer = app.bundle(&asked, &bytes, echo)?;
         write(app, &asked, &answer, prefer)
     });
     match answered.await {
@@ -71,11 +72,8 @@ fn entry<'a>(
             let bundle = super::render(search_bundle::render(&state.responder, &page))?;
             response.resource = Some(String::from_utf8_lossy(&bundle).into_owned().into());
         }
-        AnsweredContent::Written(body) => match prefer {
-            Return::Minimal => {}
-            Return::Representation => response.resource = Some(body.as_str().into()),
-            Return::OperationOutcome => response.outcome = Some(&[]),
-        },
+        AnsweredContent::Written(_) if prefer == Return::OperationOutcome => response.outcome = Some(&[]),
+        AnsweredContent::Written(body) => response.resource = body.as_deref().map(Into::into),
     }
     Ok(response)
 }

@@ -21,14 +21,14 @@ use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
 use super::super::extract::{
-    AppData, State, body, check_accept, check_accept_ndjson, context, header_text, query_pairs, refuse, run,
+    AppData, State, body, check_accept, check_accept_ndjson, context, query_pairs, refuse, run,
 };
+use super::super::prefer::preference;
 use super::super::render::export_manifest::{self, ExportManifest, OutputFile};
 use super::super::render::{ndjson, outcome};
 use super::super::{FHIR_JSON, FHIR_NDJSON, error};
 
 const X_PROGRESS: HeaderName = HeaderName::from_static("x-progress");
-const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// Seconds after which a caller may look again how far an export has come.
 const POLL_S: u64 = 2;
 /// How often, and after which pause, a piece is asked for again while the database is busy or away.
@@ -83,8 +83,7 @@ async fn kick_off(app: AppData, request: HttpRequest, level: Level, payload: Opt
 
 /// Only what the guide calls lenient handling passes over a parameter; without it an export would hold too much.
 fn handling(request: &HttpRequest) -> Handling {
-    let prefer = header_text(request, &PREFER).unwrap_or_default();
-    if prefer.contains("handling=lenient") { Handling::Lenient } else { Handling::Strict }
+    if preference(request, "handling").as_deref() == Some("lenient") { Handling::Lenient } else { Handling::Strict }
 }
 
 fn begun(app: &AppData, accepted: &Accepted, request_id: &str) -> HttpResponse {

@@ -8,6 +8,7 @@ use actix_web::http::header::{self, HeaderValue, HttpDate};
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::app::clock::http_date;
+use crate::app::create::check_no_criteria;
 use crate::app::keep::Kept;
 use crate::app::read::{ReadCondition, Version};
 use crate::app::update::{Address, Condition};
@@ -33,6 +34,9 @@ pub async fn create(
         Ok(bytes) => bytes,
         Err(error) => return refuse(&app, &ctx, Action::Create, error).await,
     };
+    if let Err(error) = check_no_criteria(&path, request.query_string()) {
+        return refuse(&app, &ctx, Action::Create, error).await;
+    }
     let if_none_exist = joined(&request, &IF_NONE_EXIST);
     let (asked, resource_type) = (ctx.clone(), path.into_inner());
     match run(&app, move |app| app.create(&asked, &resource_type, if_none_exist.as_deref(), &bytes)).await {

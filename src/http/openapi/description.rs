@@ -271,25 +271,27 @@ pub const DESCRIBED: &[Described] = &[
     Described {
         parameters: EXPORT,
         answers: ACCEPTED,
+        errors: &[429],
         ..row("GET", "/$export", Code::Always, "Begin an export of everything")
     },
     Described {
         body: Body::Optional("Parameters"),
         parameters: EXPORT,
         answers: ACCEPTED,
-        errors: WITH_BODY,
+        errors: &[413, 415, 429],
         ..row("POST", "/$export", Code::Always, "Begin an export of everything")
     },
     Described {
         parameters: EXPORT,
         answers: ACCEPTED,
+        errors: &[429],
         ..row("GET", "/Patient/$export", Code::Always, "Begin an export of patients")
     },
     Described {
         body: Body::Optional("Parameters"),
         parameters: EXPORT,
         answers: ACCEPTED,
-        errors: WITH_BODY,
+        errors: &[413, 415, 429],
         ..row("POST", "/Patient/$export", Code::Always, "Begin an export of patients")
     },
     Described {
@@ -414,9 +416,9 @@ pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] 
 #[must_use]
 pub fn responses() -> Json {
     let content = json!({"application/fhir+json": {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}});
-    let all = [400, 404, 406, 409, 410, 412, 413, 415, 422, 500, 503, 507].map(|code| {
+    let all = [400, 404, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507].map(|code| {
         let mut response = json!({"description": status(code), "content": content});
-        if code == 503 {
+        if matches!(code, 429 | 503) {
             response["headers"] = json!({"Retry-After": {"$ref": "#/components/headers/Retry-After"}});
         }
         (response_name(code).to_owned(), response)
@@ -438,6 +440,7 @@ pub const fn response_name(status: u16) -> &'static str {
         413 => "TooLarge",
         415 => "MediaType",
         422 => "Unprocessable",
+        429 => "Throttled",
         503 => "Unavailable",
         507 => "Full",
         _ => "Internal",
@@ -463,6 +466,7 @@ pub const fn status(status: u16) -> &'static str {
         413 => "The request is too large.",
         415 => "The body is not in a format that is read.",
         422 => "The content breaks a profile or a rule.",
+        429 => "There are too many of them already.",
         503 => "The server or its database is busy or away.",
         507 => "The database has no room.",
         _ => "The server failed.",

@@ -201,8 +201,12 @@ impl Shapes {
         Some((of.element(found), self.get(found.type_id)))
     }
 
-    /// Whether a resource of some type has an element of that name.
+    /// Whether a resource of some type has an element of that name. In JSON the type is a member too, and some clients
+    /// name it among the elements they want.
     fn has_element(&self, name: &str) -> bool {
+        if name == "resourceType" {
+            return true;
+        }
         let resources = self.types.iter().filter(|of| of.kind == Kind::Resource);
         resources.flat_map(|of| &of.elements).any(|element| element.name() == name)
     }
@@ -239,7 +243,7 @@ mod tests {
             (patient, Subset::Text, r#"{"resourceType":"Patient","id":"p","text":{"status":"generated"},META}"#),
             (
                 patient,
-                named("multipleBirth, name"),
+                named("resourceType,multipleBirth, name"),
                 r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","extension":[{"url":"e"}]}],"deceasedBoolean":true,"multipleBirthInteger":2,"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}],META}"#,
             ),
             (

@@ -16,6 +16,7 @@ use super::load_progress::LoadProgress;
 use super::record::RecordRow;
 use super::resource::{Resource, ResourceRow, SearchRows};
 use super::review::ReviewRow;
+use super::search::Sql;
 
 /// SQLite prepares a list of values anew each time, and one value once for all.
 pub(super) fn records_of_identities(connection: &mut Connection, ids: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
@@ -117,5 +118,13 @@ pub(super) fn insert_secret(
     match connection {
         Connection::Sqlite(c) => Ok(sqlite::insert_secret(c, name, value, now_us)?),
         Connection::Postgres(c) => Ok(postgres::insert_secret(c, name, value, now_us)?),
+    }
+}
+
+/// The steps of a statement's plan.
+pub(super) fn explain(connection: &mut Connection, sql: Sql) -> Result<Vec<String>, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::explain(c, sql)?),
+        Connection::Postgres(c) => Ok(postgres::explain(c, sql)?),
     }
 }

@@ -17,6 +17,7 @@ use crate::store::record::RecordRow;
 use crate::store::resource::{DateRow, Resource, ResourceRow, SearchRows, StringRow, TokenRow, current};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{load_progress, record, resource, secret};
+use crate::store::search::Sql;
 
 /// One column of the rows.
 pub(super) fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
@@ -213,4 +214,14 @@ pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[
         .on_conflict_do_nothing()
         .execute(connection)?;
     Ok(())
+}
+
+pub(super) fn explain(connection: &mut PgConnection, sql: Sql) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+        step: String,
+    }
+    let steps: Vec<Step> = sql.explained("EXPLAIN ").into_query_of().load(connection)?;
+    Ok(steps.into_iter().map(|step| step.step).collect())
 }

@@ -3,6 +3,7 @@
 //! Not here: transactions; a batch is atomic only inside the caller's.
 
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use diesel::upsert::excluded;
 
 use crate::store::audit::NewAuditRow;
@@ -14,6 +15,7 @@ use crate::store::review::ReviewRow;
 use crate::store::schema::{
     audit, change, identity, load_progress, record, resource, review, search_date, search_string, search_token, secret,
 };
+use crate::store::search::Sql;
 
 pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
     for row in rows {
@@ -144,4 +146,14 @@ pub(super) fn insert_secret(
         .on_conflict_do_nothing()
         .execute(connection)?;
     Ok(())
+}
+
+pub(super) fn explain(connection: &mut SqliteConnection, sql: Sql) -> QueryResult<Vec<String>> {
+    #[derive(QueryableByName)]
+    struct Step {
+        #[diesel(sql_type = Text, column_name = "detail")]
+        step: String,
+    }
+    let steps: Vec<Step> = sql.explained("EXPLAIN QUERY PLAN ").into_query_of().load(connection)?;
+    Ok(steps.into_iter().map(|step| step.step).collect())
 }

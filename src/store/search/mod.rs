@@ -1,23 +1,30 @@
 //! Search of current resources by indexed values, one page at a time.
 //!
 //! Conditions are joined by AND, the alternatives within one by OR (FHIR R4 Search, 3.1.1). A page continues after the
-//! last row of the one before (keyset), so pages stay complete and without repetition while others write. One statement
-//! gives the total and the page, so both are of one moment.
-//! How: the condition that is likely to hold for fewest gives the numbers, the others are looked up for each of them;
-//! only the page's bodies are read. Not here: parsing of search parameters, folding of names.
+//! last row of the one before (keyset), so pages stay complete and without repetition while others write.
+//! How: the condition that holds for fewest gives the numbers, the others are looked up for each of them; where all hold
+//! for many, resources are walked in order until a page is full. Only the page's bodies are read.
+//! Not here: parsing of search parameters, folding of names.
 
 mod key;
+mod plan;
+mod predicate;
+mod sql;
 mod statement;
+mod value_walk;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::connection::Connection;
+use super::dialect;
 use super::error::StoreError;
 use super::resource::Resource;
-use statement::Sql;
+use plan::Plan;
+use value_walk::Part;
 
 pub(super) use key::{name_key, token_key};
+pub(super) use sql::Sql;
 
 /// Keys of a sort at most; more would not fit the row that a page is read into.
 pub const SORTS_MAX: usize = 3;
@@ -122,16 +129,6 @@ pub enum Total {
     UpTo(i64),
 }
 
-impl Total {
-    const fn may_be(self, counted: i64) -> bool {
-        match self {
-            Self::None => false,
-            Self::Accurate => true,
-            Self::UpTo(rows_max) => counted <= rows_max,
-        }
-    }
-}
-
 /// One key of the order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sort {
@@ -140,7 +137,7 @@ pub struct Sort {
 }
 
 /// What is ordered by; of a repeating parameter its least value, or its greatest when descending. What has no value
-/// comes first when ascending.
+/// comes last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SortKey {
     Id,
@@ -179,28 +176,92 @@ pub struct SearchPage {
     pub next: Option<Position>,
 }
 
-/// Finds one page.
+/// Finds one page. Run it within a snapshot, so that total and page are of one moment.
 ///
 /// # Errors
 /// Those of the database.
 pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<SearchPage, StoreError> {
     let SearchConstraint::None = query.constraint;
-    let mut sql = Sql::default();
-    sql.page(query);
-    let found: Vec<Found> = sql.into_query().load(connection)?;
-    let total = found.first().and_then(|row| row.total).filter(|total| query.total.may_be(*total));
+    let plan = Plan::choose(connection, query)?;
+    let found = if query.count == 0 { Vec::new() } else { load(connection, query, &plan)? };
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
-    let has_more = found.len() > count;
+    let has_more = query.count > 0 && found.len() > count;
+    let is_whole = query.after.is_none() && query.count > 0 && !has_more;
+    let total = total(connection, query, &plan, is_whole.then_some(found.len()))?;
     let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));
     let rows = found.into_iter().take(count).filter_map(|row| row.into_resource(&query.resource_type)).collect();
     Ok(SearchPage { rows, total, next: next.flatten() })
 }
 
-/// A row of the statement: the total, and a resource of the page if there is any.
+/// The rows of the page. Where an order by values walks through an index, what has no value comes in a second part.
+fn load(connection: &mut Connection, query: &SearchQuery, plan: &Plan<'_>) -> Result<Vec<Found>, StoreError> {
+    let mut run = |query: &SearchQuery, part| -> Result<Vec<Found>, StoreError> {
+        Ok(statement::page(query, plan, part).into_query().load(connection)?)
+    };
+    if statement::value_key(query, plan).is_none() {
+        return run(query, Part::WithValue);
+    }
+    let is_behind = |after: &Position| after.keys.first() == query.sort.first().map(|sort| sort.none()).as_ref();
+    if query.after.as_ref().is_some_and(is_behind) {
+        return run(query, Part::WithoutValue);
+    }
+    let mut found = run(query, Part::WithValue)?;
+    // One more than asked for tells whether there is a next page.
+    let lacking = (query.count + 1).saturating_sub(u32::try_from(found.len()).unwrap_or(u32::MAX));
+    if lacking > 0 {
+        let rest = SearchQuery { after: None, count: lacking - 1, ..query.clone() };
+        found.append(&mut run(&rest, Part::WithoutValue)?);
+    }
+    Ok(found)
+}
+
+/// The total as it was asked for; `known` when the first page holds everything.
+fn total(
+    connection: &mut Connection,
+    query: &SearchQuery,
+    plan: &Plan<'_>,
+    known: Option<usize>,
+) -> Result<Option<i64>, StoreError> {
+    let rows_max = match query.total {
+        Total::None => return Ok(None),
+        Total::Accurate => None,
+        Total::UpTo(rows_max) => Some(rows_max),
+    };
+    let total = match known {
+        Some(known) => i64::try_from(known).unwrap_or(i64::MAX),
+        None => count(connection, query, plan, rows_max.map(|rows_max| rows_max.saturating_add(1)))?,
+    };
+    Ok(Some(total).filter(|total| rows_max.is_none_or(|rows_max| *total <= rows_max)))
+}
+
+fn count(
+    connection: &mut Connection,
+    query: &SearchQuery,
+    plan: &Plan<'_>,
+    rows_max: Option<i64>,
+) -> Result<i64, StoreError> {
+    let counted: Counted = statement::count(query, plan, rows_max).into_query().get_result(connection)?;
+    Ok(counted.total)
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = BigInt)]
+    total: i64,
+}
+
+/// How the database goes about the page of a search, a line for each step: for tests of the indexes, and whoever tunes.
+///
+/// # Errors
+/// Those of the database.
+pub fn explain_search(connection: &mut Connection, query: &SearchQuery) -> Result<Vec<String>, StoreError> {
+    let plan = Plan::choose(connection, query)?;
+    dialect::explain(connection, statement::page(query, &plan, Part::WithValue))
+}
+
+/// A row of the page.
 #[derive(QueryableByName)]
 struct Found {
-    #[diesel(sql_type = Nullable<BigInt>)]
-    total: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     number: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]

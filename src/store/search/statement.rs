@@ -1,135 +1,176 @@
-//! The one statement of a search, written from its conditions, order and position.
+//! The statements of a search: its page, and how many there are.
 //!
-//! Not here: what conditions mean to a caller (see the module above).
+//! Not here: where the numbers come from (see `plan`), single conditions (see `predicate`).
 
 use std::fmt::Write as _;
 
-use diesel::query_builder::{BoxedSqlQuery, SqlQuery};
-use diesel::sql_types::{BigInt, SmallInt, Text};
+use super::plan::{Amount, Plan};
+use super::sql::Sql;
+use super::value_walk::{Part, ValueKey};
+use super::{Direction, Position, SORTS_MAX, SearchQuery, Sort, SortKey, SortValue};
 
-use super::key::{name_key, token_key};
-use super::{
-    DatePrefix, DateTest, Direction, Position, SORTS_MAX, SearchCondition, SearchQuery, Sort, SortKey, SortValue,
-    StringMatch, Token, Total,
-};
-use crate::store::connection::MultiBackend;
-
-/// A value that takes the place of `$n`.
-enum Bind {
-    Text(String),
-    Parameter(i16),
-    Number(i64),
+/// A page of a search, with one row more if there is a next page.
+///
+/// An order by values over many has two parts; any other is one, whatever `part` says.
+pub(super) fn page(query: &SearchQuery, plan: &Plan<'_>, part: Part) -> Sql {
+    let sort = &query.sort[..query.sort.len().min(SORTS_MAX)];
+    let mut sql = Sql::default();
+    match (walked_by(sort), value_key(query, plan)) {
+        (Some(by), _) if plan.amount == Amount::Many => sql.walked(query, plan, &by),
+        (_, Some(key)) => sql.value_walked(query, plan, &key, part),
+        _ => sql.sorted(query, plan, sort),
+    }
+    sql.push(" SELECT page.number, r.id, r.version, r.updated_us, r.body");
+    for place in 0..SORTS_MAX {
+        let (text, number) = match sort.get(place).map(|sort| sort.by.is_text()) {
+            Some(true) => (format!("page.key{place}"), "CAST(NULL AS BIGINT)".to_owned()),
+            Some(false) => ("CAST(NULL AS TEXT)".to_owned(), format!("page.key{place}")),
+            None => ("CAST(NULL AS TEXT)".to_owned(), "CAST(NULL AS BIGINT)".to_owned()),
+        };
+        let _ = write!(sql, ", {text} AS text{place}, {number} AS number{place}");
+    }
+    // A left join begins with the page.
+    sql.push(" FROM page LEFT JOIN resource AS r ON r.number = page.number").order_by(sort, "page.");
+    sql
 }
 
-/// A statement in the making. Both databases read `$1`, `$2`, … when each number is used once and in order.
-#[derive(Default)]
-pub(super) struct Sql {
-    text: String,
-    binds: Vec<Bind>,
+/// How many there are, up to a limit.
+pub(super) fn count(query: &SearchQuery, plan: &Plan<'_>, rows_max: Option<i64>) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("SELECT count(*) AS total FROM (").hits(query, plan);
+    if let Some(rows_max) = rows_max {
+        sql.push(" LIMIT ").number(rows_max);
+    }
+    sql.push(") AS hit");
+    sql
+}
+
+/// The index of values that a search walks through.
+pub(super) fn value_key(query: &SearchQuery, plan: &Plan<'_>) -> Option<ValueKey> {
+    query.sort.first().copied().filter(|_| plan.amount == Amount::Many).and_then(ValueKey::of)
+}
+
+/// What an order without further sorting is by.
+enum Walk {
+    Number,
+    Column(&'static str, Direction),
+}
+
+fn walked_by(sort: &[Sort]) -> Option<Walk> {
+    match sort {
+        [] => Some(Walk::Number),
+        [Sort { by: SortKey::LastUpdated, direction }] => Some(Walk::Column("updated_us", *direction)),
+        [Sort { by: SortKey::Id, direction }] => Some(Walk::Column("id", *direction)),
+        _ => None,
+    }
+}
+
+impl std::fmt::Write for Sql {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.push(text);
+        Ok(())
+    }
 }
 
 impl Sql {
-    fn push(&mut self, text: &str) -> &mut Self {
-        self.text.push_str(text);
-        self
-    }
-
-    fn bind(&mut self, bind: Bind) -> &mut Self {
-        self.binds.push(bind);
-        // Writing to a String cannot fail.
-        let _ = write!(self.text, "${}", self.binds.len());
-        self
-    }
-
-    fn text(&mut self, value: &str) -> &mut Self {
-        self.bind(Bind::Text(value.to_owned()))
-    }
-
-    fn number(&mut self, value: i64) -> &mut Self {
-        self.bind(Bind::Number(value))
-    }
-
-    /// Pushes each item between `opening` and `closing`, with `between` in the gaps.
-    fn each<T>(&mut self, items: &[T], between: &str, mut push: impl FnMut(&mut Self, &T)) -> &mut Self {
-        for (place, item) in items.iter().enumerate() {
-            if place > 0 {
-                self.push(between);
+    /// The page by walking in order, as far as it takes.
+    fn walked(&mut self, query: &SearchQuery, plan: &Plan<'_>, by: &Walk) {
+        self.push("WITH page AS (SELECT c.number AS number");
+        if let Walk::Column(column, _) = by {
+            self.push(", c.").push(column).push(" AS key0");
+        }
+        let mut tests = plan.others.clone();
+        match (by, plan.ordered()) {
+            (Walk::Number, Some(token)) => {
+                self.push(" FROM (").sets(&query.resource_type, token).push(") AS c WHERE TRUE");
             }
-            push(self, item);
+            _ => {
+                self.push(" FROM resource AS c WHERE c.resource_type = ").text(&query.resource_type);
+                self.push(" AND c.deleted = FALSE");
+                tests.extend(plan.first);
+            }
         }
-        self
-    }
-
-    pub(super) fn page(&mut self, query: &SearchQuery) {
-        let sort = &query.sort[..query.sort.len().min(SORTS_MAX)];
-        self.push("WITH hit AS (");
-        self.hits(&query.resource_type, &query.conditions);
-        self.push("), keyed AS (SELECT hit.number AS number");
-        for (place, key) in sort.iter().enumerate() {
-            self.push(", ").sort_value(*key);
-            let _ = write!(self.text, " AS key{place}");
-        }
-        self.push(" FROM hit), page AS (SELECT * FROM keyed");
         if let Some(after) = &query.after {
-            self.push(" WHERE ").after(sort, after);
+            self.push(" AND ").walked_after(by, after);
         }
-        self.order_by(sort, "").push(" LIMIT ");
-        // One more than asked for tells whether there is a next page.
-        self.number(if query.count == 0 { 0 } else { i64::from(query.count) + 1 });
-        self.push(") SELECT t.total, page.number, r.id, r.version, r.updated_us, r.body");
-        for place in 0..SORTS_MAX {
-            let (text, number) = match sort.get(place).map(|sort| sort.by.is_text()) {
-                Some(true) => (format!("page.key{place}"), "CAST(NULL AS BIGINT)".to_owned()),
-                Some(false) => ("CAST(NULL AS TEXT)".to_owned(), format!("page.key{place}")),
-                None => ("CAST(NULL AS TEXT)".to_owned(), "CAST(NULL AS BIGINT)".to_owned()),
-            };
-            let _ = write!(self.text, ", {text} AS text{place}, {number} AS number{place}");
+        self.tests(&query.resource_type, &tests, "c.number").push(" ORDER BY ");
+        if let Walk::Column(column, direction) = by {
+            let _ = write!(self, "c.{column} {}, ", direction.sql());
         }
-        self.push(" FROM (SELECT ");
-        match query.total {
-            Total::Accurate => self.push("(SELECT count(*) FROM hit)"),
-            Total::UpTo(rows_max) => {
-                self.push("(SELECT count(*) FROM (SELECT 1 FROM hit LIMIT ").number(rows_max + 1).push(") AS counted)")
-            }
-            Total::None => self.push("CAST(NULL AS BIGINT)"),
+        self.push("c.number LIMIT ").number(i64::from(query.count) + 1).push(")");
+    }
+
+    /// What comes after a position; the first comparison lets the index begin there.
+    fn walked_after(&mut self, by: &Walk, after: &Position) {
+        if let Walk::Column(column, direction) = by {
+            let sign = if *direction == Direction::Ascending { ">" } else { "<" };
+            let _ = write!(self, "c.{column} {sign}= ");
+            self.key(after, 0);
+            let _ = write!(self, " AND (c.{column} {sign} ");
+            self.key(after, 0).push(" OR c.number > ").number(after.number).push(")");
+        } else {
+            self.push("c.number > ").number(after.number);
+        }
+    }
+
+    /// The page by sorting all that is found.
+    fn sorted(&mut self, query: &SearchQuery, plan: &Plan<'_>, sort: &[Sort]) {
+        self.push("WITH hit AS (").hits(query, plan).push("), keyed AS (SELECT hit.number AS number");
+        for (place, key) in sort.iter().enumerate() {
+            self.push(", ").sort_value(*key, "hit.number");
+            let _ = write!(self, " AS key{place}");
+        }
+        self.push(" FROM hit), ").page_of_keyed(query);
+    }
+
+    /// Of what has its keys, the page behind the position.
+    pub(super) fn page_of_keyed(&mut self, query: &SearchQuery) {
+        self.push("page AS (SELECT * FROM keyed");
+        if let Some(after) = &query.after {
+            self.push(" WHERE ").after(&query.sort, after);
+        }
+        self.order_by(&query.sort, "").push(" LIMIT ").number(i64::from(query.count) + 1).push(")");
+    }
+
+    /// The numbers of what all conditions hold for.
+    fn hits(&mut self, query: &SearchQuery, plan: &Plan<'_>) -> &mut Self {
+        let Some(first) = plan.first else {
+            self.push("SELECT c.number AS number FROM resource AS c WHERE c.resource_type = ");
+            self.text(&query.resource_type).push(" AND c.deleted = FALSE");
+            return self.tests(&query.resource_type, &plan.others, "c.number");
         };
-        self.push(" AS total) AS t LEFT JOIN page ON TRUE LEFT JOIN resource AS r ON r.number = page.number");
-        self.order_by(sort, "page.");
+        // What has several rows is found once.
+        self.push(if first.is_one_token() { "SELECT" } else { "SELECT DISTINCT" });
+        self.push(" c.number AS number FROM (").sets(&query.resource_type, first).push(") AS c WHERE TRUE");
+        self.tests(&query.resource_type, &plan.others, "c.number")
     }
 
     fn order_by(&mut self, sort: &[Sort], table: &str) -> &mut Self {
         self.push(" ORDER BY ");
         for (place, key) in sort.iter().enumerate() {
-            let direction = if key.direction == Direction::Ascending { "ASC" } else { "DESC" };
-            let _ = write!(self.text, "{table}key{place} {direction}, ");
+            let _ = write!(self, "{table}key{place} {}, ", key.direction.sql());
         }
         self.push(table).push("number")
     }
 
     /// Keys are never NULL, so that both databases order alike.
-    fn sort_value(&mut self, sort: Sort) {
-        let least = if sort.direction == Direction::Ascending { "min" } else { "max" };
-        let of_resource = |column: &str| format!("(SELECT {column} FROM resource AS s WHERE s.number = hit.number)");
-        let mut of_values = |table: &str, column: &str, parameter: i16, none: &str| {
-            let _ = write!(self.text, "coalesce((SELECT {least}({column}) FROM {table} AS s WHERE s.parameter = ");
-            self.bind(Bind::Parameter(parameter));
-            // Only the whole of a text has an order, not the parts that it is found by.
-            let whole = if table == "search_string" { " AND s.exact <> ''" } else { "" };
-            let _ = write!(self.text, " AND s.number = hit.number{whole}), {none})");
+    pub(super) fn sort_value(&mut self, sort: Sort, number: &str) {
+        let Some(key) = ValueKey::of(sort) else {
+            let column = if sort.by == SortKey::Id { "id" } else { "updated_us" };
+            let _ = write!(self, "(SELECT {column} FROM resource AS s WHERE s.number = {number})");
+            return;
         };
-        match sort.by {
-            SortKey::String(parameter) => of_values("search_string", "value", parameter, "''"),
-            SortKey::Token(parameter) => of_values("search_token", "value", parameter, "''"),
-            SortKey::Date(parameter) => {
-                let column = if sort.direction == Direction::Ascending { "lo_us" } else { "hi_us" };
-                of_values("search_date", column, parameter, "CAST(-9223372036854775807 AS BIGINT)");
-            }
-            SortKey::Id => {
-                self.push(&of_resource("id"));
-            }
-            SortKey::LastUpdated => {
-                self.push(&of_resource("updated_us"));
-            }
+        let least = if sort.direction == Direction::Ascending { "min" } else { "max" };
+        let rows = key.rows("s");
+        let _ = write!(self, "coalesce((SELECT {least}(s.{}) FROM {rows} AND s.number = {number}), ", key.column);
+        self.none(sort).push(")");
+    }
+
+    /// The key of what has no value. The type is said, for PostgreSQL must know it before the value.
+    pub(super) fn none(&mut self, sort: Sort) -> &mut Self {
+        match sort.none() {
+            SortValue::Text(text) => self.push("CAST(").text(&text).push(" AS TEXT)"),
+            SortValue::Number(number) => self.push("CAST(").number(number).push(" AS BIGINT)"),
         }
     }
 
@@ -139,7 +180,7 @@ impl Sql {
         for (place, key) in sort.iter().enumerate() {
             let sign = if key.direction == Direction::Ascending { ">" } else { "<" };
             self.equal_keys(after, place);
-            let _ = write!(self.text, "key{place} {sign} ");
+            let _ = write!(self, "key{place} {sign} ");
             self.key(after, place).push(" OR ");
         }
         self.equal_keys(after, sort.len());
@@ -148,263 +189,37 @@ impl Sql {
 
     fn equal_keys(&mut self, after: &Position, count: usize) {
         for place in 0..count {
-            let _ = write!(self.text, "key{place} = ");
+            let _ = write!(self, "key{place} = ");
             self.key(after, place).push(" AND ");
         }
     }
 
-    fn key(&mut self, after: &Position, place: usize) -> &mut Self {
+    pub(super) fn key(&mut self, after: &Position, place: usize) -> &mut Self {
         match after.keys.get(place) {
             Some(SortValue::Text(text)) => self.text(text),
             Some(SortValue::Number(number)) => self.number(*number),
             None => self.push("NULL"),
         }
     }
-
-    /// The numbers of what all conditions hold for.
-    fn hits(&mut self, resource_type: &str, conditions: &[SearchCondition]) {
-        let mut ordered: Vec<&SearchCondition> = conditions.iter().collect();
-        ordered.sort_by_key(|condition| condition.rank());
-        let Some((first, others)) = ordered.split_first().filter(|(first, _)| first.rank() < RANK_NEVER_FIRST) else {
-            self.push("SELECT number FROM resource AS r WHERE resource_type = ").text(resource_type);
-            self.push(" AND deleted = FALSE");
-            self.tests(resource_type, &ordered, "r.number");
-            return;
-        };
-        self.push("SELECT DISTINCT c.number AS number FROM (");
-        self.sets(resource_type, first);
-        self.push(") AS c WHERE TRUE");
-        self.tests(resource_type, others, "c.number");
-    }
-
-    fn tests(&mut self, resource_type: &str, conditions: &[&SearchCondition], number: &str) {
-        for condition in conditions {
-            let is_missing = matches!(condition, SearchCondition::Missing { is_missing: true, .. });
-            self.push(if is_missing { " AND NOT EXISTS (" } else { " AND EXISTS (" });
-            self.rows(resource_type, condition, Some(number));
-            self.push(")");
-        }
-    }
-
-    /// The numbers for which one condition holds, one set for each alternative: each reads its own piece of an index.
-    fn sets(&mut self, resource_type: &str, condition: &SearchCondition) {
-        let alternatives = condition.alternatives();
-        if alternatives.is_empty() {
-            self.push("SELECT number FROM resource WHERE FALSE");
-        }
-        self.each(&alternatives, " UNION ALL ", |sql, alternative| {
-            sql.rows(resource_type, alternative, None);
-        });
-    }
-
-    /// The rows of one condition, of one resource when `number` names it.
-    fn rows(&mut self, resource_type: &str, condition: &SearchCondition, number: Option<&str>) {
-        let table = match condition {
-            SearchCondition::Id(_) | SearchCondition::LastUpdated(_) => "resource",
-            SearchCondition::Strings { .. } => "search_string",
-            SearchCondition::Tokens { .. } => "search_token",
-            SearchCondition::Dates { .. } => "search_date",
-            SearchCondition::Missing { parameters, .. } => return self.any_row(parameters, number),
-        };
-        self.push("SELECT v.number AS number FROM ").push(table).push(" AS v WHERE ");
-        if let Some(number) = number {
-            self.push("v.number = ").push(number).push(" AND ");
-        }
-        match condition {
-            SearchCondition::Id(_) | SearchCondition::LastUpdated(_) => {
-                self.push("v.resource_type = ").text(resource_type).push(" AND v.deleted = FALSE AND ");
-            }
-            SearchCondition::Strings { parameters, .. }
-            | SearchCondition::Tokens { parameters, .. }
-            | SearchCondition::Dates { parameters, .. } => {
-                self.parameters(parameters).push(" AND ");
-            }
-            SearchCondition::Missing { .. } => {}
-        }
-        self.any_of(condition);
-    }
-
-    /// A row of any kind under one of the parameters.
-    fn any_row(&mut self, parameters: &[i16], number: Option<&str>) {
-        self.each(&["search_string", "search_token", "search_date"], " UNION ALL ", |sql, table| {
-            sql.push("SELECT v.number AS number FROM ").push(table).push(" AS v WHERE ");
-            sql.parameters(parameters);
-            if let Some(number) = number {
-                sql.push(" AND v.number = ").push(number);
-            }
-        });
-    }
-
-    fn parameters(&mut self, parameters: &[i16]) -> &mut Self {
-        match parameters {
-            [] => self.push("FALSE"),
-            [one] => self.push("v.parameter = ").bind(Bind::Parameter(*one)),
-            _ => {
-                self.push("v.parameter IN (");
-                self.each(parameters, ", ", |sql, parameter| {
-                    sql.bind(Bind::Parameter(*parameter));
-                })
-                .push(")")
-            }
-        }
-    }
-
-    fn any_of(&mut self, condition: &SearchCondition) {
-        self.push("(");
-        let start = self.text.len();
-        match condition {
-            SearchCondition::Id(ids) => {
-                self.each(ids, " OR ", |sql, id| {
-                    sql.push("v.id = ").text(id);
-                });
-            }
-            SearchCondition::LastUpdated(tests) => {
-                self.each(tests, " OR ", |sql, test| sql.date(*test, "v.updated_us", "v.updated_us"));
-            }
-            SearchCondition::Strings { how, values, .. } => {
-                self.each(values, " OR ", |sql, value| sql.string(*how, value));
-            }
-            SearchCondition::Tokens { values, .. } => {
-                self.each(values, " OR ", Self::token);
-            }
-            SearchCondition::Dates { tests, .. } => {
-                self.each(tests, " OR ", |sql, test| sql.date(*test, "v.lo_us", "v.hi_us"));
-            }
-            SearchCondition::Missing { .. } => {}
-        }
-        if self.text.len() == start {
-            self.push("FALSE");
-        }
-        self.push(")");
-    }
-
-    /// Bytes order as code points do, so what begins with a text lies between it and it with the last code point.
-    fn string(&mut self, how: StringMatch, value: &str) {
-        match how {
-            StringMatch::StartsWith => {
-                let lo = name_key(value);
-                let hi = format!("{lo}\u{10FFFF}");
-                self.push("(v.value >= ").text(&lo).push(" AND v.value < ").text(&hi).push(")");
-            }
-            StringMatch::Exact => {
-                let folded = name_key(&crate::fhir::fold::fold(value)).into_owned();
-                self.push("(v.value = ").text(&folded).push(" AND v.exact = ").text(&name_key(value)).push(")");
-            }
-            StringMatch::Contains => {
-                let pattern: String = name_key(value)
-                    .chars()
-                    .flat_map(|c| if matches!(c, '%' | '_' | '~') { vec!['~', c] } else { vec![c] })
-                    .collect();
-                self.push("v.value LIKE ").text(&format!("%{pattern}%")).push(" ESCAPE '~'");
-            }
-        }
-    }
-
-    /// FHIR R4 Search, Prefixes: the range of the resource against the range of the test.
-    fn date(&mut self, test: DateTest, lo: &str, hi: &str) {
-        let DateTest { prefix, lo_us, hi_us } = test;
-        let mut compare = |left: &str, sign: &str, right: i64| {
-            self.push(left).push(sign).number(right);
-        };
-        match prefix {
-            DatePrefix::Gt => compare(hi, " > ", hi_us),
-            DatePrefix::Lt => compare(lo, " < ", lo_us),
-            DatePrefix::Ge => compare(hi, " >= ", lo_us),
-            DatePrefix::Le => compare(lo, " <= ", hi_us),
-            DatePrefix::Sa => compare(lo, " > ", hi_us),
-            DatePrefix::Eb => compare(hi, " < ", lo_us),
-            DatePrefix::Eq => {
-                self.push("(").push(lo).push(" >= ").number(lo_us);
-                // The start of a range lies within it too: that bounds the part of the index that is read.
-                self.push(" AND ").push(lo).push(" <= ").number(hi_us);
-                self.push(" AND ").push(hi).push(" <= ").number(hi_us).push(")");
-            }
-            DatePrefix::Ne => {
-                self.push("(").push(lo).push(" < ").number(lo_us);
-                self.push(" OR ").push(hi).push(" > ").number(hi_us).push(")");
-            }
-            DatePrefix::Ap => {
-                self.push("(").push(lo).push(" <= ").number(hi_us);
-                self.push(" AND ").push(hi).push(" >= ").number(lo_us).push(")");
-            }
-        }
-    }
-
-    fn token(&mut self, token: &Token) {
-        let (value, system) = match token {
-            Token::Value(value) => (Some(value.as_str()), None),
-            Token::SystemValue { system, value } => (Some(value.as_str()), Some(system.as_str())),
-            Token::ValueWithoutSystem(value) => (Some(value.as_str()), Some("")),
-            Token::System(system) => (None, Some(system.as_str())),
-        };
-        self.push("(TRUE");
-        for (column, wanted) in [("v.value", value), ("v.system", system)] {
-            let Some(wanted) = wanted else { continue };
-            self.push(" AND ").push(column).push(" = ").text(&token_key(wanted));
-        }
-        self.push(")");
-    }
-
-    pub(super) fn into_query(self) -> BoxedSqlQuery<'static, MultiBackend, SqlQuery> {
-        self.binds.into_iter().fold(diesel::sql_query(self.text).into_boxed(), |query, bind| match bind {
-            Bind::Text(value) => query.bind::<Text, _>(value),
-            Bind::Parameter(value) => query.bind::<SmallInt, _>(value),
-            Bind::Number(value) => query.bind::<BigInt, _>(value),
-        })
-    }
 }
 
-/// From here on a condition cannot give the first set: it says what is not there.
-const RANK_NEVER_FIRST: u8 = 9;
-
-impl SearchCondition {
-    /// The likely order of how few it holds for.
-    fn rank(&self) -> u8 {
+impl Direction {
+    const fn sql(self) -> &'static str {
         match self {
-            Self::Id(_) => 0,
-            Self::Tokens { values, .. } if values.iter().all(|token| matches!(token, Token::SystemValue { .. })) => 1,
-            Self::Tokens { .. } => 3,
-            Self::Strings { how: StringMatch::Contains, .. } => 6,
-            Self::Strings { .. } => 2,
-            Self::Dates { tests, .. } if tests.iter().all(|test| test.prefix == DatePrefix::Eq) => 4,
-            Self::LastUpdated(_) => 5,
-            Self::Dates { .. } => 7,
-            Self::Missing { is_missing: false, .. } => 8,
-            Self::Missing { is_missing: true, .. } => RANK_NEVER_FIRST,
+            Self::Ascending => "ASC",
+            Self::Descending => "DESC",
         }
     }
-
-    /// One condition for each value and parameter.
-    fn alternatives(&self) -> Vec<Self> {
-        match self {
-            Self::Id(ids) => ids.iter().map(|id| Self::Id(vec![id.clone()])).collect(),
-            Self::LastUpdated(tests) => tests.iter().map(|test| Self::LastUpdated(vec![*test])).collect(),
-            Self::Strings { parameters, how, values } => pairs(parameters, values)
-                .map(|(parameter, value)| Self::Strings { parameters: vec![parameter], how: *how, values: vec![value] })
-                .collect(),
-            Self::Tokens { parameters, values } => pairs(parameters, values)
-                .map(|(parameter, value)| Self::Tokens { parameters: vec![parameter], values: vec![value] })
-                .collect(),
-            Self::Dates { parameters, tests } => pairs(parameters, tests)
-                .map(|(parameter, test)| Self::Dates { parameters: vec![parameter], tests: vec![test] })
-                .collect(),
-            Self::Missing { .. } => vec![self.clone()],
-        }
-    }
-}
-
-fn pairs<'a, T: Clone>(parameters: &'a [i16], values: &'a [T]) -> impl Iterator<Item = (i16, T)> + 'a {
-    parameters.iter().flat_map(move |parameter| values.iter().map(|value| (*parameter, value.clone())))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::SearchConstraint;
+    use super::super::{DatePrefix, DateTest, SearchCondition, SearchConstraint, Token, Total};
     use super::*;
 
     #[test]
     fn placeholders_are_numbered_in_order_and_each_has_its_value() {
-        let query = SearchQuery {
+        let mut query = SearchQuery {
             resource_type: "Patient".to_owned(),
             conditions: vec![
                 SearchCondition::Tokens {
@@ -423,14 +238,20 @@ mod tests {
             count: 10,
             total: Total::Accurate,
         };
-        let mut sql = Sql::default();
-        sql.page(&query);
-        let numbers: Vec<usize> = sql
-            .text
-            .split('$')
-            .skip(1)
-            .filter_map(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok())
-            .collect();
-        assert_eq!(numbers, (1..=sql.binds.len()).collect::<Vec<_>>());
+        for by in [SortKey::String(2), SortKey::Id, SortKey::LastUpdated] {
+            query.sort[0].by = by;
+            for (first, amount) in [
+                (query.conditions.first(), Amount::Few),
+                (query.conditions.first(), Amount::Many),
+                (None, Amount::Many),
+            ] {
+                let plan = Plan::new(first, amount, &query);
+                let [with, without] = [Part::WithValue, Part::WithoutValue].map(|part| page(&query, &plan, part));
+                for sql in [with, without, count(&query, &plan, Some(3))] {
+                    let (numbers, binds) = sql.counts();
+                    assert_eq!(numbers, (1..=binds).collect::<Vec<_>>());
+                }
+            }
+        }
     }
 }

@@ -343,6 +343,9 @@ pub fn text() -> Vec<Row> {
         kept(what, &format!("text-{number}"), &format!(r#""name":[{{"family":"{text}"}}]"#))
     })
     .collect();
+    // Whoever shows a narrative must clean it (see `primitive`).
+    let script = r#""text":{"status":"generated","div":"<div><script>alert(1)</script></div>"}"#;
+    rows.push(kept("a script in a narrative", "script", script));
     for (what, text) in [
         ("an escaped zero", r"a\u0000b"),
         ("an escaped bell", r"\u0007"),

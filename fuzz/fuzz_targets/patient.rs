@@ -1,0 +1,8 @@
+//! See `laws::patient`.
+
+#![no_main]
+
+#[path = "../laws.rs"]
+mod laws;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| laws::patient(data));

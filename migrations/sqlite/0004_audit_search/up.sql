@@ -1,6 +1,0 @@
--- AuditEvents are searched and paged by time.
-CREATE INDEX audit_at ON audit (at_us, seq);
-
--- What the query planner should believe (see the first migration).
-DELETE FROM sqlite_stat1 WHERE tbl = 'audit';
-INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES ('audit', 'audit_at', '1000000 1 1');

@@ -1,8 +1,9 @@
 //! JSON schemas of FHIR R4 types, from the element tables (`profiles/r4-elements.json`).
 //!
-//! A schema is written when something refers to it. Elements that may have any type (`Extension.value[x]`) are given as a
-//! pattern of names, and resources inside of others as any resource: what they hold is said by their own type. Not here:
-//! rules that need more than one element (profiles and invariants; `$validate` tells them).
+//! A schema is written when something refers to it. Elements that may have any type (`Task.input.value[x]`) are given as a
+//! pattern of names, extensions too, and resources inside of others as any resource: what they hold is said by their own
+//! type. Whatever is valid FHIR fits its schema. Not here: rules that need more than one element (profiles and
+//! invariants; `$validate` tells them).
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,10 @@ use crate::profile::shape::{ElementInfo, Kind, Shapes, Type};
 
 /// A choice of more types than this is one of any type.
 const CHOICE_MAX: usize = 20;
+
+/// Extensions of an element, and of the primitive elements in it. Every element may have them: they are given once.
+const EXTENSIONS: &str = "^(_.+|extension|modifierExtension)$";
+const EXTENSION_ELEMENTS: [&str; 2] = ["extension", "modifierExtension"];
 
 /// Any resource, inside of another.
 const ANY: &str = "AnyResource";
@@ -30,11 +35,16 @@ impl<'s> Schemas<'s> {
 
     /// A reference to the schema of a type, of an operation's input or of a JSON Patch.
     pub fn refer(&mut self, name: &str) -> Json {
-        if !self.written.contains_key(name) {
-            // Types refer to themselves: the place is taken before the schema is made.
-            self.written.insert(name.to_owned(), Json::Null);
-            let schema = self.schema(name);
-            self.written.insert(name.to_owned(), schema);
+        match self.written.get(name) {
+            // Types refer to themselves (a Reference has an Identifier, which has a Reference): there the description
+            // ends, for those who make up or judge documents by it.
+            Some(Json::Null) => return json!({"type": "object", "description": format!("A further {name}.")}),
+            Some(_) => {}
+            None => {
+                self.written.insert(name.to_owned(), Json::Null);
+                let schema = self.schema(name);
+                self.written.insert(name.to_owned(), schema);
+            }
         }
         json!({"$ref": format!("#/components/schemas/{name}")})
     }
@@ -73,13 +83,13 @@ impl<'s> Schemas<'s> {
 
     fn object(&mut self, found: &'s Type) -> Json {
         let (mut members, mut required, mut patterns) = (Map::new(), Vec::new(), Map::new());
-        patterns.insert("^_".to_owned(), json!({"type": ["object", "array"]}));
+        patterns.insert(EXTENSIONS.to_owned(), json!({"type": ["object", "array"]}));
         if found.kind() == Kind::Resource {
             members.insert("resourceType".to_owned(), json!({"const": found.name()}));
             required.push("resourceType".to_owned());
         }
         let elements: Vec<(&str, ElementInfo<'s>)> = self.shapes.elements(found).collect();
-        for (name, info) in elements {
+        for (name, info) in elements.into_iter().filter(|(name, _)| !EXTENSION_ELEMENTS.contains(name)) {
             if info.types.len() > CHOICE_MAX {
                 patterns.insert(format!("^{name}[A-Z]"), json!({}));
                 continue;
@@ -125,12 +135,12 @@ impl<'s> Schemas<'s> {
             }
             kinds.push(json!({
                 "type": "object", "required": required, "properties": members,
-                "patternProperties": {"^_": {"type": ["object", "array"]}, "^value[A-Z]": {}},
+                "patternProperties": {EXTENSIONS: {"type": ["object", "array"]}, "^value[A-Z]": {}},
             }));
         }
         kinds.push(json!({
             "type": "object", "required": ["name"], "properties": {"name": self.refer("string")},
-            "patternProperties": {"^_": {"type": ["object", "array"]}, "^value[A-Z]": {}},
+            "patternProperties": {EXTENSIONS: {"type": ["object", "array"]}, "^value[A-Z]": {}},
         }));
         json!({
             "type": "object",
@@ -164,11 +174,11 @@ fn json_patch() -> Json {
     json!({"type": "array", "minItems": 1, "items": {"anyOf": [with_value, with_from, remove]}})
 }
 
-/// FHIR R4 datatypes, "Primitive Types", with the expressions given there.
+/// FHIR R4 datatypes, "Primitive Types", by the expressions given there, somewhat wider where those are long.
 fn primitive(name: &str) -> Json {
-    let text = |pattern: &str| json!({"type": "string", "minLength": 1, "pattern": pattern});
+    let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
     let whole = |least: i64| json!({"type": "integer", "minimum": least, "maximum": i32::MAX});
-    const YEAR: &str = "([0-9]([0-9]([0-9][1-9]|[1-9]0)|[1-9]00)|[1-9]000)";
+    const YEAR: &str = "[0-9]{4}";
     const TIME: &str = "([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\\.[0-9]+)?";
     const ZONE: &str = "(Z|(\\+|-)((0[0-9]|1[0-3]):[0-5][0-9]|14:00))";
     let day = "(0[1-9]|[12][0-9]|3[01])";

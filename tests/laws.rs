@@ -1,7 +1,13 @@
 //! The laws of `fuzz/laws.rs`, kept for every input of the corpora: what the fuzzer found stays found, with a stable
 //! compiler. Not here: new inputs (`make measure-fuzz`).
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this binary is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this binary is a test"
+)]
 
 use std::fs;
 use std::path::Path;

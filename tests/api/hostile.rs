@@ -6,6 +6,9 @@
 //! printed (`make measure-hostile`) and never judged here. Not here: what clients with good manners send (the other
 //! files), random input (`fuzz/`).
 
+#![allow(clippy::too_many_lines, reason = "tables")]
+#![allow(clippy::print_stdout, reason = "`make measure-hostile` shows what it measures")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -71,7 +74,10 @@ fn letters_written_or_imitated_in_another_way_are_compared_as_designed(app: &Tes
 }
 
 fn escaped(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |mut out, byte| {
+        write!(out, "%{byte:02X}").unwrap();
+        out
+    })
 }
 
 /// What is sent, and what comes back: status, and of an OperationOutcome the first issue's code and place.

@@ -13,7 +13,7 @@ pub fn headers() -> Vec<Row> {
     let encoded = |coding: &str| {
         let headers = format!("Content-Type: application/fhir+json\r\nContent-Encoding: {coding}\r\n");
         // A hundred megabytes of zeros, were anybody to unpack it.
-        let bomb = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03".as_slice(), &[0xec; 100_000]].concat();
+        let bomb = [b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03".as_slice(), &vec![0xec; 100_000]].concat();
         let request = send_with("POST", "/fhir/Patient", &headers, bomb);
         Row::refused(format!("packed by {coding}"), request, &[415], "not-supported").at("http.content-type")
     };

@@ -1,7 +1,13 @@
 //! The laws of `fuzz/laws.rs`, kept for every input of the corpora: what the fuzzer found stays found, with a stable
 //! compiler. Not here: new inputs (`make measure-fuzz`).
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "this binary is a test")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "this binary is a test"
+)]
 
 use std::fs;
 use std::path::Path;
@@ -15,6 +21,7 @@ fn replay(target: &str, law: impl Fn(&[u8])) {
     inputs.sort();
     assert!(inputs.len() >= 5, "{}: hardly a corpus", folder.display());
     for input in inputs {
+        // Shown when the law is broken.
         println!("{}", input.display());
         law(&fs::read(&input).unwrap());
     }

@@ -252,10 +252,6 @@ impl<'a> Writer<'a> {
                 Some(of(FHIR_JSON, json!({"anyOf": [own, outcome]})))
             }
             Answer::Own => Some(of(FHIR_JSON, self.schemas.refer(own))),
-            Answer::Written => {
-                let either = json!({"anyOf": [self.schemas.refer(own), self.schemas.refer("OperationOutcome")]});
-                Some(of(FHIR_JSON, either))
-            }
             Answer::Schema(name) => Some(of(FHIR_JSON, self.schemas.refer(name))),
             Answer::Explanation => Some(json!({
                 FHIR_JSON: {"schema": self.schemas.refer("Parameters")},

@@ -33,9 +33,10 @@ fn value_of(values: &Value, setting: &Setting) -> String {
     match values.find_ref(setting.key) {
         Some(Value::String(_, text)) => quoted(text),
         Some(Value::Bool(_, flag)) => flag.to_string(),
-        Some(Value::Num(_, number)) => match (number.to_u128(), number.to_f64()) {
-            (Some(number), _) => number.to_string(),
-            (None, number) => number.unwrap_or_default().to_string(),
+        Some(Value::Num(_, number)) => match (number.to_u128(), number.to_i128(), number.to_f64()) {
+            (Some(number), ..) => number.to_string(),
+            (None, Some(number), _) => number.to_string(),
+            (None, None, number) => number.unwrap_or_default().to_string(),
         },
         _ => quoted(""),
     }

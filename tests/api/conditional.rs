@@ -66,11 +66,11 @@ fn a_conditional_create_makes_one_and_finds_it_again(app: &TestApp) {
 
 fn criteria_in_the_address_of_a_create_are_not_passed_over(app: &TestApp) {
     for (query, place) in [(LICENCE, "http.identifier"), ("_format=json&family:exact=Nobody", "http.family")] {
-        let refused = app.post(&format!("/Patient?{query}"), &stranger(1)).send().expect(400);
+        let refused = app.post(&format!("/Patient?{query}"), stranger(1)).send().expect(400);
         assert_eq!(refused.errors(), [("not-supported".to_owned(), vec![place.to_owned()])]);
     }
     assert_eq!(total(app), 0);
-    app.post("/Patient?_format=json&_pretty=true", &stranger(1)).send().expect(201);
+    app.post("/Patient?_format=json&_pretty=true", stranger(1)).send().expect(201);
 }
 
 fn a_conditional_update_writes_the_one_that_fits(app: &TestApp) {

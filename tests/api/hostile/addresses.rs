@@ -73,7 +73,6 @@ pub fn ids() -> Vec<Row> {
         Row::refused("deletion of what is no id", ask("DELETE", "/fhir/Patient/%00"), &[400], "value")
             .at("Resource.id"),
         Row::refused("deletion of a type", ask("DELETE", "/fhir/Patient"), &[400], "required").at("http"),
-        Row::refused("a method of its own", ask("BREW", "/fhir/Patient"), &[405], "not-supported").at("http.method"),
         Row::refused("a long method", ask(&"X".repeat(1_000), "/fhir/Patient"), &[405], "not-supported")
             .at("http.method"),
         Row::refused("TRACE", ask("TRACE", "/fhir/Patient"), &[405], "not-supported").at("http.method"),

@@ -21,6 +21,7 @@ fn replay(target: &str, law: impl Fn(&[u8])) {
     inputs.sort();
     assert!(inputs.len() >= 5, "{}: hardly a corpus", folder.display());
     for input in inputs {
+        // Shown when the law is broken.
         println!("{}", input.display());
         law(&fs::read(&input).unwrap());
     }

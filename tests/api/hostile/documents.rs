@@ -186,7 +186,7 @@ pub fn large() -> Vec<Row> {
         kept(
             "a picture of half a megabyte",
             "picture",
-            &format!(r#""photo":[{{"data":"{}"}}]"#, "QUFB".repeat(125_000)),
+            &format!(r#""photo":[{{"contentType":"image/png","data":"{}"}}]"#, "QUFB".repeat(125_000)),
         ),
         Row::refused("ten thousand names, asked for", send("POST", MATCH, names(10_000)), &[422], "invariant")
             .at("Patient.meta.profile"),

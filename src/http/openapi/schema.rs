@@ -1,8 +1,8 @@
 //! JSON schemas of FHIR R4 types, from the element tables (`profiles/r4-elements.json`).
 //!
-//! A schema is written when something refers to it. Elements that may have any type (`Task.input.value[x]`) are given as a
-//! pattern of names, extensions too, and resources inside of others as any resource: what they hold is said by their own
-//! type. Whatever is valid FHIR fits its schema. Not here: rules that need more than one element (profiles and
+//! A schema is written when something refers to it. What may be of any type (`Task.input.value[x]`), extensions and
+//! resources inside of others are given as objects: what they hold is said by their own types. Whatever is valid FHIR
+//! fits its schema. Not here: rules that need more than one element (profiles and
 //! invariants; `$validate` tells them).
 
 use std::collections::BTreeMap;
@@ -13,10 +13,6 @@ use crate::profile::shape::{ElementInfo, Kind, Shapes, Type};
 
 /// A choice of more types than this is one of any type.
 const CHOICE_MAX: usize = 20;
-
-/// Extensions of an element, and of the primitive elements in it. Every element may have them: they are given once.
-const EXTENSIONS: &str = "^(_.+|extension|modifierExtension)$";
-const EXTENSION_ELEMENTS: [&str; 2] = ["extension", "modifierExtension"];
 
 /// Any resource, inside of another.
 const ANY: &str = "AnyResource";
@@ -82,40 +78,38 @@ impl<'s> Schemas<'s> {
     }
 
     fn object(&mut self, found: &'s Type) -> Json {
-        let (mut members, mut required, mut patterns) = (Map::new(), Vec::new(), Map::new());
-        patterns.insert(EXTENSIONS.to_owned(), json!({"type": ["object", "array"]}));
+        let (mut members, mut required) = (Map::new(), Vec::new());
         if found.kind() == Kind::Resource {
             members.insert("resourceType".to_owned(), json!({"const": found.name()}));
             required.push("resourceType".to_owned());
         }
-        let elements: Vec<(&str, ElementInfo<'s>)> = self.shapes.elements(found).collect();
-        for (name, info) in elements.into_iter().filter(|(name, _)| !EXTENSION_ELEMENTS.contains(name)) {
-            if info.types.len() > CHOICE_MAX {
-                patterns.insert(format!("^{name}[A-Z]"), json!({}));
-                continue;
-            }
-            if info.types.len() == 1 {
-                let is_required = info.min > 0;
-                members.insert(name.to_owned(), self.element(&info, info.types[0]));
-                required.extend(is_required.then(|| name.to_owned()));
-                continue;
-            }
+        for (name, info) in self.shapes.elements(found) {
+            let is_choice = info.types.len() > 1;
+            required.extend((info.min > 0 && !is_choice).then(|| name.to_owned()));
             for type_name in &info.types {
-                members.insert(format!("{name}{}", capitalised(type_name)), self.element(&info, type_name));
+                let member = if is_choice { format!("{name}{}", capitalised(type_name)) } else { name.to_owned() };
+                if self.is_primitive(type_name) {
+                    members.insert(format!("_{member}"), extensions(&info));
+                }
+                members.insert(member, self.element(&info, type_name));
             }
         }
-        let mut schema = json!({
-            "type": "object", "properties": members, "patternProperties": patterns, "additionalProperties": false,
-        });
+        let mut schema = json!({"type": "object", "properties": members, "additionalProperties": false});
         if !required.is_empty() {
             schema["required"] = required.into();
         }
         schema
     }
 
+    fn is_primitive(&self, type_name: &str) -> bool {
+        self.shapes.find_type(type_name).is_some_and(|found| matches!(found.kind(), Kind::Primitive(_)))
+    }
+
     fn element(&mut self, info: &ElementInfo<'_>, type_name: &str) -> Json {
         let codes = info.value_set.and_then(|set| self.shapes.find_codes(set));
+        let is_any = info.types.len() > CHOICE_MAX && !self.is_primitive(type_name);
         let one = match codes {
+            _ if type_name == "Extension" || is_any => json!({"type": "object"}),
             Some(codes) => json!({"type": "string", "enum": codes.collect::<Vec<_>>()}),
             None if matches!(type_name, "Resource" | "DomainResource") => self.refer(ANY),
             None => self.refer(type_name),
@@ -135,12 +129,10 @@ impl<'s> Schemas<'s> {
             }
             kinds.push(json!({
                 "type": "object", "required": required, "properties": members,
-                "patternProperties": {EXTENSIONS: {"type": ["object", "array"]}, "^value[A-Z]": {}},
             }));
         }
         kinds.push(json!({
             "type": "object", "required": ["name"], "properties": {"name": self.refer("string")},
-            "patternProperties": {EXTENSIONS: {"type": ["object", "array"]}, "^value[A-Z]": {}},
         }));
         json!({
             "type": "object",
@@ -151,6 +143,11 @@ impl<'s> Schemas<'s> {
             },
         })
     }
+}
+
+/// What stands beside a primitive element: its id and extensions (FHIR R4 JSON).
+fn extensions(info: &ElementInfo<'_>) -> Json {
+    json!({"type": if info.is_list { "array" } else { "object" }})
 }
 
 fn any_resource() -> Json {

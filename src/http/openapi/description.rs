@@ -5,6 +5,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
+use super::schema::primitive;
+
 /// One row and method.
 #[derive(Debug, Clone, Copy)]
 pub struct Described {
@@ -61,6 +63,11 @@ pub enum Answer {
 }
 
 impl Described {
+    /// Whether search parameters say what it works on: searches, and writes whose address has no id.
+    pub fn is_by_search(&self) -> bool {
+        self.path == "/{type}" && self.method != "POST"
+    }
+
     /// Whether errors are OperationOutcomes.
     pub fn is_fhir(&self) -> bool {
         !matches!(self.answers, [(_, Answer::Json | Answer::Text(_)), ..])
@@ -75,27 +82,16 @@ const FORMAT: &[&str] = &["_format", "_pretty"];
 /// Of answers that are resources or lists of them: also how much of them.
 const PARTS: &[&str] = &["_format", "_pretty", "_summary", "_elements"];
 const READ: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-None-Match", "If-Modified-Since"];
-const SEARCH: &[&str] = &[
-    "_format",
-    "_pretty",
-    "_summary",
-    "_elements",
-    "_count",
-    "_sort",
-    "_total",
-    "_include",
-    "_revinclude",
-    "_page",
-    "Prefer",
-];
+const SEARCH: &[&str] =
+    &["_format", "_pretty", "_summary", "_elements", "_count", "_sort", "_total", "_include", "_revinclude", "Prefer"];
 const VALIDATE: &[&str] = &["_format", "_pretty", "mode", "profile"];
 const CREATE: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-None-Exist", "Prefer"];
 const UPDATE: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-Match", "If-None-Match", "Prefer"];
 const PATCH: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-Match", "Prefer"];
 const DELETE: &[&str] = &["_format", "_pretty", "If-Match"];
 const BUNDLED: &[&str] = &["_format", "_pretty", "Prefer"];
-const HISTORY: &[&str] = &["_format", "_pretty", "_summary", "_elements", "_count", "_since", "_at", "_page", "Prefer"];
-const EXPORT: &[&str] = &["_type", "_since", "_outputFormat", "Prefer"];
+const HISTORY: &[&str] = &["_format", "_pretty", "_summary", "_elements", "_count", "_since", "_at", "Prefer"];
+const EXPORT: &[&str] = &["_type", "_since", "_outputFormat", "Prefer-async"];
 const ACCEPTED: &[(u16, Answer)] = &[(202, Answer::Schema("OperationOutcome"))];
 const WITH_BODY: &[u16] = &[413, 415];
 const OUTCOME: &[(u16, Answer)] = &[(200, Answer::Schema("OperationOutcome"))];
@@ -128,6 +124,7 @@ pub const DESCRIBED: &[Described] = &[
         ..row("POST", "/Patient/$match", Code::Always, "Find the records of a person")
     },
     Described {
+        parameters: &["_format-picture"],
         body: Body::Schema("ExplainParameters"),
         answers: &[(200, Answer::Explanation)],
         errors: &[404, 413, 415],
@@ -342,37 +339,61 @@ pub fn parameter(name: &str) -> Json {
         "version" => ("path", "The id of the version.", id()),
         "job" => ("path", "The id of the export.", text()),
         "file" => ("path", "The name of the file.", text()),
-        "_format" => ("query", "The format of the answer, before Accept.", text()),
+        "_format" => {
+            let formats = ["json", "application/json", "application/fhir+json", "text/json"];
+            ("query", "The format of the answer, before Accept.", one_of(&formats))
+        }
+        "_format-picture" => {
+            let formats = ["json", "application/fhir+json", "svg", "image/svg+xml", "html", "text/html"];
+            ("query", "The format of the answer, before Accept.", one_of(&formats))
+        }
         "_pretty" => ("query", "true for an answer on several lines.", one_of(&["true", "false"])),
         "_summary" => {
             ("query", "Which part of each resource is wanted.", one_of(&["true", "text", "data", "count", "false"]))
         }
-        "_elements" => ("query", "The elements that are wanted, with commas between them.", text()),
-        "_count" => (
-            "query",
-            "Entries of one page; the server has a limit of its own.",
-            json!({"type": "integer", "minimum": 0}),
-        ),
+        "_elements" => {
+            let names = json!({"type": "string", "pattern": "^[a-z][A-Za-z]*(,[a-z][A-Za-z]*)*$"});
+            ("query", "The elements that are wanted, with commas between them; not beside _summary.", names)
+        }
+        "_count" => {
+            let count = json!({"type": "integer", "minimum": 0});
+            ("query", "Entries of one page; the server has a limit of its own.", count)
+        }
         "_sort" => {
             ("query", "Search parameters to order by, with commas between them; - before one for descending.", text())
         }
         "_total" => ("query", "How exact the total is wanted.", one_of(&["none", "estimate", "accurate"])),
         "_include" => ("query", "What the matches refer to comes along: Type:parameter.", many()),
         "_revinclude" => ("query", "What refers to the matches comes along: Type:parameter.", many()),
-        "_page" => ("query", "The place of a page, from a link of the server.", text()),
-        "_since" => ("query", "Only what was written from this instant on.", text()),
-        "_at" => ("query", "Only versions that were current at some time within this one.", text()),
+        "_since" => ("query", "Only what was written from this instant on.", primitive("instant")),
+        "_at" => ("query", "Only versions that were current at some time within this one.", primitive("dateTime")),
         "_type" => ("query", "The types to export, with commas between them.", text()),
-        "_outputFormat" => ("query", "The format of the files: ndjson.", text()),
+        "_outputFormat" => {
+            let formats = ["ndjson", "application/ndjson", "application/fhir+ndjson"];
+            ("query", "The format of the files.", one_of(&formats))
+        }
         "mode" => ("query", "What the content would be used for.", one_of(&["create", "update", "delete", "profile"])),
-        "profile" => ("query", "The canonical URL of the profile to judge by.", text()),
-        "If-Match" => ("header", "The version that must be the current one: W/\"1\".", text()),
-        "If-None-Match" => ("header", "The version that is known already; * where nothing may be stored yet.", text()),
-        "If-None-Exist" => ("header", "Search parameters: nothing is created where something is found.", text()),
+        "profile" => ("query", "The canonical URL of the profile to judge by.", primitive("canonical")),
+        "If-Match" => {
+            let etag = json!({"type": "string", "pattern": "^(W/)?\"[0-9]{1,18}\"$"});
+            ("header", "The version that must be the current one: W/\"1\".", etag)
+        }
+        "If-None-Match" => {
+            let etags = json!({"type": "string", "pattern": "^(\\*|(W/)?\"[0-9]{1,18}\")$"});
+            ("header", "The version that is known already; * where nothing may be stored yet.", etags)
+        }
+        "If-None-Exist" => {
+            let by_id = json!({"type": "string", "pattern": "^_id=[A-Za-z0-9]{1,64}$"});
+            let criteria = json!({"anyOf": [by_id, {"type": "string", "minLength": 1}]});
+            ("header", "Search parameters: nothing is created where something is found.", criteria)
+        }
         "If-Modified-Since" => ("header", "Only when it was written later.", text()),
-        "Prefer" => ("header", "return=…, handling=… or respond-async.", text()),
+        "Prefer" => ("header", "return=… or handling=….", text()),
+        "Prefer-async" => ("header", "An export goes on by itself.", one_of(&["respond-async"])),
         _ => ("query", "", text()),
     };
+    // Two of a name differ in what they may say.
+    let name = name.trim_end_matches("-picture").trim_end_matches("-async");
     json!({"name": name, "in": place, "required": place == "path", "description": description, "schema": schema})
 }
 

@@ -201,7 +201,7 @@ impl<'a> Writer<'a> {
         self.parameters.extend(&names);
         let mut parameters: Vec<Json> =
             names.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect();
-        if described.code == Code::Interaction("search-type") && described.method == "GET" {
+        if described.is_by_search() {
             let search = served.into_iter().flat_map(|served| served.search_params.iter());
             parameters.extend(search.map(|(name, kind)| description::search_parameter(name, kind)));
         }

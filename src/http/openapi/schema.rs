@@ -1,9 +1,9 @@
 //! JSON schemas of FHIR R4 types, from the element tables (`profiles/r4-elements.json`).
 //!
-//! A schema is written when something refers to it. What may be of any type (`Task.input.value[x]`), extensions and
-//! resources inside of others are given as objects: what they hold is said by their own types. Whatever is valid FHIR
-//! fits its schema. Not here: rules that need more than one element (profiles and
-//! invariants; `$validate` tells them).
+//! A schema is written when something refers to it. What may be of any type (`Task.input.value[x]`), further types within
+//! themselves and resources inside of others are given as objects: what they hold is said by their own types. What is
+//! taken fits its schema, but for a required element that has extensions in the place of its value. Not here: rules that
+//! need more than one element (profiles and invariants; `$validate` tells them).
 
 use std::collections::BTreeMap;
 
@@ -13,6 +13,9 @@ use crate::profile::shape::{ElementInfo, Kind, Shapes, Type};
 
 /// A choice of more types than this is one of any type.
 const CHOICE_MAX: usize = 20;
+
+/// Elements whose meaning this server cannot know; a document with one of them is refused.
+const NEVER_TAKEN: [&str; 2] = ["modifierExtension", "implicitRules"];
 
 /// Any resource, inside of another.
 const ANY: &str = "AnyResource";
@@ -54,6 +57,8 @@ impl<'s> Schemas<'s> {
     fn schema(&mut self, name: &str) -> Json {
         match name {
             ANY => any_resource(),
+            "Extension" => self.extension(),
+            "Element" => self.extended(),
             "JsonPatch" => json_patch(),
             "MatchParameters" => {
                 self.operation_input(&[("IDIPatient", "Patient"), ("patient", "Patient"), ("resource", "Patient")])
@@ -83,22 +88,46 @@ impl<'s> Schemas<'s> {
             members.insert("resourceType".to_owned(), json!({"const": found.name()}));
             required.push("resourceType".to_owned());
         }
-        for (name, info) in self.shapes.elements(found) {
+        let elements = self.shapes.elements(found).filter(|(name, _)| !NEVER_TAKEN.contains(name));
+        for (name, info) in elements {
             let is_choice = info.types.len() > 1;
             required.extend((info.min > 0 && !is_choice).then(|| name.to_owned()));
             for type_name in &info.types {
                 let member = if is_choice { format!("{name}{}", capitalised(type_name)) } else { name.to_owned() };
                 if self.is_primitive(type_name) {
-                    members.insert(format!("_{member}"), extensions(&info));
+                    let beside = self.refer("Element");
+                    members.insert(format!("_{member}"), repeated(&info, beside));
                 }
                 members.insert(member, self.element(&info, type_name));
             }
         }
         let mut schema = json!({"type": "object", "properties": members, "additionalProperties": false});
-        if !required.is_empty() {
+        if required.is_empty() {
+            schema["minProperties"] = 1.into();
+        } else {
             schema["required"] = required.into();
         }
         schema
+    }
+
+    /// What stands beside a primitive element: its id and extensions (FHIR R4 JSON).
+    fn extended(&mut self) -> Json {
+        let extensions = json!({"type": "array", "minItems": 1, "items": self.refer("Extension")});
+        let members = json!({"id": self.refer("string"), "extension": extensions});
+        json!({"type": "object", "properties": members, "minProperties": 1, "additionalProperties": false})
+    }
+
+    /// With one of the values that most have, or with anything else.
+    fn extension(&mut self) -> Json {
+        let mut kinds = Vec::new();
+        for (member, type_name) in [("valueString", "string"), ("valueCode", "code"), ("valueBoolean", "boolean")] {
+            kinds.push(json!({
+                "type": "object", "required": ["url", member], "additionalProperties": false,
+                "properties": {"url": self.refer("uri"), member: self.refer(type_name)},
+            }));
+        }
+        kinds.push(json!({"type": "object", "required": ["url"], "properties": {"url": self.refer("uri")}}));
+        json!({"anyOf": kinds})
     }
 
     fn is_primitive(&self, type_name: &str) -> bool {
@@ -109,12 +138,12 @@ impl<'s> Schemas<'s> {
         let codes = info.value_set.and_then(|set| self.shapes.find_codes(set));
         let is_any = info.types.len() > CHOICE_MAX && !self.is_primitive(type_name);
         let one = match codes {
-            _ if type_name == "Extension" || is_any => json!({"type": "object"}),
+            _ if is_any => json!({"type": "object"}),
             Some(codes) => json!({"type": "string", "enum": codes.collect::<Vec<_>>()}),
             None if matches!(type_name, "Resource" | "DomainResource") => self.refer(ANY),
             None => self.refer(type_name),
         };
-        if info.is_list { json!({"type": "array", "minItems": 1, "items": one}) } else { one }
+        repeated(info, one)
     }
 
     /// Parameters that hold resources under the given names, and anything else with a value.
@@ -145,13 +174,19 @@ impl<'s> Schemas<'s> {
     }
 }
 
-/// What stands beside a primitive element: its id and extensions (FHIR R4 JSON).
-fn extensions(info: &ElementInfo<'_>) -> Json {
-    json!({"type": if info.is_list { "array" } else { "object" }})
+fn repeated(info: &ElementInfo<'_>, one: Json) -> Json {
+    if info.is_list { json!({"type": "array", "minItems": 1, "items": one}) } else { one }
 }
 
+/// A small one that is spelled out, or any.
 fn any_resource() -> Json {
-    json!({"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}})
+    let small = json!({
+        "type": "object", "required": ["resourceType", "name"], "additionalProperties": false,
+        "properties": {"resourceType": {"const": "Organization"}, "name": {"type": "string", "pattern": "^[A-Za-z]+$"}},
+    });
+    let any =
+        json!({"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}});
+    json!({"anyOf": [small, any]})
 }
 
 /// RFC 6902.
@@ -172,7 +207,7 @@ fn json_patch() -> Json {
 }
 
 /// FHIR R4 datatypes, "Primitive Types", by the expressions given there, somewhat wider where those are long.
-fn primitive(name: &str) -> Json {
+pub fn primitive(name: &str) -> Json {
     let text = |pattern: &str| json!({"type": "string", "pattern": pattern});
     let whole = |least: i64| json!({"type": "integer", "minimum": least, "maximum": i32::MAX});
     const YEAR: &str = "[0-9]{4}";

@@ -376,7 +376,7 @@ pub const SETTINGS: &[Setting] = &[
         "log.filter",
         "log-filter",
         Kind::Text,
-        "info",
-        "Level, or directives such as `info,idi_match=debug`. No level shows personal data.",
+        "info,actix_http=off",
+        "Level, or directives such as `info,idi_match=debug`. No level shows personal data. Bytes that are no HTTP are no error of the server: `actix_http=off`.",
     ),
 ];

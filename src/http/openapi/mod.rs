@@ -5,6 +5,7 @@
 //! described that is not served, and a row without a description stops the start. Not here: what a route does.
 
 mod description;
+mod parameter;
 mod schema;
 
 use std::collections::BTreeSet;
@@ -121,7 +122,7 @@ impl<'a> Writer<'a> {
 
     fn document(self) -> Json {
         let tag = |name: &String| json!({"name": name, "description": description::tag(name)});
-        let parameters = self.parameters.iter().map(|name| ((*name).to_owned(), description::parameter(name)));
+        let parameters = self.parameters.iter().map(|name| ((*name).to_owned(), parameter::shared(name)));
         json!({
             "openapi": "3.1.0",
             "info": {
@@ -203,7 +204,7 @@ impl<'a> Writer<'a> {
             names.iter().map(|name| json!({"$ref": format!("#/components/parameters/{name}")})).collect();
         if described.is_by_search() {
             let search = served.into_iter().flat_map(|served| served.search_params.iter());
-            parameters.extend(search.map(|(name, kind)| description::search_parameter(name, kind)));
+            parameters.extend(search.map(|(name, kind)| parameter::of_search(name, kind)));
         }
         parameters
     }

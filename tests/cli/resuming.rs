@@ -14,7 +14,7 @@ on_both_databases! {
     a_load_that_is_killed_goes_on_where_it_was,
 }
 
-const LINES: usize = 1320;
+const LINES: usize = 330;
 /// Every so many lines one is refused.
 const BAD_EVERY: usize = 11;
 const CYCLES: u64 = 4;
@@ -34,7 +34,7 @@ fn a_load_that_is_killed_goes_on_where_it_was(database: &Database) {
         assert_eq!(stored(database), good_until(acknowledged), "what is acknowledged is stored, and nothing else");
     }
     assert!(acknowledged < LINES as i64, "the kills came after the end");
-    let ended = load(database, &file, &["--limits-load-batch-lines", "5"]);
+    let ended = load(database, &file, &["--limits-load-batch-lines", "2"]);
     assert!(ended.err.contains(&format!("after line {acknowledged}")), "{}", ended.err);
     let summary = ended.json(1);
     assert_eq!((&summary["lines"], &summary["rejected"]), (&Value::from(LINES), &Value::from(LINES / BAD_EVERY)));
@@ -66,7 +66,7 @@ fn lines() -> String {
 
 fn start(database: &Database, file: &str) -> Running {
     let mut command = command();
-    command.args(["load", file, "--limits-load-batch-lines", "5", "--database-url", &database.url()]);
+    command.args(["load", file, "--limits-load-batch-lines", "2", "--database-url", &database.url()]);
     Running::start(command, Stream::Out)
 }
 

@@ -10,13 +10,14 @@
 //! | Unprocessable | 422 | invariant, business-rule |
 //! | Throttled | 429 + Retry-After | throttled |
 //! | Internal | 500 | exception |
-//! | Overloaded, Unavailable | 503 + Retry-After | transient, timeout |
+//! | Overloaded, Unavailable, Timeout | 503 + Retry-After | transient, timeout |
 //! | Full | 507 | transient |
 //!
 //! Internals are logged where they arise and never sent.
 
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::StoreError;
+use crate::store::error::Unavailable;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -34,6 +35,8 @@ pub enum ErrorKind {
     Internal,
     Overloaded,
     Unavailable,
+    /// One statement took too long; the connection goes on.
+    Timeout,
     Full,
 }
 
@@ -54,7 +57,7 @@ impl ErrorKind {
             Self::Unprocessable => 422,
             Self::Throttled => 429,
             Self::Internal => 500,
-            Self::Overloaded | Self::Unavailable => 503,
+            Self::Overloaded | Self::Unavailable | Self::Timeout => 503,
             Self::Full => 507,
         }
     }
@@ -147,6 +150,10 @@ impl AppError {
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
+            StoreError::Unavailable(Unavailable::Timeout) => {
+                tracing::warn!(error = %error, "a statement took too long");
+                Self::one(ErrorKind::Timeout, IssueCode::Timeout, "The database took too long over this request.")
+            }
             StoreError::Unavailable(_) => {
                 tracing::warn!(error = %error, "database unavailable");
                 Self::unavailable()

@@ -17,19 +17,21 @@ pub struct Links {
 /// Stands for a survivor on another server; no id of this one has a slash.
 const ELSEWHERE: &str = "/";
 
-/// Links of one Patient read at most.
+/// Records that one Patient has replaced, read at most.
 const LINKS_MAX: usize = 50;
 
 /// The links of `patient`; `base_url` tells absolute references of this server.
 #[must_use]
 pub fn read_links(patient: &Value<'_>, base_url: &str) -> Links {
     let mut links = Links::default();
-    for link in patient.list("link").iter().take(LINKS_MAX) {
+    for link in patient.list("link") {
         let reference = link.get("other").and_then(|other| other.text("reference"));
         let local = reference.and_then(|reference| local_id(reference, base_url));
         match (link.text("type"), local) {
             (Some("replaced-by"), local) => links.replaced_by = Some(local.unwrap_or(ELSEWHERE).to_owned()),
-            (Some("replaces"), Some(local)) => links.replaces.push(local.to_owned()),
+            (Some("replaces"), Some(local)) if links.replaces.len() < LINKS_MAX => {
+                links.replaces.push(local.to_owned());
+            }
             _ => {}
         }
     }

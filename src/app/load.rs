@@ -163,7 +163,11 @@ impl App {
             let ctx = Context::new(Caller::Open, self.clock);
             match self.load_batch(&ctx, batch.clone(), position.clone()) {
                 Err(error)
-                    if tries < tries_max && matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Overloaded) =>
+                    if tries < tries_max
+                        && matches!(
+                            error.kind,
+                            ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::Timeout
+                        ) =>
                 {
                     tries += 1;
                     std::thread::sleep(Duration::from_millis(200 << tries.min(5)));

@@ -15,11 +15,12 @@ use crate::audit::{AuditRecord, Outcome};
 use crate::matching::index::{Ask, Member, Overlay, Proposal};
 use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
-use crate::store::{Connection, Store, audit, transaction};
+use crate::store::{Connection, Store, audit, resource, transaction};
 
 use super::audit_backlog::AuditBacklog;
 use super::clock::Clock;
 use super::error::{AppError, ErrorKind};
+use super::incoming::ResourceKind;
 use super::live_index::LiveIndex;
 
 /// What a job may touch.
@@ -394,6 +395,9 @@ impl Worker {
         if identities {
             transaction::lock_identities(conn)?;
             self.live.catch_up(conn)?;
+            // What other instances wrote, or this one before its clock was set back, is earlier all the same.
+            let kinds = ResourceKind::ALL.map(ResourceKind::name);
+            self.last_us = self.last_us.max(resource::last_updated_us(conn, &kinds)?);
         }
         self.last_us = self.last_us.saturating_add(1).max((self.clock.now_us)());
         let mut unit = Unit::new(conn, self.last_us, &self.live);

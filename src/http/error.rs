@@ -19,7 +19,7 @@ pub fn respond(error: &AppError, request_id: &str) -> HttpResponse {
     let status = StatusCode::from_u16(error.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = HttpResponse::build(status);
     let retry_after_s = match error.kind {
-        ErrorKind::Overloaded | ErrorKind::Unavailable => Some(BUSY_RETRY_AFTER_S),
+        ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Timeout => Some(BUSY_RETRY_AFTER_S),
         ErrorKind::Throttled => Some(THROTTLED_RETRY_AFTER_S),
         _ => None,
     };

@@ -5,6 +5,7 @@
 //! Not here: which ids and versions are right, which values a document is found by, splicing of `meta`.
 
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
@@ -77,12 +78,20 @@ pub(super) struct ResourceRow<'a> {
 /// What a version puts in the place of the one before.
 #[derive(Debug, AsChangeset)]
 #[diesel(table_name = resource)]
-struct NewVersion<'a> {
-    version: i64,
-    updated_us: i64,
-    deleted: bool,
-    search_version: i32,
-    body: &'a str,
+pub(super) struct NewVersion<'a> {
+    pub version: i64,
+    pub updated_us: i64,
+    pub deleted: bool,
+    pub search_version: i32,
+    pub body: &'a str,
+}
+
+/// The version that has to be the current one.
+#[derive(Debug)]
+pub(super) struct ExpectedVersion<'a> {
+    pub resource_type: &'a str,
+    pub id: &'a str,
+    pub version: i64,
 }
 
 /// The rows of the search tables, each once.
@@ -242,6 +251,28 @@ pub fn last_number(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(last.unwrap_or(0))
 }
 
+/// When the resource that was written last was written; 0 when there is none.
+///
+/// # Errors
+/// Those of the database.
+pub fn last_updated_us(connection: &mut Connection, resource_types: &[&str]) -> Result<i64, StoreError> {
+    // One statement, each part the end of an index.
+    let part = |number: usize| format!("SELECT max(updated_us) AS at_us FROM resource WHERE resource_type = ${number}");
+    let parts: Vec<String> = (1..=resource_types.len()).map(part).collect();
+    let sql = format!("SELECT coalesce(max(at_us), 0) AS at_us FROM ({}) AS latest", parts.join(" UNION ALL "));
+    let query = resource_types
+        .iter()
+        .fold(diesel::sql_query(sql).into_boxed(), |query, resource_type| query.bind::<Text, _>(*resource_type));
+    let latest: Latest = query.get_result(connection)?;
+    Ok(latest.at_us)
+}
+
+#[derive(QueryableByName)]
+struct Latest {
+    #[diesel(sql_type = BigInt)]
+    at_us: i64,
+}
+
 /// Stores new resources in one round trip.
 ///
 /// # Errors
@@ -312,34 +343,10 @@ fn replace(
     version: &NewVersion<'_>,
     expected_version: i64,
 ) -> Result<i64, StoreError> {
-    let found: Option<(i64, i64)> = resource::table
-        .filter(resource::resource_type.eq(resource_type))
-        .filter(resource::id.eq(id))
-        .select((resource::number, resource::version))
-        .first(connection)
-        .optional()?;
-    let number = match found {
-        Some((number, current)) if current == expected_version => number,
-        _ => return Err(StoreError::version_changed()),
-    };
-    let current = resource::table.filter(resource::number.eq(number)).filter(resource::version.eq(expected_version));
-    let copied = diesel::insert_into(resource_history::table)
-        .values(current.select(version_columns()))
-        .into_columns(history_columns())
-        .execute(connection)?;
-    let updated = diesel::update(current).set(version).execute(connection)?;
-    if copied != 1 || updated != 1 {
-        return Err(StoreError::version_changed());
-    }
-    delete_search_rows(connection, number)?;
+    let expected = ExpectedVersion { resource_type, id, version: expected_version };
+    let number = dialect::replace_resource(connection, &expected, version)?.ok_or_else(StoreError::version_changed)?;
+    dialect::delete_search_rows(connection, number)?;
     Ok(number)
-}
-
-fn delete_search_rows(connection: &mut Connection, number: i64) -> Result<(), StoreError> {
-    diesel::delete(search_string::table.filter(search_string::number.eq(number))).execute(connection)?;
-    diesel::delete(search_token::table.filter(search_token::number.eq(number))).execute(connection)?;
-    diesel::delete(search_date::table.filter(search_date::number.eq(number))).execute(connection)?;
-    Ok(())
 }
 
 /// Up to `rows_max` resources whose search values were made by another version of the search parameters.
@@ -360,7 +367,7 @@ pub fn list_outdated_search(connection: &mut Connection, rows_max: u32) -> Resul
 /// Those of the database.
 pub fn replace_search_values(connection: &mut Connection, values: &[(i64, SearchValues)]) -> Result<(), StoreError> {
     for (number, _) in values {
-        delete_search_rows(connection, *number)?;
+        dialect::delete_search_rows(connection, *number)?;
         diesel::update(resource::table.filter(resource::number.eq(number)))
             .set(resource::search_version.eq(SEARCH_VERSION))
             .execute(connection)?;
@@ -378,7 +385,7 @@ type Columns = (
     resource::deleted,
     resource::body,
 );
-type VersionColumns =
+pub(super) type VersionColumns =
     (resource::resource_type, resource::id, resource::version, resource::updated_us, resource::deleted, resource::body);
 pub(super) type HistoryColumns = (
     resource_history::resource_type,
@@ -389,11 +396,11 @@ pub(super) type HistoryColumns = (
     resource_history::body,
 );
 
-const fn version_columns() -> VersionColumns {
+pub(super) const fn version_columns() -> VersionColumns {
     (resource::resource_type, resource::id, resource::version, resource::updated_us, resource::deleted, resource::body)
 }
 
-const fn history_columns() -> HistoryColumns {
+pub(super) const fn history_columns() -> HistoryColumns {
     (
         resource_history::resource_type,
         resource_history::id,

@@ -12,6 +12,7 @@ use crate::people::{organization, stranger, with, with_id, without};
 use crate::support::{Request, TestApp};
 
 on_both_databases! {
+    criteria_that_ask_for_too_much_are_refused,
     a_conditional_create_makes_one_and_finds_it_again,
     criteria_in_the_address_of_a_create_are_not_passed_over,
     a_conditional_update_writes_the_one_that_fits,
@@ -243,4 +244,13 @@ fn the_responder_is_not_written_by_criteria(app: &TestApp) {
     }
     app.put("/Organization?identifier=nobody", with_id(&body, "responder")).send().expect(409);
     assert_eq!(app.get("/Organization/responder").send().expect(200).text(), before);
+}
+
+fn criteria_that_ask_for_too_much_are_refused(app: &TestApp) {
+    let many = vec!["identifier=a|1"; 501].join("&");
+    let values = format!("identifier={}", vec!["a|1"; 501].join(","));
+    for criteria in [many.as_str(), &values, "family:contains=a"] {
+        let refused = app.delete(&format!("/Patient?{criteria}")).send().expect(400);
+        assert_eq!(refused.errors()[0].0, "too-costly");
+    }
 }

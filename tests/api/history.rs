@@ -1,5 +1,7 @@
 //! FHIR history of a resource and of a type.
 
+use idi_match::fhir::search_parameter::SearchValues;
+use idi_match::store::resource;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, text};
@@ -7,6 +9,7 @@ use crate::people::{organization, stranger, with, with_id};
 use crate::support::TestApp;
 
 on_both_databases! {
+    a_write_is_later_than_all_that_is_stored_whatever_the_clock_says,
     every_version_and_the_deletion_are_listed_newest_first,
     the_history_of_a_type_is_read_page_by_page,
     versions_are_chosen_by_time,
@@ -158,4 +161,18 @@ fn a_history_is_audited(app: &TestApp) {
         app.get(path).send();
         assert_eq!(app.audit_rows(), before + 1, "{path}");
     }
+}
+
+fn a_write_is_later_than_all_that_is_stored_whatever_the_clock_says(app: &TestApp) {
+    let ahead = resource::NewResource {
+        resource_type: "Organization".to_owned(),
+        id: "ahead".to_owned(),
+        version: 1,
+        updated_us: 4_000_000_000_000_000,
+        body: json!({"resourceType": "Organization", "id": "ahead", "name": "Of a clock that is ahead"}).to_string(),
+        search: SearchValues::default(),
+    };
+    app.write(|connection| resource::insert_many(connection, &[ahead.clone()]));
+    let later = app.put("/Organization/o1", organization("o1")).send().expect(201);
+    assert!(text(&later.json()["meta"], "lastUpdated") > "2096-10-02T07:06:40", "{}", later.text());
 }

@@ -18,6 +18,9 @@ on_both_databases! {
     a_transaction_that_fails_leaves_nothing,
     whatever_stops_a_transaction_is_told_with_its_entry,
     two_entries_never_write_one_resource,
+    two_entries_with_equal_criteria_never_make_two_people,
+    an_address_in_the_place_of_a_name_is_no_name_again,
+    a_patch_leaves_references_that_it_does_not_touch,
     people_in_a_transaction_get_their_identity,
     a_bundle_that_is_too_large_is_refused_before_it_is_judged,
     a_bundle_that_asks_for_too_much_or_takes_too_long_is_refused,
@@ -709,6 +712,45 @@ fn two_entries_never_write_one_resource(app: &TestApp) {
         assert_eq!(app.get("/Patient/p1").send().expect(200).header("etag"), Some("W/\"1\""));
     }
     app.get("/Patient/p2").send().expect(404);
+}
+
+fn two_entries_with_equal_criteria_never_make_two_people(app: &TestApp) {
+    let criteria = "identifier=urn:mrn|7";
+    let update = || entry("PUT", &format!("Patient?{criteria}"), Some(&without(&stranger(1), "id")));
+    let create = asking(&entry("POST", "Patient", Some(&stranger(2))), "ifNoneExist", criteria);
+    for entries in [[update(), update()], [create, update()]] {
+        let refused = transact(app, &entries).expect(400);
+        assert_eq!(refused.errors()[0].0, "duplicate");
+        assert_eq!(app.get("/Patient").send().match_bundle().total(), 0);
+    }
+}
+
+fn an_address_in_the_place_of_a_name_is_no_name_again(app: &TestApp) {
+    let task = json!({"resourceType": "Task", "status": "requested", "intent": "order",
+        "for": {"reference": "http://source.example/Patient/1"}});
+    let entries = [
+        named("http://source.example/Patient/1", "PUT", "Patient/2", &with_id(&stranger(1), "2")),
+        named("http://source.example/Patient/2", "PUT", "Patient/3", &with_id(&stranger(2), "3")),
+        named("http://source.example/Task/9", "PUT", "Task/9", &with_id(&task, "9")),
+    ];
+    transact(app, &entries).expect(200);
+    assert_eq!(app.get("/Task/9").send().json()["for"]["reference"], "Patient/2");
+}
+
+fn a_patch_leaves_references_that_it_does_not_touch(app: &TestApp) {
+    let patient = with(&with_id(&stranger(1), "p"), "managingOrganization", json!({"reference": "Organization/1"}));
+    app.put("/Patient/p", &patient).send().expect(201);
+    let body = patch(&json!([{"op": "add", "path": "/active", "value": true}]));
+    let entries = [
+        named("http://source.example/Patient/77", "PATCH", "Patient/p", &body),
+        named("http://source.example/Organization/1", "POST", "Organization", &organization("1")),
+    ];
+    transact(app, &entries).expect(200);
+    let patched = app.get("/Patient/p").send().json();
+    assert_eq!(
+        (&patched["active"], &patched["managingOrganization"]["reference"]),
+        (&json!(true), &json!("Organization/1"))
+    );
 }
 
 fn people_in_a_transaction_get_their_identity(app: &TestApp) {

@@ -50,11 +50,21 @@ impl Names {
     /// # Errors
     /// `Internal` for what is no JSON; it was parsed before.
     pub fn settle(&self, full_url: Option<&str>, document: &str) -> Result<String, AppError> {
-        let settled = replace(document, &self.absolute).map_err(|_| AppError::internal())?;
-        match self.relative_to(full_url) {
-            None => Ok(settled),
-            Some(map) => replace(&settled, map).map_err(|_| AppError::internal()),
-        }
+        // Each link is looked up once: an address that takes the place of a name must not be taken for one itself.
+        let mut names = self.relative_to(full_url).cloned().unwrap_or_default();
+        names.extend(self.absolute.iter().map(|(name, address)| (name.clone(), address.clone())));
+        replace(document, &names).map_err(|_| AppError::internal())
+    }
+
+    /// `document` after a patch: most of it was there before, and only names made for this Bundle can be of it.
+    ///
+    /// # Errors
+    /// As [`Self::settle`].
+    pub fn settle_patched(&self, document: &str) -> Result<String, AppError> {
+        let made = |(name, _): &(&String, &String)| name.starts_with("urn:");
+        let names: HashMap<String, String> =
+            self.absolute.iter().filter(made).map(|(name, address)| (name.clone(), address.clone())).collect();
+        replace(document, &names).map_err(|_| AppError::internal())
     }
 
     fn relative_to(&self, full_url: Option<&str>) -> Option<&HashMap<String, String>> {

@@ -20,7 +20,10 @@ pub fn stop(error: AppError, entry: usize) -> AppError {
 /// `error` with its places inside the Bundle.
 #[must_use]
 pub fn locate(mut error: AppError, entry: usize) -> AppError {
-    if !matches!(error.kind, ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Full | ErrorKind::Internal) {
+    if !matches!(
+        error.kind,
+        ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Full | ErrorKind::Internal
+    ) {
         error.issues = error.issues.into_iter().map(|issue| locate_issue(issue, entry)).collect();
     }
     error

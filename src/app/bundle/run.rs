@@ -11,7 +11,7 @@ use crate::app::delete::delete;
 use crate::app::error::AppError;
 use crate::app::incoming::{Incoming, ResourceKind, admit};
 use crate::app::keep::{Arrival, Expected, Kept, keep, keep_single, kept};
-use crate::app::write::{Aim, Content, Desk, Target, Written};
+use crate::app::write::{Aim, Content, Desk, Target, Write, Written};
 use crate::app::writer::Unit;
 use crate::audit::AuditRecord;
 use crate::fhir::issue::{Issue, IssueCode};
@@ -38,6 +38,8 @@ pub struct Run<'r> {
     moved: HashMap<String, String>,
     /// Conditional creates that do create.
     creates: Vec<(ResourceKind, &'r Criteria, usize)>,
+    /// The criteria of everything that is created or updated by them.
+    claimed: Vec<(ResourceKind, &'r Criteria)>,
     /// Conditional creates whose criteria are those of an earlier one: step and earlier step.
     repeated: Vec<(usize, usize)>,
 }
@@ -74,6 +76,7 @@ impl<'r> Run<'r> {
             targets: HashSet::new(),
             moved: HashMap::new(),
             creates: Vec::new(),
+            claimed: Vec::new(),
             repeated: Vec::new(),
         }
     }
@@ -92,7 +95,10 @@ impl<'r> Run<'r> {
         let found = self.find_references(unit, &aimed)?;
         self.keep(unit, aimed.iter().filter(|aimed| aimed.asks()), &found)?;
         for (step, earlier) in std::mem::take(&mut self.repeated) {
-            self.answers[step] = self.answers[earlier].clone().map(|answer| EntryAnswer { status: 200, ..answer });
+            let Some(answer) = self.answers[earlier].clone() else { continue };
+            let answer =
+                self.room.take(EntryAnswer { status: 200, ..answer }).map_err(|error| self.stop(step, error))?;
+            self.answers[step] = Some(answer);
         }
         let versions = self.answers.iter().flatten().filter_map(|answer| answer.version.as_ref());
         audit.detail.records.extend(versions.map(|version| format!("{}/{}", version.resource_type, version.id)));
@@ -124,6 +130,17 @@ impl<'r> Run<'r> {
         }
         let text = "Another entry of the transaction writes the same resource.";
         Err(self.stop(step, AppError::invalid(vec![Issue::error(IssueCode::Duplicate, text).at("http")])))
+    }
+
+    /// Criteria that nothing fits are an identity too: two entries with the same ones would both create it.
+    fn claim_criteria(&mut self, step: usize, write: &'r Write) -> Result<(), AppError> {
+        let (Target::NewUnless(_, criteria) | Target::Fitting(criteria, _)) = &write.target else { return Ok(()) };
+        if self.claimed.iter().any(|(kind, other)| *kind == write.kind && other.is_equal(criteria)) {
+            let text = "Another entry of the transaction has the same criteria.";
+            return Err(self.stop(step, AppError::invalid(vec![Issue::error(IssueCode::Duplicate, text).at("http")])));
+        }
+        self.claimed.push((write.kind, criteria));
+        Ok(())
     }
 
     /// All are aimed before the first is done: what one deletes, the criteria of another would no longer find.
@@ -177,6 +194,7 @@ impl<'r> Run<'r> {
             Aim::Nowhere => return Err(AppError::internal()),
         };
         self.claim(step, kind, &id)?;
+        self.claim_criteria(step, &draft.write)?;
         if before != id {
             self.moved.insert(address(kind, before), address(kind, &id));
         }
@@ -237,14 +255,13 @@ impl<'r> Run<'r> {
     fn patch(&mut self, unit: &mut Unit<'_>, aimed: &Aimed<'r>) -> Result<(), AppError> {
         self.deadline.check(self.desk)?;
         let Content::Patch(patch) = &aimed.draft.write.content else { return Err(AppError::internal()) };
-        let of = &self.plan.steps[aimed.step];
         let settle = |document: String| {
             let value = parse(document.as_bytes(), &self.desk.door().limits)
                 .map_err(|issue| AppError::unprocessable(vec![issue]))?;
-            if !self.plan.names.concern(of.full_url.as_deref(), &value) {
+            if !self.plan.names.concern(None, &value) {
                 return Ok(document);
             }
-            replaced(&self.plan.names.settle(of.full_url.as_deref(), &document)?, &self.moved)
+            replaced(&self.plan.names.settle_patched(&document)?, &self.moved)
         };
         let kind = aimed.draft.write.kind;
         let kept = self

@@ -40,7 +40,6 @@ pub(super) struct Plan {
 pub(super) struct Step {
     /// Of the entry.
     pub number: usize,
-    pub full_url: Option<String>,
     pub work: StepWork,
 }
 
@@ -142,7 +141,7 @@ fn step(desk: &Desk, ctx: &Context, names: &Names, entry: Entry, task: Task) -> 
             StepWork::Write(Box::new(draft(desk, ctx, names, full_url.as_deref(), order, &body)?))
         }
     };
-    Ok(Step { number, full_url, work })
+    Ok(Step { number, work })
 }
 
 fn draft(

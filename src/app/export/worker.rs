@@ -149,7 +149,9 @@ impl Worker {
                 export_job::complete(unit.conn, &id, &name, &parts, expires_us)?;
                 Ok(())
             }),
-            Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Overloaded) => Err(error),
+            Err(error) if matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::Timeout) => {
+                Err(error)
+            }
             Err(error) => {
                 tracing::error!(export.id = %id, kind = ?error.kind, "an export cannot be planned");
                 self.place.writer.upkeep(move |unit| {

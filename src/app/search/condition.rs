@@ -9,6 +9,7 @@ use crate::fhir::path::printable;
 use crate::fhir::search_parameter::{SearchKind, SearchParameter, find, phonetic_codes};
 use crate::store::resource::{DateTest, SearchCondition, StringMatch, Token};
 
+use super::query::{PARAMETERS_MAX, values_of};
 use super::value::{alternatives, contact, date, reference, token, unescape};
 use crate::app::error::{AppError, ErrorKind};
 
@@ -174,8 +175,12 @@ pub(super) fn refuse(code: IssueCode, text: &str, place: &str) -> AppError {
 /// # Errors
 /// `Invalid`, also for a query without any condition.
 pub fn conditions_of(reader: &Reader<'_>, query: &str) -> Result<Vec<SearchCondition>, AppError> {
+    let pairs = super::link::pairs_of(query);
+    if pairs.len() > PARAMETERS_MAX {
+        return Err(refuse(IssueCode::TooCostly, "The condition has too many parameters.", "http"));
+    }
     let mut conditions = Vec::new();
-    for (name, value) in super::link::pairs_of(query) {
+    for (name, value) in pairs {
         match reader.read(&name, &value)? {
             Some(mut read) => conditions.append(&mut read),
             None => {
@@ -186,6 +191,16 @@ pub fn conditions_of(reader: &Reader<'_>, query: &str) -> Result<Vec<SearchCondi
     }
     if conditions.is_empty() {
         return Err(refuse(IssueCode::Required, "The condition has no search parameter.", "http"));
+    }
+    if conditions.iter().map(values_of).sum::<usize>() > reader.values_max {
+        return Err(refuse(IssueCode::TooCostly, "The condition has too many values.", "http"));
+    }
+    // It is answered while all writes wait: what reads through everything is for searching alone.
+    if conditions
+        .iter()
+        .any(|condition| matches!(condition, SearchCondition::Strings { how: StringMatch::Contains, .. }))
+    {
+        return Err(refuse(IssueCode::TooCostly, "A condition takes no :contains.", "http"));
     }
     Ok(conditions)
 }

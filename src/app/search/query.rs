@@ -12,7 +12,7 @@ use super::condition::{Reader, refuse};
 use crate::app::error::AppError;
 
 /// Parameters of one search at most.
-const PARAMETERS_MAX: usize = 50;
+pub(super) const PARAMETERS_MAX: usize = 50;
 /// Parameters that say how an answer is written: they go from page to page as they are.
 const PRESENTATION: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];
 
@@ -177,7 +177,7 @@ impl Asked {
     }
 }
 
-fn values_of(condition: &SearchCondition) -> usize {
+pub(super) fn values_of(condition: &SearchCondition) -> usize {
     match condition {
         SearchCondition::Id(values) | SearchCondition::Strings { values, .. } => values.len(),
         SearchCondition::Tokens { values, .. } => values.len(),

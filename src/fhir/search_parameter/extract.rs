@@ -11,7 +11,7 @@ use crate::fhir::json::Value;
 use crate::fhir::moment::range_us;
 
 /// Values of one parameter kept at most.
-const VALUES_MAX: usize = 64;
+const VALUES_MAX: usize = 500;
 /// Words of one text from which on it is found at most.
 const WORDS_MAX: usize = 8;
 /// Digits without which a contact is compared as written.

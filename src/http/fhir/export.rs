@@ -252,5 +252,5 @@ impl Download {
 }
 
 const fn is_transient(error: &AppError) -> bool {
-    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Overloaded)
+    matches!(error.kind, ErrorKind::Unavailable | ErrorKind::Overloaded | ErrorKind::Timeout)
 }

@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::identity::IdentityRow;
 use super::load_progress::LoadProgress;
 use super::record::RecordRow;
-use super::resource::{Resource, ResourceRow, SearchRows};
+use super::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows};
 use super::review::ReviewRow;
 use super::search::Sql;
 
@@ -51,6 +51,25 @@ pub(super) fn next_resource_numbers(connection: &mut Connection, count: usize) -
     match connection {
         Connection::Sqlite(c) => Ok(sqlite::next_resource_numbers(c, count)?),
         Connection::Postgres(c) => Ok(postgres::next_resource_numbers(c, count)?),
+    }
+}
+
+/// The expected version to history and the new one in its place; gives its number, or nothing when another is current.
+pub(super) fn replace_resource(
+    connection: &mut Connection,
+    expected: &ExpectedVersion<'_>,
+    version: &NewVersion<'_>,
+) -> Result<Option<i64>, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::replace_resource(c, expected, version)?),
+        Connection::Postgres(c) => Ok(postgres::replace_resource(c, expected, version)?),
+    }
+}
+
+pub(super) fn delete_search_rows(connection: &mut Connection, number: i64) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::delete_search_rows(c, number)?),
+        Connection::Postgres(c) => Ok(postgres::delete_search_rows(c, number)?),
     }
 }
 

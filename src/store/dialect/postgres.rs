@@ -14,7 +14,7 @@ use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{DateRow, Resource, ResourceRow, SearchRows, StringRow, TokenRow, current};
+use crate::store::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows, current};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{load_progress, record, resource, secret};
 use crate::store::search::Sql;
@@ -64,48 +64,63 @@ pub(super) fn next_resource_numbers(connection: &mut PgConnection, count: usize)
     Ok(rows.into_iter().map(|row| row.number).collect())
 }
 
+/// One statement: a round trip costs more than its rows. What is inserted is read before the update is seen.
+pub(super) fn replace_resource(
+    connection: &mut PgConnection,
+    expected: &ExpectedVersion<'_>,
+    version: &NewVersion<'_>,
+) -> QueryResult<Option<i64>> {
+    let replaced: Option<Number> = sql_query(
+        "WITH current AS (SELECT * FROM resource WHERE resource_type = $1 AND id = $2 AND version = $3), \
+         older AS (INSERT INTO resource_history (resource_type, id, version, updated_us, deleted, body) \
+         SELECT resource_type, id, version, updated_us, deleted, body FROM current) \
+         UPDATE resource SET version = $4, updated_us = $5, deleted = $6, search_version = $7, body = $8 \
+         FROM current WHERE resource.number = current.number RETURNING resource.number AS number",
+    )
+    .bind::<Text, _>(expected.resource_type)
+    .bind::<Text, _>(expected.id)
+    .bind::<BigInt, _>(expected.version)
+    .bind::<BigInt, _>(version.version)
+    .bind::<BigInt, _>(version.updated_us)
+    .bind::<Bool, _>(version.deleted)
+    .bind::<Integer, _>(version.search_version)
+    .bind::<Text, _>(version.body)
+    .get_result(connection)
+    .optional()?;
+    Ok(replaced.map(|row| row.number))
+}
+
+pub(super) fn delete_search_rows(connection: &mut PgConnection, number: i64) -> QueryResult<()> {
+    sql_query(
+        "WITH strings AS (DELETE FROM search_string WHERE number = $1), \
+         tokens AS (DELETE FROM search_token WHERE number = $1) DELETE FROM search_date WHERE number = $1",
+    )
+    .bind::<BigInt, _>(number)
+    .execute(connection)?;
+    Ok(())
+}
+
 pub(super) fn insert_search_rows(connection: &mut PgConnection, rows: &SearchRows) -> QueryResult<()> {
-    insert_strings(connection, &rows.strings)?;
-    insert_tokens(connection, &rows.tokens)?;
-    insert_dates(connection, &rows.dates)
-}
-
-fn insert_strings(connection: &mut PgConnection, rows: &[StringRow]) -> QueryResult<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sql_query("INSERT INTO search_string (parameter, value, number, exact) SELECT * FROM UNNEST($1, $2, $3, $4)")
-        .bind::<Array<SmallInt>, _>(column(rows, |row| row.parameter))
-        .bind::<Array<Text>, _>(column(rows, |row| row.value.as_str()))
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
-        .bind::<Array<Text>, _>(column(rows, |row| row.exact.as_str()))
-        .execute(connection)?;
-    Ok(())
-}
-
-fn insert_tokens(connection: &mut PgConnection, rows: &[TokenRow]) -> QueryResult<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sql_query("INSERT INTO search_token (parameter, value, system, number) SELECT * FROM UNNEST($1, $2, $3, $4)")
-        .bind::<Array<SmallInt>, _>(column(rows, |row| row.parameter))
-        .bind::<Array<Text>, _>(column(rows, |row| row.value.as_str()))
-        .bind::<Array<Text>, _>(column(rows, |row| row.system.as_str()))
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
-        .execute(connection)?;
-    Ok(())
-}
-
-fn insert_dates(connection: &mut PgConnection, rows: &[DateRow]) -> QueryResult<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    sql_query("INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT * FROM UNNEST($1, $2, $3, $4)")
-        .bind::<Array<SmallInt>, _>(column(rows, |row| row.parameter))
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.lo_us))
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.hi_us))
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
-        .execute(connection)?;
+    let SearchRows { strings, tokens, dates } = rows;
+    sql_query(
+        "WITH strings AS (INSERT INTO search_string (parameter, value, number, exact) \
+         SELECT * FROM UNNEST($1, $2, $3, $4)), \
+         tokens AS (INSERT INTO search_token (parameter, value, system, number) SELECT * FROM UNNEST($5, $6, $7, $8)) \
+         INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT * FROM UNNEST($9, $10, $11, $12)",
+    )
+    .bind::<Array<SmallInt>, _>(column(strings, |row| row.parameter))
+    .bind::<Array<Text>, _>(column(strings, |row| row.value.as_str()))
+    .bind::<Array<BigInt>, _>(column(strings, |row| row.number))
+    .bind::<Array<Text>, _>(column(strings, |row| row.exact.as_str()))
+    .bind::<Array<SmallInt>, _>(column(tokens, |row| row.parameter))
+    .bind::<Array<Text>, _>(column(tokens, |row| row.value.as_str()))
+    .bind::<Array<Text>, _>(column(tokens, |row| row.system.as_str()))
+    .bind::<Array<BigInt>, _>(column(tokens, |row| row.number))
+    .bind::<Array<SmallInt>, _>(column(dates, |row| row.parameter))
+    .bind::<Array<BigInt>, _>(column(dates, |row| row.lo_us))
+    .bind::<Array<BigInt>, _>(column(dates, |row| row.hi_us))
+    .bind::<Array<BigInt>, _>(column(dates, |row| row.number))
+    .execute(connection)?;
     Ok(())
 }
 

@@ -10,10 +10,13 @@ use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{Resource, ResourceRow, SearchRows, current};
+use crate::store::resource::{
+    ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows, current, history_columns, version_columns,
+};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
-    audit, change, identity, load_progress, record, resource, review, search_date, search_string, search_token, secret,
+    audit, change, identity, load_progress, record, resource, resource_history, review, search_date, search_string,
+    search_token, secret,
 };
 use crate::store::search::Sql;
 
@@ -27,6 +30,35 @@ pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[Resour
 pub(super) fn next_resource_numbers(connection: &mut SqliteConnection, count: usize) -> QueryResult<Vec<i64>> {
     let last: Option<i64> = resource::table.select(diesel::dsl::max(resource::number)).first(connection)?;
     Ok((last.unwrap_or(0) + 1..).take(count).collect())
+}
+
+pub(super) fn replace_resource(
+    connection: &mut SqliteConnection,
+    expected: &ExpectedVersion<'_>,
+    version: &NewVersion<'_>,
+) -> QueryResult<Option<i64>> {
+    let number: Option<i64> = resource::table
+        .filter(resource::resource_type.eq(expected.resource_type))
+        .filter(resource::id.eq(expected.id))
+        .filter(resource::version.eq(expected.version))
+        .select(resource::number)
+        .first(connection)
+        .optional()?;
+    let Some(number) = number else { return Ok(None) };
+    let current = resource::table.filter(resource::number.eq(number));
+    diesel::insert_into(resource_history::table)
+        .values(current.select(version_columns()))
+        .into_columns(history_columns())
+        .execute(connection)?;
+    diesel::update(current).set(version).execute(connection)?;
+    Ok(Some(number))
+}
+
+pub(super) fn delete_search_rows(connection: &mut SqliteConnection, number: i64) -> QueryResult<()> {
+    diesel::delete(search_string::table.filter(search_string::number.eq(number))).execute(connection)?;
+    diesel::delete(search_token::table.filter(search_token::number.eq(number))).execute(connection)?;
+    diesel::delete(search_date::table.filter(search_date::number.eq(number))).execute(connection)?;
+    Ok(())
 }
 
 pub(super) fn insert_search_rows(connection: &mut SqliteConnection, rows: &SearchRows) -> QueryResult<()> {

@@ -172,7 +172,7 @@ fn a_write_is_later_than_all_that_is_stored_whatever_the_clock_says(app: &TestAp
         body: json!({"resourceType": "Organization", "id": "ahead", "name": "Of a clock that is ahead"}).to_string(),
         search: SearchValues::default(),
     };
-    app.write(|connection| resource::insert_many(connection, &[ahead.clone()]));
+    app.write(|connection| resource::insert_many(connection, std::slice::from_ref(&ahead)));
     let later = app.put("/Organization/o1", organization("o1")).send().expect(201);
     assert!(text(&later.json()["meta"], "lastUpdated") > "2096-10-02T07:06:40", "{}", later.text());
 }

@@ -37,8 +37,21 @@ def number(url, sql):
     return int(rows[0][0]) if rows and rows[0][0] not in ("", "None") else 0
 
 
+def settle(url):
+    """PostgreSQL ends what a killed client had already sent, a COMMIT too: only then everything stands still."""
+    if url.startswith("sqlite"):
+        return
+    others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    for _ in range(1000):
+        if number(url, others) == 0:
+            return
+        time.sleep(0.01)
+    sys.exit("a connection of the killed program does not end")
+
+
 def audit_everything(url, expected, what):
     """`expected`: ids that must be stored, once, as version 1."""
+    settle(url)
     stored = {row[0]: int(row[1]) for row in select(url, "SELECT id, version FROM resource WHERE resource_type = 'Patient'")}
     counts = {
         "lost": len(expected - stored.keys()),

@@ -130,7 +130,7 @@ pub struct Desk {
 }
 
 impl Desk {
-    /// See [`App::door`].
+    /// See `App::door`.
     pub fn door(&self) -> Door<'_> {
         Door {
             rules: &self.rules,

@@ -1,7 +1,7 @@
 //! The search parameters of what is served, and the values under which a document is found (FHIR R4 Search).
 //!
-//! What: one table ([`table`]) that indexing, searching and the CapabilityStatement share, and the extraction of a
-//! document's values by it ([`extract`]). Not here: reading a search request, the tables of the database.
+//! What: one table (`table`) that indexing, searching and the CapabilityStatement share, and the extraction of a
+//! document's values by it (`extract`). Not here: reading a search request, the tables of the database.
 
 mod extract;
 mod table;

@@ -5,6 +5,7 @@
 //! query builder's common type too. Not here: queries that both databases read alike; they stand in their families.
 
 mod postgres;
+mod prepared;
 pub(super) mod restore;
 mod sqlite;
 

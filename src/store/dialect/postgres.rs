@@ -7,8 +7,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Text};
 
 use crate::store::audit::NewAuditRow;
 use crate::store::identity::IdentityRow;
@@ -18,6 +17,8 @@ use crate::store::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow,
 use crate::store::review::ReviewRow;
 use crate::store::schema::{load_progress, record, resource, secret};
 use crate::store::search::Sql;
+
+use super::prepared::{Bind, Prepared};
 
 /// One column of the rows.
 pub(super) fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
@@ -34,18 +35,20 @@ fn last_of_each<'a, R, K: Hash + Eq>(rows: &'a [R], key: impl Fn(&'a R) -> K) ->
 }
 
 pub(super) fn insert_resources(connection: &mut PgConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
-    sql_query(
+    Prepared::new(
         "INSERT INTO resource (number, resource_type, id, version, updated_us, deleted, search_version, body) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8)",
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?)",
+        vec![
+            Bind::BigInts(column(rows, |row| row.number)),
+            Bind::Texts(column(rows, |row| row.resource_type)),
+            Bind::Texts(column(rows, |row| row.id)),
+            Bind::BigInts(column(rows, |row| row.version)),
+            Bind::BigInts(column(rows, |row| row.updated_us)),
+            Bind::Bools(column(rows, |row| row.deleted)),
+            Bind::Integers(column(rows, |row| row.search_version)),
+            Bind::Texts(column(rows, |row| row.body)),
+        ],
     )
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
-    .bind::<Array<Text>, _>(column(rows, |row| row.resource_type))
-    .bind::<Array<Text>, _>(column(rows, |row| row.id))
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.version))
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.updated_us))
-    .bind::<Array<Bool>, _>(column(rows, |row| row.deleted))
-    .bind::<Array<Integer>, _>(column(rows, |row| row.search_version))
-    .bind::<Array<Text>, _>(column(rows, |row| row.body))
     .execute(connection)?;
     Ok(())
 }
@@ -58,9 +61,11 @@ struct Number {
 
 pub(super) fn next_resource_numbers(connection: &mut PgConnection, count: usize) -> QueryResult<Vec<i64>> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let rows: Vec<Number> = sql_query("SELECT nextval('resource_number') AS number FROM generate_series(1, $1)")
-        .bind::<BigInt, _>(count)
-        .load(connection)?;
+    let rows: Vec<Number> = Prepared::new(
+        "SELECT nextval('resource_number') AS number FROM generate_series(1, ?)",
+        vec![Bind::BigInt(count)],
+    )
+    .load(connection)?;
     Ok(rows.into_iter().map(|row| row.number).collect())
 }
 
@@ -70,92 +75,99 @@ pub(super) fn replace_resource(
     expected: &ExpectedVersion<'_>,
     version: &NewVersion<'_>,
 ) -> QueryResult<Option<i64>> {
-    let replaced: Option<Number> = sql_query(
-        "WITH current AS (SELECT * FROM resource WHERE resource_type = $1 AND id = $2 AND version = $3), \
+    let replaced: Option<Number> = Prepared::new(
+        "WITH current AS (SELECT * FROM resource WHERE resource_type = ? AND id = ? AND version = ?), \
          older AS (INSERT INTO resource_history (resource_type, id, version, updated_us, deleted, body) \
          SELECT resource_type, id, version, updated_us, deleted, body FROM current) \
-         UPDATE resource SET version = $4, updated_us = $5, deleted = $6, search_version = $7, body = $8 \
+         UPDATE resource SET version = ?, updated_us = ?, deleted = ?, search_version = ?, body = ? \
          FROM current WHERE resource.number = current.number RETURNING resource.number AS number",
+        vec![
+            Bind::Text(expected.resource_type),
+            Bind::Text(expected.id),
+            Bind::BigInt(expected.version),
+            Bind::BigInt(version.version),
+            Bind::BigInt(version.updated_us),
+            Bind::Bool(version.deleted),
+            Bind::Integer(version.search_version),
+            Bind::Text(version.body),
+        ],
     )
-    .bind::<Text, _>(expected.resource_type)
-    .bind::<Text, _>(expected.id)
-    .bind::<BigInt, _>(expected.version)
-    .bind::<BigInt, _>(version.version)
-    .bind::<BigInt, _>(version.updated_us)
-    .bind::<Bool, _>(version.deleted)
-    .bind::<Integer, _>(version.search_version)
-    .bind::<Text, _>(version.body)
     .get_result(connection)
     .optional()?;
     Ok(replaced.map(|row| row.number))
 }
 
 pub(super) fn delete_search_rows(connection: &mut PgConnection, number: i64) -> QueryResult<()> {
-    sql_query(
-        "WITH strings AS (DELETE FROM search_string WHERE number = $1), \
-         tokens AS (DELETE FROM search_token WHERE number = $1) DELETE FROM search_date WHERE number = $1",
+    Prepared::new(
+        "WITH strings AS (DELETE FROM search_string WHERE number = ?), \
+         tokens AS (DELETE FROM search_token WHERE number = ?) DELETE FROM search_date WHERE number = ?",
+        vec![Bind::BigInt(number), Bind::BigInt(number), Bind::BigInt(number)],
     )
-    .bind::<BigInt, _>(number)
     .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn insert_search_rows(connection: &mut PgConnection, rows: &SearchRows) -> QueryResult<()> {
     let SearchRows { strings, tokens, dates } = rows;
-    sql_query(
+    Prepared::new(
         "WITH strings AS (INSERT INTO search_string (parameter, value, number, exact) \
-         SELECT * FROM UNNEST($1, $2, $3, $4)), \
-         tokens AS (INSERT INTO search_token (parameter, value, system, number) SELECT * FROM UNNEST($5, $6, $7, $8)) \
-         INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT * FROM UNNEST($9, $10, $11, $12)",
+         SELECT * FROM UNNEST(?, ?, ?, ?)), \
+         tokens AS (INSERT INTO search_token (parameter, value, system, number) SELECT * FROM UNNEST(?, ?, ?, ?)) \
+         INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT * FROM UNNEST(?, ?, ?, ?)",
+        vec![
+            Bind::SmallInts(column(strings, |row| row.parameter)),
+            Bind::Texts(column(strings, |row| row.value.as_str())),
+            Bind::BigInts(column(strings, |row| row.number)),
+            Bind::Texts(column(strings, |row| row.exact.as_str())),
+            Bind::SmallInts(column(tokens, |row| row.parameter)),
+            Bind::Texts(column(tokens, |row| row.value.as_str())),
+            Bind::Texts(column(tokens, |row| row.system.as_str())),
+            Bind::BigInts(column(tokens, |row| row.number)),
+            Bind::SmallInts(column(dates, |row| row.parameter)),
+            Bind::BigInts(column(dates, |row| row.lo_us)),
+            Bind::BigInts(column(dates, |row| row.hi_us)),
+            Bind::BigInts(column(dates, |row| row.number)),
+        ],
     )
-    .bind::<Array<SmallInt>, _>(column(strings, |row| row.parameter))
-    .bind::<Array<Text>, _>(column(strings, |row| row.value.as_str()))
-    .bind::<Array<BigInt>, _>(column(strings, |row| row.number))
-    .bind::<Array<Text>, _>(column(strings, |row| row.exact.as_str()))
-    .bind::<Array<SmallInt>, _>(column(tokens, |row| row.parameter))
-    .bind::<Array<Text>, _>(column(tokens, |row| row.value.as_str()))
-    .bind::<Array<Text>, _>(column(tokens, |row| row.system.as_str()))
-    .bind::<Array<BigInt>, _>(column(tokens, |row| row.number))
-    .bind::<Array<SmallInt>, _>(column(dates, |row| row.parameter))
-    .bind::<Array<BigInt>, _>(column(dates, |row| row.lo_us))
-    .bind::<Array<BigInt>, _>(column(dates, |row| row.hi_us))
-    .bind::<Array<BigInt>, _>(column(dates, |row| row.number))
     .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn insert_identities(connection: &mut PgConnection, rows: &[IdentityRow]) -> QueryResult<()> {
-    sql_query("INSERT INTO identity (id, created_us) SELECT * FROM UNNEST($1, $2)")
-        .bind::<Array<Text>, _>(column(rows, |row| row.id.as_str()))
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.created_us))
-        .execute(connection)?;
+    Prepared::new(
+        "INSERT INTO identity (id, created_us) SELECT * FROM UNNEST(?, ?)",
+        vec![Bind::Texts(column(rows, |row| row.id.as_str())), Bind::BigInts(column(rows, |row| row.created_us))],
+    )
+    .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) -> QueryResult<()> {
     let rows = last_of_each(rows, |row| row.id.as_str());
     let rows = || rows.iter().copied();
-    sql_query(
+    Prepared::new(
         "INSERT INTO record (id, version, normaliser, features, identity_id, model_version, probability, assigned_us, \
          verification_level, verified_on, replaced_by) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, normaliser = excluded.normaliser, \
          features = excluded.features, identity_id = excluded.identity_id, model_version = excluded.model_version, \
          probability = excluded.probability, assigned_us = excluded.assigned_us, \
          verification_level = excluded.verification_level, verified_on = excluded.verified_on, \
          replaced_by = excluded.replaced_by",
+        vec![
+            Bind::Texts(column(rows(), |row| row.id.as_str())),
+            Bind::BigInts(column(rows(), |row| row.version)),
+            Bind::Integers(column(rows(), |row| row.normaliser)),
+            Bind::Binaries(column(rows(), |row| row.features.as_slice())),
+            Bind::Texts(column(rows(), |row| row.identity_id.as_str())),
+            Bind::Texts(column(rows(), |row| row.model_version.as_str())),
+            Bind::MaybeDoubles(column(rows(), |row| row.probability)),
+            Bind::BigInts(column(rows(), |row| row.assigned_us)),
+            Bind::MaybeTexts(column(rows(), |row| row.verification_level.as_deref())),
+            Bind::MaybeTexts(column(rows(), |row| row.verified_on.as_deref())),
+            Bind::MaybeTexts(column(rows(), |row| row.replaced_by.as_deref())),
+        ],
     )
-    .bind::<Array<Text>, _>(column(rows(), |row| row.id.as_str()))
-    .bind::<Array<BigInt>, _>(column(rows(), |row| row.version))
-    .bind::<Array<Integer>, _>(column(rows(), |row| row.normaliser))
-    .bind::<Array<Binary>, _>(column(rows(), |row| row.features.as_slice()))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.identity_id.as_str()))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.model_version.as_str()))
-    .bind::<Array<Nullable<Double>>, _>(column(rows(), |row| row.probability))
-    .bind::<Array<BigInt>, _>(column(rows(), |row| row.assigned_us))
-    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verification_level.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verified_on.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.replaced_by.as_deref()))
     .execute(connection)?;
     Ok(())
 }
@@ -163,44 +175,47 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
 pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) -> QueryResult<()> {
     let rows = last_of_each(rows, |row| (row.record_id.as_str(), row.identity_id.as_str()));
     let rows = || rows.iter().copied();
-    sql_query(
+    Prepared::new(
         "INSERT INTO review (record_id, identity_id, probability, created_us, model_version) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?) \
          ON CONFLICT (record_id, identity_id) DO UPDATE SET probability = excluded.probability, \
          created_us = excluded.created_us, model_version = excluded.model_version",
+        vec![
+            Bind::Texts(column(rows(), |row| row.record_id.as_str())),
+            Bind::Texts(column(rows(), |row| row.identity_id.as_str())),
+            Bind::Doubles(column(rows(), |row| row.probability)),
+            Bind::BigInts(column(rows(), |row| row.created_us)),
+            Bind::Texts(column(rows(), |row| row.model_version.as_str())),
+        ],
     )
-    .bind::<Array<Text>, _>(column(rows(), |row| row.record_id.as_str()))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.identity_id.as_str()))
-    .bind::<Array<Double>, _>(column(rows(), |row| row.probability))
-    .bind::<Array<BigInt>, _>(column(rows(), |row| row.created_us))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.model_version.as_str()))
     .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn insert_changes(connection: &mut PgConnection, first_seq: i64, ids: &[&str]) -> QueryResult<()> {
-    sql_query(
+    Prepared::new(
         "INSERT INTO change (seq, record_id) \
-         SELECT $1 - 1 + entry.ordinality, entry.id FROM UNNEST($2) WITH ORDINALITY AS entry (id, ordinality)",
+         SELECT ? - 1 + entry.ordinality, entry.id FROM UNNEST(?) WITH ORDINALITY AS entry (id, ordinality)",
+        vec![Bind::BigInt(first_seq), Bind::Texts(ids.to_vec())],
     )
-    .bind::<BigInt, _>(first_seq)
-    .bind::<Array<Text>, _>(ids)
     .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn insert_audit_rows(connection: &mut PgConnection, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
-    sql_query(
+    Prepared::new(
         "INSERT INTO audit (at_us, request_id, action, outcome, caller, resource_type, detail) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7)",
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?)",
+        vec![
+            Bind::BigInts(column(rows, |row| row.at_us)),
+            Bind::Texts(column(rows, |row| row.request_id)),
+            Bind::Texts(column(rows, |row| row.action)),
+            Bind::Texts(column(rows, |row| row.outcome)),
+            Bind::Texts(column(rows, |row| row.caller)),
+            Bind::MaybeTexts(column(rows, |row| row.resource_type)),
+            Bind::Texts(column(rows, |row| row.detail.as_str())),
+        ],
     )
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.at_us))
-    .bind::<Array<Text>, _>(column(rows, |row| row.request_id))
-    .bind::<Array<Text>, _>(column(rows, |row| row.action))
-    .bind::<Array<Text>, _>(column(rows, |row| row.outcome))
-    .bind::<Array<Text>, _>(column(rows, |row| row.caller))
-    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.resource_type))
-    .bind::<Array<Text>, _>(column(rows, |row| row.detail.as_str()))
     .execute(connection)?;
     Ok(())
 }

@@ -5,7 +5,6 @@
 //! Not here: which ids and versions are right, which values a document is found by, splicing of `meta`.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
@@ -256,21 +255,7 @@ pub fn last_number(connection: &mut Connection) -> Result<i64, StoreError> {
 /// # Errors
 /// Those of the database.
 pub fn last_updated_us(connection: &mut Connection, resource_types: &[&str]) -> Result<i64, StoreError> {
-    // One statement, each part the end of an index.
-    let part = |number: usize| format!("SELECT max(updated_us) AS at_us FROM resource WHERE resource_type = ${number}");
-    let parts: Vec<String> = (1..=resource_types.len()).map(part).collect();
-    let sql = format!("SELECT coalesce(max(at_us), 0) AS at_us FROM ({}) AS latest", parts.join(" UNION ALL "));
-    let query = resource_types
-        .iter()
-        .fold(diesel::sql_query(sql).into_boxed(), |query, resource_type| query.bind::<Text, _>(*resource_type));
-    let latest: Latest = query.get_result(connection)?;
-    Ok(latest.at_us)
-}
-
-#[derive(QueryableByName)]
-struct Latest {
-    #[diesel(sql_type = BigInt)]
-    at_us: i64,
+    dialect::last_updated_us(connection, resource_types)
 }
 
 /// Stores new resources in one round trip.

@@ -105,12 +105,24 @@ pub(super) fn upsert_reviews(connection: &mut Connection, rows: &[ReviewRow]) ->
     }
 }
 
-pub(super) fn insert_changes(connection: &mut Connection, first_seq: i64, ids: &[&str]) -> Result<(), StoreError> {
-    match (ids, connection) {
-        ([], _) => Ok(()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_changes(c, first_seq, ids)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::insert_changes(c, first_seq, ids)?),
+pub(super) fn append_changes(connection: &mut Connection, ids: &[&str]) -> Result<i64, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::append_changes(c, ids)?),
+        Connection::Postgres(c) => Ok(postgres::append_changes(c, ids)?),
     }
+}
+
+pub(super) fn last_updated_us(connection: &mut Connection, resource_types: &[&str]) -> Result<i64, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::last_updated_us(c, resource_types)?),
+        Connection::Postgres(c) => Ok(postgres::last_updated_us(c, resource_types)?),
+    }
+}
+
+/// SQLite has one writer at a time by itself.
+pub(super) fn lock(connection: &mut Connection, space: i32, number: i32) -> Result<(), StoreError> {
+    let Connection::Postgres(connection) = connection else { return Ok(()) };
+    Ok(postgres::lock(connection, space, number)?)
 }
 
 pub(super) fn insert_audit_rows(connection: &mut Connection, rows: &[NewAuditRow<'_>]) -> Result<(), StoreError> {

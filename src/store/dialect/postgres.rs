@@ -192,13 +192,33 @@ pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) 
     Ok(())
 }
 
-pub(super) fn insert_changes(connection: &mut PgConnection, first_seq: i64, ids: &[&str]) -> QueryResult<()> {
-    Prepared::new(
-        "INSERT INTO change (seq, record_id) \
-         SELECT ? - 1 + entry.ordinality, entry.id FROM UNNEST(?) WITH ORDINALITY AS entry (id, ordinality)",
-        vec![Bind::BigInt(first_seq), Bind::Texts(ids.to_vec())],
+/// Gives the last `seq`; read and written in one round trip.
+pub(super) fn append_changes(connection: &mut PgConnection, ids: &[&str]) -> QueryResult<i64> {
+    let before: Number = Prepared::new(
+        "WITH last AS (SELECT COALESCE(MAX(seq), 0) AS seq FROM change), \
+         added AS (INSERT INTO change (seq, record_id) SELECT last.seq + entry.ordinality, entry.id \
+         FROM last, UNNEST(?) WITH ORDINALITY AS entry (id, ordinality)) SELECT seq AS number FROM last",
+        vec![Bind::Texts(ids.to_vec())],
     )
-    .execute(connection)?;
+    .get_result(connection)?;
+    Ok(before.number + i64::try_from(ids.len()).unwrap_or(i64::MAX))
+}
+
+/// When what was written last of these types was written; 0 when nothing was.
+pub(super) fn last_updated_us(connection: &mut PgConnection, resource_types: &[&str]) -> QueryResult<i64> {
+    let latest: Number = Prepared::new(
+        "SELECT COALESCE(MAX(latest.at_us), 0) AS number FROM UNNEST(?) AS kind (name), \
+         LATERAL (SELECT MAX(updated_us) AS at_us FROM resource WHERE resource_type = kind.name) AS latest",
+        vec![Bind::Texts(resource_types.to_vec())],
+    )
+    .get_result(connection)?;
+    Ok(latest.number)
+}
+
+/// An advisory lock, held until the transaction ends.
+pub(super) fn lock(connection: &mut PgConnection, space: i32, number: i32) -> QueryResult<()> {
+    let binds = vec![Bind::Integer(space), Bind::Integer(number)];
+    Prepared::new("SELECT pg_advisory_xact_lock(?, ?)", binds).execute(connection)?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Not here: transactions; a batch is atomic only inside the caller's.
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::upsert::excluded;
@@ -120,12 +121,27 @@ pub(super) fn upsert_reviews(connection: &mut SqliteConnection, rows: &[ReviewRo
     Ok(())
 }
 
-pub(super) fn insert_changes(connection: &mut SqliteConnection, first_seq: i64, ids: &[&str]) -> QueryResult<()> {
-    for (seq, id) in (first_seq..).zip(ids) {
+/// Gives the last `seq`.
+pub(super) fn append_changes(connection: &mut SqliteConnection, ids: &[&str]) -> QueryResult<i64> {
+    let last: Option<i64> = change::table.select(max(change::seq)).first(connection)?;
+    let mut seq = last.unwrap_or(0);
+    for id in ids {
+        seq += 1;
         let row = (change::seq.eq(seq), change::record_id.eq(*id));
         diesel::insert_into(change::table).values(row).execute(connection)?;
     }
-    Ok(())
+    Ok(seq)
+}
+
+/// When what was written last of these types was written; 0 when nothing was.
+pub(super) fn last_updated_us(connection: &mut SqliteConnection, resource_types: &[&str]) -> QueryResult<i64> {
+    let mut latest = 0;
+    for resource_type in resource_types {
+        let of_type = resource::table.filter(resource::resource_type.eq(*resource_type));
+        let at_us: Option<i64> = of_type.select(max(resource::updated_us)).first(connection)?;
+        latest = latest.max(at_us.unwrap_or(0));
+    }
+    Ok(latest)
 }
 
 pub(super) fn insert_audit_rows(connection: &mut SqliteConnection, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {

@@ -94,14 +94,14 @@ pub(super) struct ExpectedVersion<'a> {
 }
 
 /// The rows of the search tables, each once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SearchRows {
     pub strings: Vec<StringRow>,
     pub tokens: Vec<TokenRow>,
     pub dates: Vec<DateRow>,
 }
 
-#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Insertable, Queryable, PartialEq, Eq, PartialOrd, Ord)]
 #[diesel(table_name = search_string)]
 pub(super) struct StringRow {
     pub parameter: i16,
@@ -110,7 +110,7 @@ pub(super) struct StringRow {
     pub exact: String,
 }
 
-#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Insertable, Queryable, PartialEq, Eq, PartialOrd, Ord)]
 #[diesel(table_name = search_token)]
 pub(super) struct TokenRow {
     pub parameter: i16,
@@ -119,7 +119,7 @@ pub(super) struct TokenRow {
     pub number: i64,
 }
 
-#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Insertable, Queryable, PartialEq, Eq, PartialOrd, Ord)]
 #[diesel(table_name = search_date)]
 pub(super) struct DateRow {
     pub parameter: i16,
@@ -300,7 +300,7 @@ pub fn update(connection: &mut Connection, resource: &NewResource, expected_vers
         body: &resource.body,
     };
     let number = replace(connection, &resource.resource_type, &resource.id, &version, expected_version)?;
-    dialect::insert_search_rows(connection, &SearchRows::of([(number, &resource.search)]))
+    dialect::put_search_rows(connection, number, &SearchRows::of([(number, &resource.search)]))
 }
 
 /// Puts a tombstone in place of the current version, which stays as history. Returns the tombstone's version.
@@ -316,11 +316,13 @@ pub fn delete(
 ) -> Result<i64, StoreError> {
     let version = expected_version + 1;
     let tombstone = NewVersion { version, updated_us, deleted: true, search_version: SEARCH_VERSION, body: "" };
-    replace(connection, resource_type, id, &tombstone, expected_version)?;
+    let number = replace(connection, resource_type, id, &tombstone, expected_version)?;
+    dialect::put_search_rows(connection, number, &SearchRows::default())?;
     Ok(version)
 }
 
-/// Current row to history, then the new version in its place, without search values; gives its number.
+/// Current row to history, then the new version in its place; gives its number. The search rows are still the former
+/// ones.
 fn replace(
     connection: &mut Connection,
     resource_type: &str,
@@ -329,9 +331,7 @@ fn replace(
     expected_version: i64,
 ) -> Result<i64, StoreError> {
     let expected = ExpectedVersion { resource_type, id, version: expected_version };
-    let number = dialect::replace_resource(connection, &expected, version)?.ok_or_else(StoreError::version_changed)?;
-    dialect::delete_search_rows(connection, number)?;
-    Ok(number)
+    dialect::replace_resource(connection, &expected, version)?.ok_or_else(StoreError::version_changed)
 }
 
 /// Up to `rows_max` resources whose search values were made by another version of the search parameters.
@@ -351,13 +351,13 @@ pub fn list_outdated_search(connection: &mut Connection, rows_max: u32) -> Resul
 /// # Errors
 /// Those of the database.
 pub fn replace_search_values(connection: &mut Connection, values: &[(i64, SearchValues)]) -> Result<(), StoreError> {
-    for (number, _) in values {
-        dialect::delete_search_rows(connection, *number)?;
+    for (number, values) in values {
+        dialect::put_search_rows(connection, *number, &SearchRows::of([(*number, values)]))?;
         diesel::update(resource::table.filter(resource::number.eq(number)))
             .set(resource::search_version.eq(SEARCH_VERSION))
             .execute(connection)?;
     }
-    dialect::insert_search_rows(connection, &SearchRows::of(values.iter().map(|(number, values)| (*number, values))))
+    Ok(())
 }
 
 /// As [`Resource`] has them.

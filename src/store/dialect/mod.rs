@@ -67,10 +67,10 @@ pub(super) fn replace_resource(
     }
 }
 
-pub(super) fn delete_search_rows(connection: &mut Connection, number: i64) -> Result<(), StoreError> {
+pub(super) fn put_search_rows(connection: &mut Connection, number: i64, rows: &SearchRows) -> Result<(), StoreError> {
     match connection {
-        Connection::Sqlite(c) => Ok(sqlite::delete_search_rows(c, number)?),
-        Connection::Postgres(c) => Ok(postgres::delete_search_rows(c, number)?),
+        Connection::Sqlite(c) => Ok(sqlite::put_search_rows(c, number, rows)?),
+        Connection::Postgres(c) => Ok(postgres::put_search_rows(c, number, rows)?),
     }
 }
 

@@ -97,11 +97,39 @@ pub(super) fn replace_resource(
     Ok(replaced.map(|row| row.number))
 }
 
-pub(super) fn delete_search_rows(connection: &mut PgConnection, number: i64) -> QueryResult<()> {
+/// Makes `rows` those of `number`: what stays the same is not written again.
+pub(super) fn put_search_rows(connection: &mut PgConnection, number: i64, rows: &SearchRows) -> QueryResult<()> {
+    let SearchRows { strings, tokens, dates } = rows;
     Prepared::new(
-        "WITH strings AS (DELETE FROM search_string WHERE number = ?), \
-         tokens AS (DELETE FROM search_token WHERE number = ?) DELETE FROM search_date WHERE number = ?",
-        vec![Bind::BigInt(number), Bind::BigInt(number), Bind::BigInt(number)],
+        "WITH strings (parameter, value, exact) AS MATERIALIZED (SELECT * FROM UNNEST(?, ?, ?)), \
+         gone_strings AS (DELETE FROM search_string AS old WHERE number = ? AND NOT EXISTS (SELECT FROM strings \
+         WHERE strings.parameter = old.parameter AND strings.value = old.value AND strings.exact = old.exact)), \
+         tokens (parameter, value, system) AS MATERIALIZED (SELECT * FROM UNNEST(?, ?, ?)), \
+         gone_tokens AS (DELETE FROM search_token AS old WHERE number = ? AND NOT EXISTS (SELECT FROM tokens \
+         WHERE tokens.parameter = old.parameter AND tokens.value = old.value AND tokens.system = old.system)), \
+         dates (parameter, lo_us, hi_us) AS MATERIALIZED (SELECT * FROM UNNEST(?, ?, ?)), \
+         gone_dates AS (DELETE FROM search_date AS old WHERE number = ? AND NOT EXISTS (SELECT FROM dates \
+         WHERE dates.parameter = old.parameter AND dates.lo_us = old.lo_us AND dates.hi_us = old.hi_us)), \
+         new_strings AS (INSERT INTO search_string (parameter, value, exact, number) SELECT parameter, value, exact, ? FROM strings ON CONFLICT DO NOTHING), \
+         new_tokens AS (INSERT INTO search_token (parameter, value, system, number) SELECT parameter, value, system, ? FROM tokens ON CONFLICT DO NOTHING) \
+         INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT parameter, lo_us, hi_us, ? FROM dates ON CONFLICT DO NOTHING",
+        vec![
+            Bind::SmallInts(column(strings, |row| row.parameter)),
+            Bind::Texts(column(strings, |row| row.value.as_str())),
+            Bind::Texts(column(strings, |row| row.exact.as_str())),
+            Bind::BigInt(number),
+            Bind::SmallInts(column(tokens, |row| row.parameter)),
+            Bind::Texts(column(tokens, |row| row.value.as_str())),
+            Bind::Texts(column(tokens, |row| row.system.as_str())),
+            Bind::BigInt(number),
+            Bind::SmallInts(column(dates, |row| row.parameter)),
+            Bind::BigInts(column(dates, |row| row.lo_us)),
+            Bind::BigInts(column(dates, |row| row.hi_us)),
+            Bind::BigInt(number),
+            Bind::BigInt(number),
+            Bind::BigInt(number),
+            Bind::BigInt(number),
+        ],
     )
     .execute(connection)?;
     Ok(())

@@ -55,11 +55,39 @@ pub(super) fn replace_resource(
     Ok(Some(number))
 }
 
-pub(super) fn delete_search_rows(connection: &mut SqliteConnection, number: i64) -> QueryResult<()> {
-    diesel::delete(search_string::table.filter(search_string::number.eq(number))).execute(connection)?;
-    diesel::delete(search_token::table.filter(search_token::number.eq(number))).execute(connection)?;
-    diesel::delete(search_date::table.filter(search_date::number.eq(number))).execute(connection)?;
-    Ok(())
+/// Makes `rows` those of `number`: what stays the same is not written again.
+pub(super) fn put_search_rows(connection: &mut SqliteConnection, number: i64, rows: &SearchRows) -> QueryResult<()> {
+    let mut stored = SearchRows {
+        strings: search_string::table.filter(search_string::number.eq(number)).load(connection)?,
+        tokens: search_token::table.filter(search_token::number.eq(number)).load(connection)?,
+        dates: search_date::table.filter(search_date::number.eq(number)).load(connection)?,
+    };
+    let mut rows = rows.clone();
+    drop_common(&mut stored.strings, &mut rows.strings);
+    drop_common(&mut stored.tokens, &mut rows.tokens);
+    drop_common(&mut stored.dates, &mut rows.dates);
+    for row in &stored.strings {
+        let key = (row.parameter, &row.value, row.number, &row.exact);
+        diesel::delete(search_string::table.find(key)).execute(connection)?;
+    }
+    for row in &stored.tokens {
+        let key = (row.parameter, &row.value, &row.system, row.number);
+        diesel::delete(search_token::table.find(key)).execute(connection)?;
+    }
+    for row in &stored.dates {
+        diesel::delete(search_date::table.find((row.parameter, row.lo_us, row.hi_us, row.number)))
+            .execute(connection)?;
+    }
+    insert_search_rows(connection, &rows)
+}
+
+/// Takes out of both what is in both.
+fn drop_common<R: Ord>(one: &mut Vec<R>, other: &mut Vec<R>) {
+    one.sort_unstable();
+    other.sort_unstable();
+    let mut is_new = other.iter().map(|row| one.binary_search(row).is_err()).collect::<Vec<bool>>().into_iter();
+    one.retain(|row| other.binary_search(row).is_err());
+    other.retain(|_| is_new.next().unwrap_or(true));
 }
 
 pub(super) fn insert_search_rows(connection: &mut SqliteConnection, rows: &SearchRows) -> QueryResult<()> {

@@ -233,7 +233,7 @@ impl App {
         Ok(Page { total, entries: matches.chain(along).collect(), self_link, next_link, issues })
     }
 
-    /// The search as it was understood, and the sealed link to the next page.
+    /// The search as it was understood, form of the answer included (FHIR R4 Search, self link), and the sealed link to the next page.
     pub(super) fn links(
         &self,
         ctx: &Context,
@@ -251,7 +251,8 @@ impl App {
             pairs.push(("_page".to_owned(), token));
             Ok::<_, AppError>(link::link(&base, &pairs))
         };
-        Ok((link::link(&base, &asked.understood), next.map(seal).transpose()?))
+        let stated: Vec<_> = asked.understood.iter().chain(&asked.presentation).cloned().collect();
+        Ok((link::link(&base, &stated), next.map(seal).transpose()?))
     }
 }
 

@@ -7,6 +7,7 @@
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::body::{Head, fitting, heads, load};
 use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
@@ -193,31 +194,6 @@ pub fn find(connection: &mut Connection, resource_type: &str, id: &str) -> Resul
         .optional()?)
 }
 
-/// The current versions of those that exist and are not deleted, ordered by id.
-///
-/// # Errors
-/// Those of the database.
-pub fn find_many(connection: &mut Connection, resource_type: &str, ids: &[&str]) -> Result<Vec<Resource>, StoreError> {
-    Ok(current()
-        .filter(resource::resource_type.eq(resource_type))
-        .filter(resource::id.eq_any(ids))
-        .filter(resource::deleted.eq(false))
-        .order(resource::id)
-        .load(connection)?)
-}
-
-/// The current versions of those that exist, tombstones too, in any order: what a write has to know.
-///
-/// # Errors
-/// Those of the database.
-pub fn find_current(
-    connection: &mut Connection,
-    resource_type: &str,
-    ids: &[&str],
-) -> Result<Vec<Resource>, StoreError> {
-    dialect::current_resources(connection, resource_type, ids)
-}
-
 /// One version, current or older.
 ///
 /// # Errors
@@ -334,16 +310,23 @@ fn replace(
     dialect::replace_resource(connection, &expected, version)?.ok_or_else(StoreError::version_changed)
 }
 
-/// Up to `rows_max` resources whose search values were made by another version of the search parameters.
+/// Up to `rows_max` resources whose search values were made by another version of the search parameters, and one or as
+/// many as have `bytes_max`.
 ///
 /// # Errors
 /// Those of the database.
-pub fn list_outdated_search(connection: &mut Connection, rows_max: u32) -> Result<Vec<Resource>, StoreError> {
-    Ok(current()
+pub fn list_outdated_search(
+    connection: &mut Connection,
+    rows_max: u32,
+    bytes_max: i64,
+) -> Result<Vec<Resource>, StoreError> {
+    let mut heads: Vec<Head> = heads(0)
         .filter(resource::search_version.lt(SEARCH_VERSION))
         .order((resource::search_version, resource::number))
         .limit(i64::from(rows_max))
-        .load(connection)?)
+        .load(connection)?;
+    heads.truncate(fitting(heads.iter().map(|head| head.bytes), bytes_max).max(1));
+    load(connection, heads)
 }
 
 /// Writes search values anew, of documents that stay as they are; of tombstones there are none.

@@ -61,6 +61,7 @@ fn query(conditions: Vec<SearchCondition>) -> SearchQuery {
         sort: Vec::new(),
         after: None,
         count: 100,
+        bytes_max: 1 << 20,
         total: Total::Accurate,
     }
 }

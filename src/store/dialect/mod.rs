@@ -10,12 +10,13 @@ pub(super) mod restore;
 mod sqlite;
 
 use super::audit::NewAuditRow;
+use super::body::Head;
 use super::connection::Connection;
 use super::error::StoreError;
 use super::identity::IdentityRow;
 use super::load_progress::LoadProgress;
 use super::record::RecordRow;
-use super::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows};
+use super::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use super::review::ReviewRow;
 use super::search::Sql;
 
@@ -28,14 +29,15 @@ pub(super) fn records_of_identities(connection: &mut Connection, ids: &[&str]) -
 }
 
 /// Current versions, tombstones too.
-pub(super) fn current_resources(
+pub(super) fn current_heads(
     connection: &mut Connection,
     resource_type: &str,
     ids: &[&str],
-) -> Result<Vec<Resource>, StoreError> {
+    bytes_max: i32,
+) -> Result<Vec<Head>, StoreError> {
     match connection {
-        Connection::Sqlite(c) => Ok(sqlite::current_resources(c, resource_type, ids)?),
-        Connection::Postgres(c) => Ok(postgres::current_resources(c, resource_type, ids)?),
+        Connection::Sqlite(c) => Ok(sqlite::current_heads(c, resource_type, ids, bytes_max)?),
+        Connection::Postgres(c) => Ok(postgres::current_heads(c, resource_type, ids, bytes_max)?),
     }
 }
 

@@ -10,10 +10,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
 use crate::store::audit::NewAuditRow;
+use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows, current};
+use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{load_progress, record, resource, secret};
 use crate::store::search::Sql;
@@ -282,8 +283,13 @@ pub(super) fn records_of_identities(connection: &mut PgConnection, ids: &[&str])
     record::table.filter(record::identity_id.eq_any(ids)).select(RecordRow::as_select()).load(connection)
 }
 
-pub(super) fn current_resources(connection: &mut PgConnection, kind: &str, ids: &[&str]) -> QueryResult<Vec<Resource>> {
-    current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq_any(ids)).load(connection)
+pub(super) fn current_heads(
+    connection: &mut PgConnection,
+    kind: &str,
+    ids: &[&str],
+    bytes_max: i32,
+) -> QueryResult<Vec<Head>> {
+    heads(bytes_max).filter(resource::resource_type.eq(kind)).filter(resource::id.eq_any(ids)).load(connection)
 }
 
 pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[u8], now_us: i64) -> QueryResult<()> {

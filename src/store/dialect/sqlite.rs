@@ -8,12 +8,11 @@ use diesel::sql_types::Text;
 use diesel::upsert::excluded;
 
 use crate::store::audit::NewAuditRow;
+use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{
-    ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows, current, history_columns, version_columns,
-};
+use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows, history_columns, version_columns};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
     audit, change, identity, load_progress, record, resource, resource_history, review, search_date, search_string,
@@ -198,14 +197,15 @@ pub(super) fn records_of_identities(connection: &mut SqliteConnection, ids: &[&s
     Ok(rows)
 }
 
-pub(super) fn current_resources(
+pub(super) fn current_heads(
     connection: &mut SqliteConnection,
     kind: &str,
     ids: &[&str],
-) -> QueryResult<Vec<Resource>> {
+    bytes_max: i32,
+) -> QueryResult<Vec<Head>> {
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        let one = current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq(*id));
+        let one = heads(bytes_max).filter(resource::resource_type.eq(kind)).filter(resource::id.eq(*id));
         found.append(&mut one.load(connection)?);
     }
     Ok(found)

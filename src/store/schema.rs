@@ -158,4 +158,28 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity);
+diesel::table! {
+    block_key (key, number) {
+        key -> BigInt,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    block_record (number) {
+        number -> BigInt,
+        record_id -> Text,
+        keys -> Binary,
+    }
+}
+
+diesel::table! {
+    block_state (one) {
+        one -> Integer,
+        derivation -> Integer,
+        seq -> BigInt,
+        filled_to -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);

@@ -22,6 +22,7 @@ use crate::store::{Connection, transaction};
 
 use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
+use super::candidates::Proposed;
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
@@ -122,10 +123,7 @@ impl App {
         asked: &MatchParameters<'_>,
         operation: MatchOperation,
     ) -> Result<Selection, AppError> {
-        let (proposal, population) = {
-            let index = self.live.read();
-            (index.propose(query, &self.ask()), index.population())
-        };
+        let Proposed { proposal, population } = self.candidates.propose(&self.store, query, &self.ask())?;
         let counts = |identity: &&IdentityMatch| {
             identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN
         };

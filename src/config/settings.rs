@@ -126,6 +126,13 @@ pub const SETTINGS: &[Setting] = &[
         "Contact web address of the responding Organization. When no contact is given, the base URL stands in.",
     ),
     setting(
+        "match.index",
+        "match-index",
+        Kind::Choice(&["memory", "database"]),
+        "memory",
+        "Where candidates are looked for. memory: a copy of all records in this process. database: block keys in the database; no copy, more time a request.",
+    ),
+    setting(
         "match.response",
         "match-response",
         Kind::Choice(&["auto", "parameters", "bundle"]),
@@ -350,6 +357,13 @@ pub const SETTINGS: &[Setting] = &[
         integer(10, 60_000),
         "200",
         "Milliseconds between looks at the change log for writes of other processes.",
+    ),
+    setting(
+        "limits.index_lag_ms_max",
+        "limits-index-lag-ms-max",
+        integer(100, 3_600_000),
+        "5000",
+        "Milliseconds for which the index may not have seen the change log; beyond them /readyz answers 503.",
     ),
     setting(
         "limits.export_jobs_max",

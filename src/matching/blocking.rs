@@ -8,6 +8,9 @@ use super::dictionary::{Dictionary, NameForm, mix};
 use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts};
 use super::normalise::identifier::Kind;
 
+/// Raised whenever the same [`super::record::Record`] would give other keys; stored keys of another version are made anew.
+pub const BLOCKING_VERSION: i32 = 1;
+
 /// A blocking rule. The order is that of storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -266,6 +269,14 @@ mod tests {
         ] {
             assert!(meets(&query, STORED), "{query}");
         }
+    }
+
+    #[test]
+    fn the_keys_are_those_of_this_version() {
+        let (dictionary, stored) = (Dictionary::default(), record(&format!("{{{STORED}}}")));
+        let keys = stored_keys(&Query::new(&stored, &dictionary, model()));
+        let digest = keys.iter().fold(0, |digest, key| mix(mix(digest, u64::from(key.rule)), u64::from(key.hash)));
+        assert_eq!((BLOCKING_VERSION, digest), (1, 0), "other keys need another BLOCKING_VERSION");
     }
 
     #[test]

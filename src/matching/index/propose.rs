@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use super::{Index, Slot};
 use crate::matching::blocking::{components, query_keys};
+use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
 use crate::matching::grade::{MatchRow, grade};
@@ -53,10 +54,16 @@ pub struct Proposal {
 
 /// An index, or a part of one.
 #[derive(Clone, Copy)]
-pub(super) struct Layer<'i> {
-    pub index: &'i Index,
+pub struct Layer<'i> {
+    pub(super) index: &'i Index,
     /// Slots that another layer replaces.
-    pub hidden: Option<&'i HashSet<u32>>,
+    pub(super) hidden: Option<&'i HashSet<u32>>,
+    /// Identities against which a match is weighed.
+    pub(super) population: usize,
+    /// Candidates of the query that are not in the index.
+    pub(super) left_out: usize,
+    /// Whether the index holds all that the blocks of the query do.
+    pub(super) coverage: Coverage,
 }
 
 impl Layer<'_> {
@@ -89,11 +96,11 @@ pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Propo
         return Proposal { identities: Vec::new(), candidates: 0, truncated: false };
     };
     let model = &*first.index.model;
-    let population = layers.iter().map(|layer| layer.index.population()).sum();
+    let population = layers.iter().map(|layer| layer.population).sum();
     let asked: Vec<Asked<'_>> = layers.iter().take(2).map(|layer| Asked::new(*layer, record, ask)).collect();
     let (found, coverage) = collect(&asked);
-    let candidates = found.len();
-    let kept = cut(found, ask.candidates_max);
+    let candidates = found.len() + layers.iter().map(|layer| layer.left_out).sum::<usize>();
+    let kept = cut(&asked, found, ask.candidates_max);
     let truncated = coverage == Coverage::Cut || kept.len() < candidates;
     let places = places(&asked, &kept);
     let score = |place: &Place| scored(&asked, *place, model, population);
@@ -139,6 +146,9 @@ fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
     let mut found = Vec::new();
     let mut coverage = Coverage::Whole;
     for (layer, asked) in asked.iter().enumerate() {
+        if asked.layer.coverage == Coverage::Cut {
+            coverage = Coverage::Cut;
+        }
         let components = components(&asked.query);
         let mut slots = Vec::with_capacity(256);
         for key in query_keys(&asked.query) {
@@ -156,13 +166,22 @@ fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
     (found, coverage)
 }
 
-/// Keeps the records that share the most blocks with the query.
-fn cut(mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
+/// Keeps the records that share the most blocks with the query; among equals, those of the least [`rank`].
+fn cut(asked: &[Asked<'_>], mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
     if found.len() > candidates_max {
-        found.sort_by_key(|found| (std::cmp::Reverse(found.blocks), found.layer, found.slot));
+        found.sort_by_cached_key(|found| {
+            let slot = &asked[found.layer].layer.index.slots[found.slot as usize];
+            (std::cmp::Reverse(found.blocks), slot.record_id.hash())
+        });
         found.truncate(candidates_max);
     }
     found
+}
+
+/// The place of a record among others that are as good: the same in every index, in whatever order it was filled.
+#[must_use]
+pub fn rank(record_id: &str) -> u64 {
+    CompactId::new(record_id).hash()
 }
 
 /// The identities of the records found, each once.

@@ -10,6 +10,7 @@ pub(super) mod restore;
 mod sqlite;
 
 use super::audit::NewAuditRow;
+use super::block_key::{Numbered, RecordKeys};
 use super::body::Head;
 use super::connection::Connection;
 use super::error::StoreError;
@@ -19,6 +20,7 @@ use super::record::RecordRow;
 use super::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use super::review::ReviewRow;
 use super::search::Sql;
+use crate::matching::stored_blocks::KeyRange;
 
 /// SQLite prepares a list of values anew each time, and one value once for all.
 pub(super) fn records_of_identities(connection: &mut Connection, ids: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
@@ -160,5 +162,51 @@ pub(super) fn explain(connection: &mut Connection, sql: Sql) -> Result<Vec<Strin
     match connection {
         Connection::Sqlite(c) => Ok(sqlite::explain(c, sql)?),
         Connection::Postgres(c) => Ok(postgres::explain(c, sql)?),
+    }
+}
+
+pub(super) fn insert_block_keys(connection: &mut Connection, rows: &[(i64, i64)]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_block_keys(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_block_keys(c, rows)?),
+    }
+}
+
+pub(super) fn delete_block_keys(connection: &mut Connection, rows: &[(i64, i64)]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::delete_block_keys(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::delete_block_keys(c, rows)?),
+    }
+}
+
+pub(super) fn insert_block_records(connection: &mut Connection, rows: &[&RecordKeys]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_block_records(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_block_records(c, rows)?),
+    }
+}
+
+/// Up to `rows_max` numbers of each range.
+pub(super) fn block_ranges(
+    connection: &mut Connection,
+    ranges: &[KeyRange],
+    rows_max: i64,
+) -> Result<Vec<(usize, i64)>, StoreError> {
+    match (ranges, connection) {
+        ([], _) => Ok(Vec::new()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::block_ranges(c, ranges, rows_max)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::block_ranges(c, ranges, rows_max)?),
+    }
+}
+
+/// One value is prepared once for all, a list of them anew each time (see [`records_of_identities`]).
+pub(super) fn records_of_numbers(connection: &mut Connection, numbers: &[i64]) -> Result<Vec<Numbered>, StoreError> {
+    match (numbers, connection) {
+        ([], _) => Ok(Vec::new()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::records_of_numbers(c, numbers)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::records_of_numbers(c, numbers)?),
     }
 }

@@ -9,14 +9,16 @@ use std::hash::Hash;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Text};
 
+use crate::matching::stored_blocks::KeyRange;
 use crate::store::audit::NewAuditRow;
+use crate::store::block_key::{Numbered, RecordKeys, written_keys};
 use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
 use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use crate::store::review::ReviewRow;
-use crate::store::schema::{load_progress, record, resource, secret};
+use crate::store::schema::{block_record, load_progress, record, resource, secret};
 use crate::store::search::Sql;
 
 use super::prepared::{Bind, Prepared};
@@ -298,6 +300,72 @@ pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[
         .on_conflict_do_nothing()
         .execute(connection)?;
     Ok(())
+}
+
+pub(super) fn insert_block_keys(connection: &mut PgConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
+    let binds = vec![Bind::BigInts(column(rows, |row| row.0)), Bind::BigInts(column(rows, |row| row.1))];
+    Prepared::new("INSERT INTO block_key (key, number) SELECT * FROM UNNEST(?, ?)", binds).execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn delete_block_keys(connection: &mut PgConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
+    Prepared::new(
+        "DELETE FROM block_key USING UNNEST(?, ?) AS old (key, number) \
+         WHERE block_key.key = old.key AND block_key.number = old.number",
+        vec![Bind::BigInts(column(rows, |row| row.0)), Bind::BigInts(column(rows, |row| row.1))],
+    )
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn insert_block_records(connection: &mut PgConnection, rows: &[&RecordKeys]) -> QueryResult<()> {
+    let keys: Vec<Vec<u8>> = rows.iter().map(|row| written_keys(&row.keys)).collect();
+    Prepared::new(
+        "INSERT INTO block_record (number, record_id, keys) SELECT * FROM UNNEST(?, ?, ?)",
+        vec![
+            Bind::BigInts(column(rows, |row| row.number)),
+            Bind::Texts(column(rows, |row| row.record_id.as_str())),
+            Bind::Binaries(column(&keys, Vec::as_slice)),
+        ],
+    )
+    .execute(connection)?;
+    Ok(())
+}
+
+/// In the order of the index, so that no plan without it is cheaper.
+pub(super) fn block_ranges(
+    connection: &mut PgConnection,
+    ranges: &[KeyRange],
+    rows_max: i64,
+) -> QueryResult<Vec<(usize, i64)>> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = BigInt)]
+        place: i64,
+        #[diesel(sql_type = BigInt)]
+        number: i64,
+    }
+    let found: Vec<Found> = Prepared::new(
+        "SELECT wanted.place, found.number FROM UNNEST(?, ?) WITH ORDINALITY AS wanted (low, high, place) \
+         CROSS JOIN LATERAL (SELECT number FROM block_key WHERE key >= wanted.low AND key <= wanted.high \
+         ORDER BY key, number LIMIT ?) AS found",
+        vec![
+            Bind::BigInts(column(ranges, |range| range.from)),
+            Bind::BigInts(column(ranges, |range| range.to)),
+            Bind::BigInt(rows_max),
+        ],
+    )
+    .load(connection)?;
+    let place = |row: &Found| usize::try_from(row.place - 1).unwrap_or_default();
+    Ok(found.iter().map(|row| (place(row), row.number)).collect())
+}
+
+pub(super) fn records_of_numbers(connection: &mut PgConnection, numbers: &[i64]) -> QueryResult<Vec<Numbered>> {
+    block_record::table
+        .inner_join(record::table.on(record::id.eq(block_record::record_id)))
+        .filter(block_record::number.eq_any(numbers))
+        .select((block_record::number, RecordRow::as_select()))
+        .load(connection)
 }
 
 pub(super) fn explain(connection: &mut PgConnection, sql: Sql) -> QueryResult<Vec<String>> {

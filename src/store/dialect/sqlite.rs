@@ -7,7 +7,9 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::upsert::excluded;
 
+use crate::matching::stored_blocks::KeyRange;
 use crate::store::audit::NewAuditRow;
+use crate::store::block_key::{Numbered, RecordKeys, written_keys};
 use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
@@ -15,8 +17,8 @@ use crate::store::record::RecordRow;
 use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows, history_columns, version_columns};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
-    audit, change, identity, load_progress, record, resource, resource_history, review, search_date, search_string,
-    search_token, secret,
+    audit, block_key, block_record, change, identity, load_progress, record, resource, resource_history, review,
+    search_date, search_string, search_token, secret,
 };
 use crate::store::search::Sql;
 
@@ -222,6 +224,63 @@ pub(super) fn insert_secret(
         .on_conflict_do_nothing()
         .execute(connection)?;
     Ok(())
+}
+
+pub(super) fn insert_block_keys(connection: &mut SqliteConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
+    for (key, number) in rows {
+        let row = (block_key::key.eq(key), block_key::number.eq(number));
+        diesel::insert_into(block_key::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete_block_keys(connection: &mut SqliteConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
+    for (key, number) in rows {
+        diesel::delete(block_key::table.find((key, number))).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_block_records(connection: &mut SqliteConnection, rows: &[&RecordKeys]) -> QueryResult<()> {
+    for row in rows {
+        let values = (
+            block_record::number.eq(row.number),
+            block_record::record_id.eq(&row.record_id),
+            block_record::keys.eq(written_keys(&row.keys)),
+        );
+        diesel::insert_into(block_record::table).values(values).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn block_ranges(
+    connection: &mut SqliteConnection,
+    ranges: &[KeyRange],
+    rows_max: i64,
+) -> QueryResult<Vec<(usize, i64)>> {
+    let mut found = Vec::new();
+    for (at, range) in ranges.iter().enumerate() {
+        let numbers: Vec<i64> = block_key::table
+            .filter(block_key::key.between(range.from, range.to))
+            .order((block_key::key, block_key::number))
+            .limit(rows_max)
+            .select(block_key::number)
+            .load(connection)?;
+        found.extend(numbers.into_iter().map(|number| (at, number)));
+    }
+    Ok(found)
+}
+
+pub(super) fn records_of_numbers(connection: &mut SqliteConnection, numbers: &[i64]) -> QueryResult<Vec<Numbered>> {
+    let mut found = Vec::with_capacity(numbers.len());
+    for number in numbers {
+        let one = block_record::table
+            .inner_join(record::table.on(record::id.eq(block_record::record_id)))
+            .filter(block_record::number.eq(number))
+            .select((block_record::number, RecordRow::as_select()));
+        found.append(&mut one.load(connection)?);
+    }
+    Ok(found)
 }
 
 pub(super) fn explain(connection: &mut SqliteConnection, sql: Sql) -> QueryResult<Vec<String>> {

@@ -14,6 +14,8 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Profile};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::fhir::match_parameters::RuleBook;
+
 use settings::{Kind, SETTINGS, Setting};
 
 /// The whole configuration, checked.
@@ -65,6 +67,7 @@ pub enum Response {
 pub struct Match {
     pub response: Response,
     pub require_profile: bool,
+    pub rule_book: RuleBook,
     pub probability_min: f64,
     pub identities_max: usize,
     pub records_per_identity_max: usize,

@@ -10,7 +10,7 @@ mod propose;
 use std::sync::Arc;
 
 pub use overlay::Overlay;
-pub use propose::{Ask, Proposal};
+pub use propose::{Ask, Proposal, Reach};
 
 use super::blocking::{stored_components, stored_keys};
 use super::compact_id::CompactId;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{components, query_keys};
+use crate::matching::blocking::{components, near_birth_date_keys, query_keys};
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
 use crate::matching::grade::{MatchRow, grade};
@@ -32,11 +32,28 @@ pub struct Ask {
     pub identities_max: usize,
     /// Candidates from which rayon's current pool is used.
     pub parallel_from: usize,
+    pub reach: Reach,
+}
+
+/// Whom to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Whoever shares a block key.
+    #[default]
+    Blocks,
+    /// Also whoever was born within a day, of any sex: the CMS combinations take no other evidence for granted.
+    BornWithinADay,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { exclude_record: None, candidates_max: 2000, identities_max: 10, parallel_from: 2000 }
+        Self {
+            exclude_record: None,
+            candidates_max: 2000,
+            identities_max: 10,
+            parallel_from: 2000,
+            reach: Reach::Blocks,
+        }
     }
 }
 
@@ -91,7 +108,7 @@ pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Propo
     let model = &*first.index.model;
     let population = layers.iter().map(|layer| layer.index.population()).sum();
     let asked: Vec<Asked<'_>> = layers.iter().take(2).map(|layer| Asked::new(*layer, record, ask)).collect();
-    let (found, coverage) = collect(&asked);
+    let (found, coverage) = collect(&asked, ask.reach);
     let candidates = found.len();
     let kept = cut(found, ask.candidates_max);
     let truncated = coverage == Coverage::Cut || kept.len() < candidates;
@@ -135,13 +152,17 @@ struct Found {
     slot: u32,
 }
 
-fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
+fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
     let mut found = Vec::new();
     let mut coverage = Coverage::Whole;
     for (layer, asked) in asked.iter().enumerate() {
         let components = components(&asked.query);
         let mut slots = Vec::with_capacity(256);
-        for key in query_keys(&asked.query) {
+        let near = match reach {
+            Reach::Blocks => Vec::new(),
+            Reach::BornWithinADay => near_birth_date_keys(&asked.query),
+        };
+        for key in query_keys(&asked.query).into_iter().chain(near) {
             if asked.layer.index.postings.collect(key, &components, &mut slots) == Coverage::Cut {
                 coverage = Coverage::Cut;
             }

@@ -214,7 +214,7 @@ impl StoredIndex {
         }
         let dictionary = Dictionary::default();
         let query = Query::new(query, &dictionary, &self.rules.model);
-        let listings = stored_blocks::list(&query, ask.candidates_max, |ranges, rows_max| {
+        let listings = stored_blocks::list(&query, ask.reach, ask.candidates_max, |ranges, rows_max| {
             block_key::list_ranges(conn, ranges, rows_max)
         })?;
         let mut found = self.candidates(conn, &components(&query), &listings)?;

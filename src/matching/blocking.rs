@@ -5,8 +5,10 @@
 //! the record (IG Patient Matching, minimum search sets). Not here: the lists behind the keys (see `postings`).
 
 use super::dictionary::{Dictionary, NameForm, mix};
-use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts};
+use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts, birth_word};
 use super::normalise::identifier::Kind;
+use super::record::BirthDate;
+use crate::fhir::date::days_in;
 
 /// Raised whenever the same [`super::record::Record`] would give other keys; stored keys of another version are made anew.
 pub const BLOCKING_VERSION: i32 = 1;
@@ -117,6 +119,51 @@ pub fn query_keys(query: &Query<'_>) -> Vec<BlockKey> {
     let (given, family) = (forms(&query.given, &[]), forms(&query.family, &[]));
     name_keys(query, &family, &given, &mut keys);
     distinct(keys)
+}
+
+/// Whom to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Whoever shares a block key.
+    #[default]
+    Blocks,
+    /// Also whoever was born within a day, of any sex: the CMS combinations take no other evidence for granted.
+    BornWithinADay,
+}
+
+/// The keys that a query looks under, each once.
+#[must_use]
+pub fn keys_within(query: &Query<'_>, reach: Reach) -> Vec<BlockKey> {
+    let mut keys = query_keys(query);
+    if reach == Reach::BornWithinADay {
+        keys.append(&mut near_birth_date_keys(query));
+        keys = distinct(keys);
+    }
+    keys
+}
+
+/// Further keys: all sexes on the birth date itself, on the day before and on the day after.
+fn near_birth_date_keys(query: &Query<'_>) -> Vec<BlockKey> {
+    let mut keys = Vec::with_capacity(9);
+    for day in [Some(query.birth_date), neighbour(query.birth_date, -1), neighbour(query.birth_date, 1)] {
+        birth_date_sex(day.unwrap_or_default(), &[0, 1, 2], &mut keys);
+    }
+    keys
+}
+
+/// The day before or after a full birth date.
+fn neighbour(birth_date: u32, step: i64) -> Option<u32> {
+    let (year, month, day) = birth_parts(birth_date);
+    let (year, month) = (u16::try_from(year).ok()?, u8::try_from(month).ok()?);
+    let (year, month, day) = match (i64::from(day) + step, month) {
+        (_, 0) => return None,
+        (0, 1) => (year.checked_sub(1)?, 12, 31),
+        (0, _) => (year, month - 1, days_in(year, month - 1)),
+        (next, 12) if next > 31 => (year + 1, 1, 1),
+        (next, _) if next > i64::from(days_in(year, month)) => (year, month + 1, 1),
+        (next, _) => (year, month, u8::try_from(next).ok()?),
+    };
+    Some(birth_word(Some(BirthDate { year, month, day })))
 }
 
 fn distinct(mut keys: Vec<BlockKey>) -> Vec<BlockKey> {

@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 
-use super::blocking::{BlockKey, Components, components, query_keys, stored_keys};
+use super::blocking::{BlockKey, Components, Reach, components, keys_within, stored_keys};
 use super::entry::{Query, birth_parts};
 use super::postings::{BLOCK_MAX, Coverage};
 
@@ -86,12 +86,13 @@ pub type RangeRow = (usize, i64);
 /// Those of `read`.
 pub fn list<E>(
     query: &Query<'_>,
+    reach: Reach,
     part_max: usize,
     mut read: impl FnMut(&[KeyRange], usize) -> Result<Vec<RangeRow>, E>,
 ) -> Result<Listings, E> {
     let asked = components(query);
     let mut found: HashMap<i64, Listing> = HashMap::new();
-    let blocks: Vec<KeyRange> = query_keys(query).into_iter().map(KeyRange::block).collect();
+    let blocks: Vec<KeyRange> = keys_within(query, reach).into_iter().map(KeyRange::block).collect();
     let large = take_small(&blocks, read(&blocks, BLOCK_MAX + 1)?, &mut found);
     let mut coverage = Coverage::Whole;
     if !large.is_empty() {
@@ -181,7 +182,8 @@ mod tests {
     fn candidates(table: &Table, people: &[Record], query: &Record) -> (Vec<u32>, Coverage) {
         let dictionary = Dictionary::default();
         let asked = Query::new(query, &dictionary, model());
-        let listings = list(&asked, 100_000, |ranges, rows_max| table.read(ranges, rows_max)).expect("rows");
+        let listings =
+            list(&asked, Reach::Blocks, 100_000, |ranges, rows_max| table.read(ranges, rows_max)).expect("rows");
         let asked = components(&asked);
         let is_met = |listing: &&Listing| {
             let stored = Query::new(&people[listing.number as usize], &dictionary, model());
@@ -204,7 +206,7 @@ mod tests {
         let mut cut = 0;
         for n in 0..120 {
             let (query, mut found, mut coverage) = (of(n), Vec::new(), Coverage::Whole);
-            for key in query_keys(&query) {
+            for key in keys_within(&query, Reach::Blocks) {
                 if postings.collect(key, &components(&query), &mut found) == Coverage::Cut {
                     coverage = Coverage::Cut;
                 }
@@ -226,9 +228,9 @@ mod tests {
         });
         let table = Table(rows.collect());
         let query = Query::new(&people[1], &dictionary, model());
-        let listings = list(&query, 300, |ranges, rows_max| table.read(ranges, rows_max)).expect("rows");
+        let listings = list(&query, Reach::Blocks, 300, |ranges, rows_max| table.read(ranges, rows_max)).expect("rows");
         assert_eq!(listings.coverage, Coverage::Cut);
-        let failed = list(&query, 300, |_, _| Err("no database"));
+        let failed = list(&query, Reach::Blocks, 300, |_, _| Err("no database"));
         assert_eq!(failed, Err("no database"));
     }
 }

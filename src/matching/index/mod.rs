@@ -10,6 +10,7 @@ mod propose;
 
 use std::sync::Arc;
 
+pub use super::blocking::Reach;
 pub use excerpt::Excerpt;
 pub use overlay::Overlay;
 pub use propose::{Ask, Layer, Proposal, rank};

@@ -308,7 +308,7 @@ mod tests {
             named("Garica", "Rboert", birth),
             named("Robert", "Garcia", ""),
             named("Garcia", "Rxnert", ""),
-            named("Lee", "Garcia", ""),
+            named("Garcia", r#"Xaver","Robert"#, ""),
             named("Garcialopez", "Ron", r#","birthDate":"1980-07-30""#),
             named("Garcialopes", "Robbert", r#","birthDate":"1980-04-23""#),
             named("Garcialopes", "Q", r#","birthDate":"1988-02-13""#),

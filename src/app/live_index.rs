@@ -8,12 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::fhir::json::parse;
 use crate::fhir::name_text;
+use crate::identity::constraint::{Constraint, Constraints, Kind};
 use crate::matching::index::{Index, Member};
 use crate::matching::record::{NORMALISER_VERSION, Record};
+use crate::store::change::ChangeRow;
 use crate::store::record::RecordRow;
-use crate::store::{Connection, StoreError, change, record, resource};
+use crate::store::steward::ConstraintRow;
+use crate::store::{Connection, StoreError, change, record, resource, steward};
 
 use super::STORED_LIMITS;
+use super::links::ELSEWHERE;
 use super::rules::Rules;
 
 /// Rows read at a time.
@@ -21,6 +25,7 @@ const PAGE_ROWS: u32 = 2000;
 
 pub struct LiveIndex {
     index: RwLock<Index>,
+    constraints: RwLock<Arc<Constraints>>,
     /// The last `change.seq` that is in the index; held while following.
     followed: Mutex<i64>,
     records: AtomicUsize,
@@ -40,6 +45,7 @@ impl LiveIndex {
     ) -> Result<(Self, Vec<String>), StoreError> {
         let seq = change::last_seq(conn)?;
         let mut index = Index::new(Arc::clone(&rules.model));
+        let mut constraints = read_constraints(conn)?;
         let (mut after, mut old) = (None::<String>, Vec::new());
         loop {
             let rows = record::list_page(conn, after.as_deref(), PAGE_ROWS)?;
@@ -48,13 +54,15 @@ impl LiveIndex {
             let decoded = decode_all(conn, &rows, &rules)?;
             for (row, features) in rows.iter().zip(&decoded) {
                 index.upsert(member(row), features);
+                constraints.declare(&row.id, survivor(row));
             }
             old.extend(rows.iter().filter(|row| row.normaliser != NORMALISER_VERSION).map(|row| row.id.clone()));
             progress(index.len());
         }
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
-        Ok((Self { index, followed: Mutex::new(seq), records, rules }, old))
+        let constraints = RwLock::new(Arc::new(constraints));
+        Ok((Self { index, constraints, followed: Mutex::new(seq), records, rules }, old))
     }
 
     /// Applies every committed change that is not in the index yet; gives their number.
@@ -69,6 +77,7 @@ impl LiveIndex {
             let Some(last_seq) = rows.last().map(|row| row.seq) else { break };
             let present: Vec<RecordRow> = rows.iter().filter_map(|row| row.record.clone()).collect();
             let decoded = decode_all(conn, &present, &self.rules)?;
+            self.follow_constraints(conn, &rows)?;
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
             for row in rows.iter().filter(|row| row.record.is_none()) {
                 index.remove(&row.record_id);
@@ -82,6 +91,28 @@ impl LiveIndex {
             *followed = last_seq;
         }
         Ok(applied)
+    }
+
+    fn follow_constraints(&self, conn: &mut Connection, rows: &[ChangeRow]) -> Result<(), StoreError> {
+        let ids: Vec<&str> = rows.iter().map(|row| row.record_id.as_str()).collect();
+        let stored: Vec<Constraint> =
+            steward::list_constraints_of(conn, &ids)?.iter().filter_map(constraint).collect();
+        let declares = rows.iter().any(|row| row.record.as_ref().is_some_and(|record| record.replaced_by.is_some()));
+        let mut constraints = self.constraints.write().unwrap_or_else(PoisonError::into_inner);
+        if stored.is_empty() && !declares && constraints.is_empty() {
+            return Ok(());
+        }
+        let constraints = Arc::make_mut(&mut constraints);
+        for row in rows {
+            constraints.replace(&row.record_id, &stored);
+            constraints.declare(&row.record_id, row.record.as_ref().and_then(survivor));
+        }
+        Ok(())
+    }
+
+    /// What is known of records beside their evidence.
+    pub fn constraints(&self) -> Arc<Constraints> {
+        Arc::clone(&self.constraints.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The index for proposing; hold it briefly.
@@ -98,6 +129,29 @@ impl LiveIndex {
     fn lock_followed(&self) -> MutexGuard<'_, i64> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn read_constraints(conn: &mut Connection) -> Result<Constraints, StoreError> {
+    let mut constraints = Constraints::default();
+    let mut after = None;
+    loop {
+        let rows = steward::list_constraints(conn, after.as_ref(), PAGE_ROWS)?;
+        rows.iter().filter_map(constraint).for_each(|one| constraints.insert(&one));
+        match rows.last() {
+            Some(last) => after = Some(last.clone()),
+            None => return Ok(constraints),
+        }
+    }
+}
+
+/// The constraint that a row keeps; which record replaced which is in the records.
+pub(super) fn constraint(row: &ConstraintRow) -> Option<Constraint> {
+    Kind::of(&row.kind).map(|kind| Constraint::new(&row.record_a, &row.record_b, kind))
+}
+
+/// The record of this server that has replaced another one.
+fn survivor(row: &RecordRow) -> Option<&str> {
+    row.replaced_by.as_deref().filter(|id| *id != ELSEWHERE)
 }
 
 fn member(row: &RecordRow) -> Member<'_> {

@@ -35,6 +35,7 @@ pub mod responder;
 pub mod rules;
 pub mod search;
 pub mod select;
+pub mod settle;
 pub mod update;
 pub mod validate;
 pub mod verification;

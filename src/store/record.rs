@@ -37,6 +37,9 @@ pub struct RecordRow {
     pub verified_on: Option<String>,
     /// The record that has replaced this one (FHIR R4 Patient.link, `replaced-by`): it is evidence and no match itself.
     pub replaced_by: Option<String>,
+    /// The steward's decision that put the record into its identity; none when the matcher did.
+    #[serde(default)]
+    pub decision_id: Option<String>,
 }
 
 /// Stores records, or puts them in place of those with the same id; of several with one id the last one counts.

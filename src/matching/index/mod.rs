@@ -4,11 +4,13 @@
 //! [`Overlay`] adds what an open transaction has changed. The index proposes; the store decides. A removed or replaced
 //! entry stays as a gap until a quarter of all are gaps, then they are swept. Not here: the change log that feeds it.
 
+mod neighbours;
 mod overlay;
 mod propose;
 
 use std::sync::Arc;
 
+pub use neighbours::{Place, Space};
 pub use overlay::Overlay;
 pub use propose::{Ask, Proposal};
 
@@ -245,6 +247,18 @@ impl Index {
         let rehash = |at: u32| identities[at as usize].id.hash();
         self.identities_by_id.remove(hash, |at| at == identity, rehash);
         self.free_identities.push(identity);
+    }
+
+    /// Puts the record, if it is there, into another identity.
+    pub fn move_to(&mut self, record_id: &str, identity_id: &str) {
+        let Some(slot) = self.slot_of(record_id) else { return };
+        let left = self.slots[slot as usize].identity;
+        let identity = self.identity(CompactId::new(identity_id));
+        if identity != left {
+            self.slots[slot as usize].identity = identity;
+            self.identities[identity as usize].members.add(slot);
+            self.leave(left, slot);
+        }
     }
 
     /// Takes gaps out of all lists, so that their slots can be used again.

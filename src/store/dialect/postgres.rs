@@ -137,13 +137,13 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
     let rows = || rows.iter().copied();
     sql_query(
         "INSERT INTO record (id, version, normaliser, features, identity_id, model_version, probability, assigned_us, \
-         verification_level, verified_on, replaced_by) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         verification_level, verified_on, replaced_by, decision_id) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, normaliser = excluded.normaliser, \
          features = excluded.features, identity_id = excluded.identity_id, model_version = excluded.model_version, \
          probability = excluded.probability, assigned_us = excluded.assigned_us, \
          verification_level = excluded.verification_level, verified_on = excluded.verified_on, \
-         replaced_by = excluded.replaced_by",
+         replaced_by = excluded.replaced_by, decision_id = excluded.decision_id",
     )
     .bind::<Array<Text>, _>(column(rows(), |row| row.id.as_str()))
     .bind::<Array<BigInt>, _>(column(rows(), |row| row.version))
@@ -156,6 +156,7 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
     .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verification_level.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verified_on.as_deref()))
     .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.replaced_by.as_deref()))
+    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.decision_id.as_deref()))
     .execute(connection)?;
     Ok(())
 }
@@ -164,16 +165,19 @@ pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) 
     let rows = last_of_each(rows, |row| (row.record_id.as_str(), row.identity_id.as_str()));
     let rows = || rows.iter().copied();
     sql_query(
-        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5) \
+        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version, state, reason) \
+         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (record_id, identity_id) DO UPDATE SET probability = excluded.probability, \
-         created_us = excluded.created_us, model_version = excluded.model_version",
+         created_us = excluded.created_us, model_version = excluded.model_version, state = excluded.state, \
+         reason = excluded.reason",
     )
     .bind::<Array<Text>, _>(column(rows(), |row| row.record_id.as_str()))
     .bind::<Array<Text>, _>(column(rows(), |row| row.identity_id.as_str()))
     .bind::<Array<Double>, _>(column(rows(), |row| row.probability))
     .bind::<Array<BigInt>, _>(column(rows(), |row| row.created_us))
     .bind::<Array<Text>, _>(column(rows(), |row| row.model_version.as_str()))
+    .bind::<Array<Text>, _>(column(rows(), |row| row.state.as_str()))
+    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.reason.as_deref()))
     .execute(connection)?;
     Ok(())
 }

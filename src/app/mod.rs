@@ -36,6 +36,7 @@ pub mod rules;
 pub mod search;
 pub mod select;
 pub mod settle;
+pub mod steward;
 pub mod update;
 pub mod validate;
 pub mod verification;

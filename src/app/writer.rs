@@ -53,6 +53,8 @@ pub struct Unit<'a> {
     constraints: Arc<Constraints>,
     /// As they were before the job that is running.
     constraints_before: Arc<Constraints>,
+    /// The log has entries that change no record.
+    has_notes: bool,
 }
 
 #[derive(Clone)]
@@ -74,12 +76,18 @@ impl<'a> Unit<'a> {
             pending: Vec::new(),
             constraints_before: Arc::clone(&constraints),
             constraints,
+            has_notes: false,
         }
     }
 
     /// The records of the index and what is known of them, with what this transaction has changed.
     pub fn with_space<T>(&self, look: impl FnOnce(&Space<'_>, &Constraints) -> T) -> T {
         look(&self.overlay.space(&self.live.read()), &self.constraints)
+    }
+
+    /// The change log was written to; the index follows it after the commit.
+    pub fn note_change(&mut self) {
+        self.has_notes = true;
     }
 
     #[must_use]
@@ -445,7 +453,7 @@ impl Worker {
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;
-        let has_changes = !unit.kept.is_empty();
+        let has_changes = !unit.kept.is_empty() || unit.has_notes;
         drop(unit);
         let conn = self.conn.as_mut().ok_or(StoreError::Unavailable(Unavailable::Lost))?;
         transaction::commit(conn)?;

@@ -64,8 +64,8 @@ impl BlockKey {
 /// What splits a block that has grown too large.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Components {
-    birth_year: Option<u64>,
-    initials: Vec<u64>,
+    pub(super) birth_year: Option<u64>,
+    pub(super) initials: Vec<u64>,
     given: Vec<u64>,
 }
 

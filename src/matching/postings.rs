@@ -142,7 +142,7 @@ impl Postings {
     pub fn collect(&self, key: BlockKey, components: &Components, found: &mut Vec<u32>) -> Coverage {
         let before = found.len();
         let coverage = self.collect_at(key, components, 0, found);
-        if found.len() - before > BLOCK_MAX {
+        if found.len() - before > block_max(key.rule) {
             // A split block has an entry once for each of its initials.
             found[before..].sort_unstable();
             let mut kept = before;

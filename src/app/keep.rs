@@ -205,7 +205,7 @@ impl Batch<'_> {
         };
         let assignment = match self.find_linked(unit, id, &incoming.links)? {
             Some(identity_id) => Assignment::Join { identity_id, probability: 1.0 },
-            None => self.propose(unit, arriving, current.as_deref()),
+            None => self.propose(unit, arriving, current.as_deref())?,
         };
         let (joined, doubtful) = match assignment {
             Assignment::Join { identity_id, probability } => (Some((identity_id, probability)), None),
@@ -254,11 +254,16 @@ impl Batch<'_> {
     }
 
     /// What the matcher says of the record among all others.
-    fn propose(&self, unit: &Unit<'_>, arriving: &Arriving<'_>, current: Option<&str>) -> Assignment {
+    fn propose(
+        &self,
+        unit: &mut Unit<'_>,
+        arriving: &Arriving<'_>,
+        current: Option<&str>,
+    ) -> Result<Assignment, AppError> {
         let Keeper { rules, ask, .. } = self.keeper;
         let exclude_record = (arriving.version > 1).then(|| arriving.id.to_owned());
-        let proposal = unit.propose(arriving.features, &Ask { exclude_record, ..ask.clone() });
-        assign(&proposal, current, &rules.model)
+        let proposal = unit.propose(arriving.features, &Ask { exclude_record, ..ask.clone() })?;
+        Ok(assign(&proposal, current, &rules.model))
     }
 
     /// The identity that the record declares itself to be of: its survivor's, or that of a record that names it as its

@@ -59,6 +59,7 @@ mod patch;
 mod people;
 mod prefer;
 mod read;
+mod rule_book;
 mod search;
 mod summary;
 mod support;

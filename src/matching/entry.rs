@@ -233,6 +233,7 @@ const fn read_facts(word: u32) -> (Facts, usize) {
             3 => Some(Suffix::Second),
             4 => Some(Suffix::Third),
             5 => Some(Suffix::Fourth),
+            6 => Some(Suffix::Fifth),
             _ => None,
         },
         is_imitated: (word >> 8) & 1 == 1,

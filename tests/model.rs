@@ -29,6 +29,7 @@ use idi_match::config::{Config, Sources};
 use idi_match::store::record::{self, RecordRow};
 use idi_match::store::{DatabaseUrl, Store, StoreOptions, identity, review};
 
+#[allow(dead_code, reason = "other tests use more of it")]
 #[path = "support/postgres.rs"]
 mod postgres;
 

@@ -148,7 +148,7 @@ impl App {
     }
 
     /// The records of the proposed identities as they are stored now; identities without any are gone.
-    fn members<'i>(
+    pub(super) fn members<'i>(
         &self,
         conn: &mut Connection,
         ids: &[&'i str],

@@ -13,7 +13,7 @@ use crate::store::review::{self, ReviewRow};
 use crate::store::steward::{self, ConstraintRow, DecisionRow};
 use crate::store::{Connection, StoreError, identity, transaction};
 
-use super::{Asked, Detail};
+use super::{Asked, Detail, check_steward};
 use crate::app::App;
 use crate::app::context::Context;
 use crate::app::error::AppError;
@@ -88,6 +88,8 @@ pub struct IdentityView {
     /// The identity that the id asked for stands for now: itself, or its survivor.
     pub id: String,
     pub records: Vec<RecordRow>,
+    /// Ids of identities that have become part of it.
+    pub merged: Vec<String>,
     pub stewardship: Stewardship,
     pub constraints: Vec<ConstraintRow>,
     pub decisions: Vec<DecisionRow>,
@@ -107,6 +109,7 @@ impl App {
         reviews_max: u32,
     ) -> Result<Vec<ReviewItem>, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
             let items = transaction::read_snapshot(&mut *self.connection()?, |conn| {
                 let rows = review::list(conn, after, reviews_max.min(ROWS_MAX))?;
                 let ids: Vec<&str> = rows.iter().map(|row| row.record_id.as_str()).collect();
@@ -129,6 +132,7 @@ impl App {
         decisions_max: u32,
     ) -> Result<Vec<Decision>, AppError> {
         self.answer(ctx, Action::ReviewQueue, |_| {
+            check_steward(ctx)?;
             let rows = steward::list_decisions(&mut *self.connection()?, before, decisions_max.min(ROWS_MAX))?;
             rows.into_iter().map(decision).collect()
         })
@@ -140,6 +144,7 @@ impl App {
     /// `NotFound` when there is none of this id.
     pub fn decision(&self, ctx: &Context, id: &str) -> Result<Decision, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
             audit.detail.decision = Some(id.to_owned());
             let row = steward::find_decision(&mut *self.connection()?, id)?;
             decision(row.ok_or_else(|| AppError::not_found("There is no such decision."))?)
@@ -152,11 +157,33 @@ impl App {
     /// `NotFound` when there is none.
     pub fn identity(&self, ctx: &Context, id: &str) -> Result<IdentityView, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
             let constraints = self.candidates.constraints();
             let view = transaction::read_snapshot(&mut *self.connection()?, |conn| view(conn, &constraints, id))?;
             let view = view.ok_or_else(|| AppError::not_found("There is no such identity."))?;
             audit.detail.identities.push(view.id.clone());
             audit.detail.records = view.records.iter().map(|row| row.id.clone()).collect();
+            Ok(view)
+        })
+    }
+
+    /// The identity of a record.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such record.
+    pub fn identity_of_record(&self, ctx: &Context, record_id: &str) -> Result<IdentityView, AppError> {
+        self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
+            audit.detail.records.push(record_id.to_owned());
+            let constraints = self.candidates.constraints();
+            let view = transaction::read_snapshot(&mut *self.connection()?, |conn| {
+                match record::find_many(conn, &[record_id])?.pop() {
+                    Some(row) => view(conn, &constraints, &row.identity_id),
+                    None => Ok(None),
+                }
+            })?;
+            let view = view.ok_or_else(|| AppError::not_found("There is no such record."))?;
+            audit.detail.identities.push(view.id.clone());
             Ok(view)
         })
     }
@@ -167,6 +194,7 @@ impl App {
     /// `NotFound` when the record never existed.
     pub fn record_history(&self, ctx: &Context, record_id: &str) -> Result<Vec<AssignmentRow>, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
             audit.detail.records.push(record_id.to_owned());
             let conn = &mut *self.connection()?;
             let mut rows = identity_history::list_of_record(conn, record_id, ROWS_MAX)?;
@@ -186,13 +214,13 @@ impl App {
     }
 }
 
-fn item(review: ReviewRow, records: &[RecordRow]) -> Option<ReviewItem> {
+pub(super) fn item(review: ReviewRow, records: &[RecordRow]) -> Option<ReviewItem> {
     let own = records.iter().find(|row| row.id == review.record_id)?.identity_id.clone();
     let kind = if own == review.identity_id { ReviewKind::MixedIdentity } else { ReviewKind::DoubtfulPair };
     Some(ReviewItem { kind, review, own_identity_id: own })
 }
 
-fn decision(row: DecisionRow) -> Result<Decision, AppError> {
+pub(super) fn decision(row: DecisionRow) -> Result<Decision, AppError> {
     let detail: Detail = serde_json::from_str(&row.detail).map_err(|_| AppError::internal())?;
     let before = detail.before.into_iter().map(|before| (before.record, before.identity)).collect();
     Ok(Decision { row, asked: detail.asked, before })
@@ -228,5 +256,6 @@ fn view(conn: &mut Connection, constraints: &Constraints, id: &str) -> Result<Op
     let stewardship = if waits { Stewardship::InReview } else { Stewardship::of(constraints, &ids) };
     let decisions = steward::find_decisions(conn, &decided)?;
     let history = identity_history::list_of_identity(conn, &id, ROWS_MAX)?;
-    Ok(Some(IdentityView { id, records, stewardship, constraints: bound, decisions, history }))
+    let merged = identity_history::list_merged_into(conn, &id, ROWS_MAX as usize)?;
+    Ok(Some(IdentityView { id, records, merged, stewardship, constraints: bound, decisions, history }))
 }

@@ -32,6 +32,7 @@ use super::live_index::features_of;
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
 use super::select::{Selection, select};
+use super::steward::state;
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,9 +143,24 @@ impl App {
             let mut judged = self.judge_identities(query, &self.members(conn, &ids, &rows)?, population);
             leave_out_replaced(&mut judged.identities, &rows);
             let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
+            self.note_stewardship(conn, &mut selection, &rows)?;
             read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
             Ok(selection)
         })
+    }
+
+    /// What stewards have said of what is returned: whether they looked at it, and which records were merged away.
+    fn note_stewardship(
+        &self,
+        conn: &mut Connection,
+        selection: &mut Selection,
+        rows: &[RecordRow],
+    ) -> Result<(), AppError> {
+        let ids: Vec<&str> = selection.identities.iter().map(|identity| identity.identity_id.as_str()).collect();
+        selection.stewardship = state::of_identities(conn, &self.candidates.constraints(), &ids, rows)?;
+        let replaced = rows.iter().filter_map(|row| Some((row.id.clone(), row.replaced_by.clone()?)));
+        selection.replaced = replaced.collect();
+        Ok(())
     }
 
     /// The records of the proposed identities as they are stored now; identities without any are gone.

@@ -2,6 +2,8 @@
 //!
 //! IG Patient Matching, operation parameters. Pure: no IO. Not here: grades (see `matching::grade`).
 
+use std::collections::HashMap;
+
 use crate::config::Match;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::match_parameters::MatchParameters;
@@ -11,6 +13,7 @@ use crate::matching::pool::{Decision, IdentityMatch, NameDistance};
 use super::answer::CombinationNote;
 use super::match_patient::{Found, MatchOperation, is_certain};
 use super::rule_book::{CombinationNotes, Decider};
+use super::steward::state::Stewardship;
 
 /// Why nothing, or not everything, is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,6 +84,10 @@ impl Reason {
 pub struct Selection {
     /// Best first; records beyond the limits are cut.
     pub identities: Vec<IdentityMatch>,
+    /// What stewards have said of identities, by their ids; filled once it is known which are returned.
+    pub stewardship: HashMap<String, Stewardship>,
+    /// Records of the identities that another one has replaced, with that one.
+    pub replaced: Vec<(String, String)>,
     /// Id and stored body of each record; filled once it is known which are returned.
     pub bodies: Vec<(String, String)>,
     pub candidates: usize,
@@ -170,7 +177,15 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
         cap_entries(&mut identities, count);
     }
     reasons.dedup();
-    Selection { identities, bodies: Vec::new(), candidates: found.candidates, reasons, notes: found.notes }
+    Selection {
+        identities,
+        stewardship: HashMap::new(),
+        replaced: Vec::new(),
+        bodies: Vec::new(),
+        candidates: found.candidates,
+        reasons,
+        notes: found.notes,
+    }
 }
 
 const fn why_not_combined(decider: Decider) -> Option<Reason> {

@@ -12,6 +12,7 @@ pub mod queue;
 pub mod relink;
 pub mod request;
 mod revoke;
+pub mod state;
 
 use serde::{Deserialize, Serialize};
 

@@ -13,6 +13,7 @@ use crate::store::review::{self, ReviewRow};
 use crate::store::steward::{self, ConstraintRow, DecisionRow};
 use crate::store::{Connection, StoreError, identity, transaction};
 
+use super::state::{self, Stewardship};
 use super::{Asked, Detail, check_steward};
 use crate::app::App;
 use crate::app::context::Context;
@@ -46,40 +47,6 @@ pub struct Decision {
     pub asked: Asked,
     /// Each record that it touched, with its identity before.
     pub before: Vec<(String, String)>,
-}
-
-/// Whether a person has looked at an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stewardship {
-    /// The matcher alone put its records together.
-    Automatic,
-    /// A review waits for one of its records, or for it.
-    InReview,
-    /// Stewards have linked all its records.
-    Confirmed,
-}
-
-impl Stewardship {
-    /// The code of this server's code system.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Automatic => "automatic",
-            Self::InReview => "in-review",
-            Self::Confirmed => "confirmed",
-        }
-    }
-
-    /// Of an identity of several records: confirmed where stewards' links connect all of them.
-    #[must_use]
-    pub fn of(constraints: &Constraints, record_ids: &[&str]) -> Self {
-        let Some(first) = record_ids.first().filter(|_| record_ids.len() > 1) else { return Self::Automatic };
-        if constraints.of(first).is_empty() {
-            return Self::Automatic;
-        }
-        let linked = constraints.must_group(first);
-        if record_ids.iter().all(|id| linked.contains(*id)) { Self::Confirmed } else { Self::Automatic }
-    }
 }
 
 /// An identity with everything that explains it.
@@ -252,8 +219,8 @@ fn view(conn: &mut Connection, constraints: &Constraints, id: &str) -> Result<Op
     let decided = bound.iter().map(|row| row.decision_id.as_str());
     let decided = decided.chain(records.iter().filter_map(|row| row.decision_id.as_deref()));
     let decided: Vec<&str> = decided.filter(|id| !id.is_empty()).collect::<BTreeSet<_>>().into_iter().collect();
-    let waits = !review::list_of_identity(conn, &id)?.is_empty() || !review::list_of_records(conn, &ids)?.is_empty();
-    let stewardship = if waits { Stewardship::InReview } else { Stewardship::of(constraints, &ids) };
+    let states = state::of_identities(conn, constraints, &[&id], &records)?;
+    let stewardship = states.get(&id).copied().unwrap_or(Stewardship::Automatic);
     let decisions = steward::find_decisions(conn, &decided)?;
     let history = identity_history::list_of_identity(conn, &id, ROWS_MAX)?;
     let merged = identity_history::list_merged_into(conn, &id, ROWS_MAX as usize)?;

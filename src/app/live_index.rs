@@ -3,7 +3,7 @@
 //! Why: it only proposes; what is returned is read from the store. So a copy that lags by a moment can miss a record for
 //! that moment and can never show a wrong one. Not here: blocking and scoring (see `matching::index`).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::fhir::json::parse;
@@ -24,6 +24,8 @@ pub struct LiveIndex {
     /// The last `change.seq` that is in the index; held while following.
     followed: Mutex<i64>,
     records: AtomicUsize,
+    /// Changes that were known and not in the index yet.
+    behind: AtomicU64,
     rules: Arc<Rules>,
 }
 
@@ -54,7 +56,7 @@ impl LiveIndex {
         }
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
-        Ok((Self { index, followed: Mutex::new(seq), records, rules }, old))
+        Ok((Self { index, followed: Mutex::new(seq), records, behind: AtomicU64::new(0), rules }, old))
     }
 
     /// Applies every committed change that is not in the index yet; gives their number.
@@ -67,6 +69,9 @@ impl LiveIndex {
         loop {
             let rows = change::list_after(conn, *followed, PAGE_ROWS)?;
             let Some(last_seq) = rows.last().map(|row| row.seq) else { break };
+            let is_last_page = rows.len() < PAGE_ROWS as usize;
+            let known_seq = if is_last_page { last_seq } else { change::last_seq(conn)? };
+            self.behind.store(u64::try_from(known_seq - *followed).unwrap_or(0), Ordering::Relaxed);
             let present: Vec<RecordRow> = rows.iter().filter_map(|row| row.record.clone()).collect();
             let decoded = decode_all(conn, &present, &self.rules)?;
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
@@ -80,6 +85,10 @@ impl LiveIndex {
             drop(index);
             applied += rows.len();
             *followed = last_seq;
+            self.behind.store(u64::try_from(known_seq - last_seq).unwrap_or(0), Ordering::Relaxed);
+            if is_last_page {
+                break;
+            }
         }
         Ok(applied)
     }
@@ -95,12 +104,18 @@ impl LiveIndex {
         self.records.load(Ordering::Relaxed)
     }
 
+    /// Changes that were known at the last look and are not in the index.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.behind.load(Ordering::Relaxed)
+    }
+
     fn lock_followed(&self) -> MutexGuard<'_, i64> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn member(row: &RecordRow) -> Member<'_> {
+pub(super) fn member(row: &RecordRow) -> Member<'_> {
     Member { record_id: &row.id, version: row.version, identity_id: &row.identity_id }
 }
 

@@ -128,6 +128,13 @@ pub const SETTINGS: &[Setting] = &[
         "Contact web address of the responding Organization. When no contact is given, the base URL stands in.",
     ),
     setting(
+        "match.index",
+        "match-index",
+        Kind::Choice(&["memory", "database"]),
+        "memory",
+        "Where candidates are looked for. memory: a copy of all records in this process. database: block keys in the database; no copy, more time a request.",
+    ),
+    setting(
         "match.response",
         "match-response",
         Kind::Choice(&["auto", "parameters", "bundle"]),
@@ -249,6 +256,13 @@ pub const SETTINGS: &[Setting] = &[
         "Entries of a search page at most.",
     ),
     setting(
+        "limits.page_bytes_max",
+        "limits-page-bytes-max",
+        integer(65_536, 1_073_741_824),
+        "4194304",
+        "Bytes of the resources on a page of a search or history, or of the records of a match, at most. A page that is full ends early and links to the next; one resource is always shown.",
+    ),
+    setting(
         "limits.search_values_max",
         "limits-search-values-max",
         integer(1, 400),
@@ -352,6 +366,13 @@ pub const SETTINGS: &[Setting] = &[
         integer(10, 60_000),
         "200",
         "Milliseconds between looks at the change log for writes of other processes.",
+    ),
+    setting(
+        "limits.index_lag_ms_max",
+        "limits-index-lag-ms-max",
+        integer(100, 3_600_000),
+        "5000",
+        "Milliseconds for which the index may not have seen the change log; beyond them /readyz answers 503.",
     ),
     setting(
         "limits.export_jobs_max",

@@ -10,6 +10,9 @@ use super::normalise::identifier::Kind;
 use super::record::BirthDate;
 use crate::fhir::date::days_in;
 
+/// Raised whenever the same [`super::record::Record`] would give other keys; stored keys of another version are made anew.
+pub const BLOCKING_VERSION: i32 = 1;
+
 /// A blocking rule. The order is that of storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
@@ -118,9 +121,29 @@ pub fn query_keys(query: &Query<'_>) -> Vec<BlockKey> {
     distinct(keys)
 }
 
-/// Further keys: all sexes on the birth date itself, on the day before and on the day after.
+/// Whom to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Whoever shares a block key.
+    #[default]
+    Blocks,
+    /// Also whoever was born within a day, of any sex: the CMS combinations take no other evidence for granted.
+    BornWithinADay,
+}
+
+/// The keys that a query looks under, each once.
 #[must_use]
-pub fn near_birth_date_keys(query: &Query<'_>) -> Vec<BlockKey> {
+pub fn keys_within(query: &Query<'_>, reach: Reach) -> Vec<BlockKey> {
+    let mut keys = query_keys(query);
+    if reach == Reach::BornWithinADay {
+        keys.append(&mut near_birth_date_keys(query));
+        keys = distinct(keys);
+    }
+    keys
+}
+
+/// Further keys: all sexes on the birth date itself, on the day before and on the day after.
+fn near_birth_date_keys(query: &Query<'_>) -> Vec<BlockKey> {
     let mut keys = Vec::with_capacity(9);
     for day in [Some(query.birth_date), neighbour(query.birth_date, -1), neighbour(query.birth_date, 1)] {
         birth_date_sex(day.unwrap_or_default(), &[0, 1, 2], &mut keys);
@@ -318,6 +341,14 @@ mod tests {
             let stored_keys = stored_keys(&Query::new(&stored_record, &dictionary, model()));
             assert_eq!(asked_keys.iter().any(|key| stored_keys.contains(key)), meets, "{asked} {stored}");
         }
+    }
+
+    #[test]
+    fn the_keys_are_those_of_this_version() {
+        let (dictionary, stored) = (Dictionary::default(), record(&format!("{{{STORED}}}")));
+        let keys = stored_keys(&Query::new(&stored, &dictionary, model()));
+        let digest = keys.iter().fold(0, |digest, key| mix(mix(digest, u64::from(key.rule)), u64::from(key.hash)));
+        assert_eq!((BLOCKING_VERSION, digest), (1, 0), "other keys need another BLOCKING_VERSION");
     }
 
     #[test]

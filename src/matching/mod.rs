@@ -23,3 +23,4 @@ pub mod postings;
 pub mod record;
 pub mod score;
 pub mod similarity;
+pub mod stored_blocks;

@@ -143,7 +143,21 @@ impl Postings {
 
     /// Adds to `found` every entry under `key` that a record with `components` may meet.
     pub fn collect(&self, key: BlockKey, components: &Components, found: &mut Vec<u32>) -> Coverage {
-        self.collect_at(key, components, 0, found)
+        let before = found.len();
+        let coverage = self.collect_at(key, components, 0, found);
+        if found.len() - before > BLOCK_MAX {
+            // A split block has an entry once for each of its initials.
+            found[before..].sort_unstable();
+            let mut kept = before;
+            for at in before..found.len() {
+                if kept == before || found[kept - 1] != found[at] {
+                    found[kept] = found[at];
+                    kept += 1;
+                }
+            }
+            found.truncate(kept);
+        }
+        coverage
     }
 
     fn collect_at(&self, key: BlockKey, components: &Components, depth: usize, found: &mut Vec<u32>) -> Coverage {

@@ -13,6 +13,8 @@ pub mod as_of;
 pub mod audit;
 pub mod audit_search;
 pub mod backup;
+pub mod block_key;
+pub mod body;
 pub mod change;
 mod connection;
 mod database_url;

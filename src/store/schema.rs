@@ -158,4 +158,33 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity);
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Bytes of a text; for it neither database reads the text.
+    fn octet_length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
+}
+diesel::table! {
+    block_key (key, number) {
+        key -> BigInt,
+        number -> BigInt,
+    }
+}
+
+diesel::table! {
+    block_record (number) {
+        number -> BigInt,
+        record_id -> Text,
+        keys -> Binary,
+    }
+}
+
+diesel::table! {
+    block_state (one) {
+        one -> Integer,
+        derivation -> Integer,
+        seq -> BigInt,
+        filled_to -> Nullable<Text>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);

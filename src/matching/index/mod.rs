@@ -4,20 +4,23 @@
 //! [`Overlay`] adds what an open transaction has changed. The index proposes; the store decides. A removed or replaced
 //! entry stays as a gap until a quarter of all are gaps, then they are swept. Not here: the change log that feeds it.
 
+mod excerpt;
 mod overlay;
 mod propose;
 
 use std::sync::Arc;
 
+pub use super::blocking::Reach;
+pub use excerpt::Excerpt;
 pub use overlay::Overlay;
-pub use propose::{Ask, Proposal, Reach};
+pub use propose::{Ask, Layer, Proposal, rank};
 
 use super::blocking::{stored_components, stored_keys};
 use super::compact_id::CompactId;
 use super::dictionary::{Dictionary, IdTable};
 use super::entry::{Entry, Query};
 use super::model::Model;
-use super::postings::Postings;
+use super::postings::{Coverage, Postings};
 use super::record::Record;
 
 /// Gaps are not swept before there are this many.
@@ -168,6 +171,17 @@ impl Index {
 
     /// Adds `record`, in place of an earlier one of the same record id.
     pub fn upsert(&mut self, member: Member<'_>, record: &Record) {
+        let slot = self.keep(member, record);
+        let query = Query::new(record, &self.dictionary, &self.model);
+        let (dictionary, slots) = (&self.dictionary, &self.slots);
+        let components_of = |slot: u32| stored_components(&slots[slot as usize].entry.view(), dictionary);
+        for key in stored_keys(&query) {
+            self.postings.insert(key, slot, &components_of);
+        }
+    }
+
+    /// Keeps `record` as evidence of its identity, without block keys; gives its slot.
+    fn keep(&mut self, member: Member<'_>, record: &Record) -> u32 {
         self.remove(member.record_id);
         let record_id = CompactId::new(member.record_id);
         let identity = self.identity(CompactId::new(member.identity_id));
@@ -178,12 +192,7 @@ impl Index {
         let slots = &self.slots;
         self.slots_by_record.insert(hash, slot, |slot| slots[slot as usize].record_id.hash());
         self.live += 1;
-        let query = Query::new(record, &self.dictionary, &self.model);
-        let (dictionary, slots) = (&self.dictionary, &self.slots);
-        let components_of = |slot: u32| stored_components(&slots[slot as usize].entry.view(), dictionary);
-        for key in stored_keys(&query) {
-            self.postings.insert(key, slot, &components_of);
-        }
+        slot
     }
 
     fn place(&mut self, slot: Slot) -> u32 {
@@ -263,10 +272,16 @@ impl Index {
         self.identities_by_id.find(id.hash(), |at| self.identities[at as usize].id == *id)
     }
 
+    /// All of it, to propose from.
+    #[must_use]
+    pub const fn layer(&self) -> Layer<'_> {
+        Layer { index: self, hidden: None, population: self.population(), left_out: 0, coverage: Coverage::Whole }
+    }
+
     /// The identities that `query` may mean, best first.
     #[must_use]
     pub fn propose(&self, query: &Record, ask: &Ask) -> Proposal {
-        propose::propose(&[propose::Layer { index: self, hidden: None }], query, ask)
+        propose::propose(&[self.layer()], query, ask)
     }
 }
 

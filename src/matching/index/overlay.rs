@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::propose::{Ask, Layer, Proposal, propose};
 use super::{Index, Member};
+use crate::matching::model::Model;
 use crate::matching::record::Record;
 
 /// Records added, replaced and removed since the index was read.
@@ -15,10 +16,10 @@ pub struct Overlay {
 }
 
 impl Overlay {
-    /// An overlay without changes, for `base` and indexes of the same model.
+    /// An overlay without changes, for indexes of the same model.
     #[must_use]
-    pub fn new(base: &Index) -> Self {
-        Self { changed: Index::new(Arc::clone(base.model())), hidden: HashSet::new() }
+    pub fn new(model: Arc<Model>) -> Self {
+        Self { changed: Index::new(model), hidden: HashSet::new() }
     }
 
     #[must_use]
@@ -45,9 +46,8 @@ impl Overlay {
 
     /// The identities that `query` may mean in `base` with these changes, best first.
     #[must_use]
-    pub fn propose(&self, base: &Index, query: &Record, ask: &Ask) -> Proposal {
-        let hidden: HashSet<u32> = self.hidden.iter().filter_map(|id| base.slot_of(id)).collect();
-        let layers = [Layer { index: base, hidden: Some(&hidden) }, Layer { index: &self.changed, hidden: None }];
-        propose(&layers, query, ask)
+    pub fn propose(&self, base: Layer<'_>, query: &Record, ask: &Ask) -> Proposal {
+        let hidden: HashSet<u32> = self.hidden.iter().filter_map(|id| base.index.slot_of(id)).collect();
+        propose(&[Layer { hidden: Some(&hidden), ..base }, self.changed.layer()], query, ask)
     }
 }

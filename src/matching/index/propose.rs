@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{components, near_birth_date_keys, query_keys};
+use crate::matching::blocking::{Reach, components, keys_within};
+use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
 use crate::matching::grade::{MatchRow, grade};
@@ -16,7 +17,7 @@ use crate::matching::model::Model;
 use crate::matching::pool::{IdentityMatch, RecordPair, resolve_within, sort, weigh};
 use crate::matching::postings::Coverage;
 use crate::matching::record::Record;
-use crate::matching::score::{odds, probability};
+use crate::matching::score::Classes;
 
 /// Identities compared by one task of a parallel proposal.
 const CHUNK: usize = 64;
@@ -33,16 +34,6 @@ pub struct Ask {
     /// Candidates from which rayon's current pool is used.
     pub parallel_from: usize,
     pub reach: Reach,
-}
-
-/// Whom to look for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Reach {
-    /// Whoever shares a block key.
-    #[default]
-    Blocks,
-    /// Also whoever was born within a day, of any sex: the CMS combinations take no other evidence for granted.
-    BornWithinADay,
 }
 
 impl Default for Ask {
@@ -70,10 +61,16 @@ pub struct Proposal {
 
 /// An index, or a part of one.
 #[derive(Clone, Copy)]
-pub(super) struct Layer<'i> {
-    pub index: &'i Index,
+pub struct Layer<'i> {
+    pub(super) index: &'i Index,
     /// Slots that another layer replaces.
-    pub hidden: Option<&'i HashSet<u32>>,
+    pub(super) hidden: Option<&'i HashSet<u32>>,
+    /// Identities against which a match is weighed.
+    pub(super) population: usize,
+    /// Candidates of the query that are not in the index.
+    pub(super) left_out: usize,
+    /// Whether the index holds all that the blocks of the query do.
+    pub(super) coverage: Coverage,
 }
 
 impl Layer<'_> {
@@ -106,11 +103,11 @@ pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Propo
         return Proposal { identities: Vec::new(), candidates: 0, truncated: false };
     };
     let model = &*first.index.model;
-    let population = layers.iter().map(|layer| layer.index.population()).sum();
+    let population = layers.iter().map(|layer| layer.population).sum();
     let asked: Vec<Asked<'_>> = layers.iter().take(2).map(|layer| Asked::new(*layer, record, ask)).collect();
     let (found, coverage) = collect(&asked, ask.reach);
-    let candidates = found.len();
-    let kept = cut(found, ask.candidates_max);
+    let candidates = found.len() + layers.iter().map(|layer| layer.left_out).sum::<usize>();
+    let kept = cut(&asked, found, ask.candidates_max);
     let truncated = coverage == Coverage::Cut || kept.len() < candidates;
     let places = places(&asked, &kept);
     let score = |place: &Place| scored(&asked, *place, model, population);
@@ -156,13 +153,12 @@ fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
     let mut found = Vec::new();
     let mut coverage = Coverage::Whole;
     for (layer, asked) in asked.iter().enumerate() {
+        if asked.layer.coverage == Coverage::Cut {
+            coverage = Coverage::Cut;
+        }
         let components = components(&asked.query);
         let mut slots = Vec::with_capacity(256);
-        let near = match reach {
-            Reach::Blocks => Vec::new(),
-            Reach::BornWithinADay => near_birth_date_keys(&asked.query),
-        };
-        for key in query_keys(&asked.query).into_iter().chain(near) {
+        for key in keys_within(&asked.query, reach) {
             if asked.layer.index.postings.collect(key, &components, &mut slots) == Coverage::Cut {
                 coverage = Coverage::Cut;
             }
@@ -177,13 +173,22 @@ fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
     (found, coverage)
 }
 
-/// Keeps the records that share the most blocks with the query.
-fn cut(mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
+/// Keeps the records that share the most blocks with the query; among equals, those of the least [`rank`].
+fn cut(asked: &[Asked<'_>], mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
     if found.len() > candidates_max {
-        found.sort_by_key(|found| (std::cmp::Reverse(found.blocks), found.layer, found.slot));
+        found.sort_by_cached_key(|found| {
+            let slot = &asked[found.layer].layer.index.slots[found.slot as usize];
+            (std::cmp::Reverse(found.blocks), slot.record_id.hash())
+        });
         found.truncate(candidates_max);
     }
     found
+}
+
+/// The place of a record among others that are as good: the same in every index, in whatever order it was filled.
+#[must_use]
+pub fn rank(record_id: &str) -> u64 {
+    CompactId::new(record_id).hash()
 }
 
 /// The identities of the records found, each once.
@@ -223,9 +228,9 @@ fn scored(asked: &[Asked<'_>], place: Place, model: &Model, population: usize) -
             pair = pair.join(&asked.compare(slot));
         }
     }
-    let odds = odds(&pair, model, population);
-    let graded = grade(&pair, probability(odds), model);
-    Scored { place, row: graded.row, score: graded.score, odds }
+    let classes = Classes::of(&pair, model, population);
+    let graded = grade(&pair, &classes, model);
+    Scored { place, row: graded.row, score: graded.score, odds: classes.odds() }
 }
 
 fn identity_id(asked: &[Asked<'_>], place: Place) -> String {

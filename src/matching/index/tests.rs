@@ -135,7 +135,7 @@ fn a_cut_is_announced_and_keeps_the_records_that_share_most_blocks() {
 #[test]
 fn an_overlay_gives_what_the_index_will_give_after_the_commit() {
     let base = filled(0..200);
-    let (mut overlay, mut after) = (Overlay::new(&base), base.clone());
+    let (mut overlay, mut after) = (Overlay::new(Arc::clone(base.model())), base.clone());
     for n in [10, 11, 250, 251, 40] {
         let (record_id, identity_id) = (format!("r{n}"), format!("i{}", n / 3));
         let member = Member { record_id: &record_id, version: 2, identity_id: &identity_id };
@@ -147,7 +147,8 @@ fn an_overlay_gives_what_the_index_will_give_after_the_commit() {
         after.remove(id);
     }
     for n in [10, 11, 12, 40, 250, 30] {
-        let (a, b) = (overlay.propose(&base, &record(&person(n)), &ask()), after.propose(&record(&person(n)), &ask()));
+        let (a, b) =
+            (overlay.propose(base.layer(), &record(&person(n)), &ask()), after.propose(&record(&person(n)), &ask()));
         assert_eq!(ids(&a), ids(&b), "{n}");
         for (a, b) in a.identities.iter().zip(&b.identities) {
             assert_eq!((a.score, a.grade, &a.row), (b.score, b.grade, &b.row));
@@ -160,7 +161,7 @@ fn an_overlay_gives_what_the_index_will_give_after_the_commit() {
     overlay.clear();
     assert!(overlay.is_empty());
     assert_eq!(
-        ids(&overlay.propose(&base, &record(&person(10)), &ask())),
+        ids(&overlay.propose(base.layer(), &record(&person(10)), &ask())),
         ids(&base.propose(&record(&person(10)), &ask()))
     );
 }

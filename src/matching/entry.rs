@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 pub use super::dictionary::UNKNOWN as UNKNOWN_ID;
-use super::dictionary::{Dictionary, ID_BITS, NameForm, UNKNOWN, hash, hashes};
+use super::dictionary::{Dictionary, ID_BITS, NameForm, UNKNOWN, formal_names, hash};
 use super::model::Model;
 use super::normalise::identifier::{Identifier, Kind};
 use super::normalise::name::{Completeness, Name, Suffix};
@@ -352,6 +352,62 @@ impl<'d> Query<'d> {
     }
 }
 
+impl<'d> Query<'d> {
+    /// A stored record as a query, so that it can be asked about without its document.
+    #[must_use]
+    pub fn stored(view: &View<'_>, dictionary: &'d Dictionary) -> Self {
+        let names = |tag: Tag| {
+            view.ids(tag).map(|id| QueryName { id, form: Cow::Borrowed(dictionary.name(id)) }).collect::<Vec<_>>()
+        };
+        let text = |id: u32| {
+            let text = dictionary.bytes_of(id);
+            QueryText { id, text: text.to_vec(), hash: hash(text) }
+        };
+        let part = |id: u32| (id != UNKNOWN).then(|| text(id));
+        let address = |ids: AddressIds| QueryAddress {
+            line: part(ids.line),
+            unit: part(ids.unit),
+            place: part(ids.place),
+            zip: part(ids.zip),
+        };
+        Self {
+            birth_date: view.birth_date,
+            facts: view.facts,
+            given: names(Tag::Given),
+            given_parts: names(Tag::GivenPart),
+            middle: names(Tag::Middle),
+            family: names(Tag::Family),
+            family_parts: names(Tag::FamilyPart),
+            addresses: view.addresses().map(address).collect(),
+            phones: view.ids(Tag::Phone).map(text).collect(),
+            emails: view.ids(Tag::Email).map(text).collect(),
+            identifiers: view.identifiers().map(|(kind, id)| (kind, text(id))).collect(),
+        }
+    }
+
+    /// The same query resolved against another dictionary.
+    #[must_use]
+    pub fn resolved(mut self, dictionary: &Dictionary) -> Self {
+        let lists =
+            [&mut self.given, &mut self.given_parts, &mut self.middle, &mut self.family, &mut self.family_parts];
+        for name in lists.into_iter().flatten() {
+            name.id = dictionary.find_name(&name.form.text).unwrap_or(UNKNOWN);
+        }
+        let address = |address: &mut QueryAddress| {
+            let QueryAddress { line, unit, place, zip } = address;
+            for text in [line, unit, place, zip].into_iter().flatten() {
+                text.id = dictionary.find_text(&text.text).unwrap_or(UNKNOWN);
+            }
+        };
+        self.addresses.iter_mut().for_each(address);
+        let identifiers = self.identifiers.iter_mut().map(|(_, text)| text);
+        for text in self.phones.iter_mut().chain(&mut self.emails).chain(identifiers) {
+            text.id = dictionary.find_text(&text.text).unwrap_or(UNKNOWN);
+        }
+        self
+    }
+}
+
 fn distinct(names: Vec<QueryName<'_>>) -> Vec<QueryName<'_>> {
     let mut kept: Vec<QueryName<'_>> = Vec::with_capacity(names.len());
     for name in names {
@@ -366,14 +422,14 @@ fn query_name<'d>(text: &str, formal: &[String], dictionary: &'d Dictionary, mod
     let Some(id) = dictionary.find_name(text) else {
         return QueryName {
             id: UNKNOWN,
-            form: Cow::Owned(NameForm { formal: hashes(formal), ..NameForm::new(text, model) }),
+            form: Cow::Owned(NameForm { formal: formal_names(formal), ..NameForm::new(text, model) }),
         };
     };
     let form = dictionary.name(id);
     if formal.len() == form.formal.len() {
         return QueryName { id, form: Cow::Borrowed(form) };
     }
-    QueryName { id, form: Cow::Owned(NameForm { formal: hashes(formal), ..form.clone() }) }
+    QueryName { id, form: Cow::Owned(NameForm { formal: formal_names(formal), ..form.clone() }) }
 }
 
 fn query_text(text: &[u8], dictionary: &Dictionary) -> QueryText {

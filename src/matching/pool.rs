@@ -89,7 +89,7 @@ impl AttributeResult {
         }
     }
 
-    const fn of(level: Level) -> Self {
+    pub(super) const fn of(level: Level) -> Self {
         match level {
             Level::Exact | Level::FirstOfJanuary | Level::SameGiven => Self::Exact,
             Level::Swapped | Level::Nickname | Level::Close | Level::Phonetic | Level::LastFourClose | Level::Line => {
@@ -103,6 +103,7 @@ impl AttributeResult {
             | Level::ZipOnly
             | Level::Initial
             | Level::Middle
+            | Level::Distorted
             | Level::Similar
             | Level::ShortForms
             | Level::Zip
@@ -115,7 +116,9 @@ impl AttributeResult {
             | Level::SameYear
             | Level::OtherGiven
             | Level::Changed
-            | Level::Conflict => Self::Conflict,
+            | Level::Unrecognised
+            | Level::Conflict
+            | Level::Generation => Self::Conflict,
             Level::Absent => Self::Absent,
         }
     }

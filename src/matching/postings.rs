@@ -1,16 +1,13 @@
 //! The lists behind block keys: which entries share a key.
 //!
-//! What: one table per rule from the 32-bit key to one entry or to a list. A list that outgrows [`BLOCK_MAX`] is split
-//! by a component of its records (birth year, then initials), never dropped; a query that cannot name the component
+//! What: one table per rule from the 32-bit key to one entry or to a list. A list that outgrows [`block_max`] is split
+//! by a component of its records (see [`Components::at`]), never dropped; a query that cannot name the component
 //! says so. A key met by chance costs a comparison, nothing else. Not here: which keys there are (see `blocking`).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use super::blocking::{BlockKey, Components, Rule};
-
-/// Entries in one block before it is split.
-pub const BLOCK_MAX: usize = 256;
+use super::blocking::{BlockKey, Components, Rule, block_max};
 
 /// Marks a slot that holds a list's number rather than an entry.
 const LIST: u32 = 1 << 31;
@@ -103,7 +100,7 @@ impl Postings {
         let list = self.lists[number];
         if list.len == SPLIT {
             self.insert_refined(key, entry, depth, components_of);
-        } else if (list.len as usize) < BLOCK_MAX || depth > 1 {
+        } else if (list.len as usize) < block_max(key.rule) || depth > 1 {
             self.push(number, entry);
         } else {
             let moved: Vec<u32> = self.entries(list).chain([entry]).collect();
@@ -133,7 +130,7 @@ impl Postings {
     }
 
     fn insert_refined(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
-        let values = values_at(&components_of(entry), depth);
+        let values = components_of(entry).at(key.rule, depth);
         // A record without the component is kept where every query looks.
         let values = if values.is_empty() { vec![MISSING] } else { values };
         for value in values {
@@ -145,7 +142,7 @@ impl Postings {
     pub fn collect(&self, key: BlockKey, components: &Components, found: &mut Vec<u32>) -> Coverage {
         let before = found.len();
         let coverage = self.collect_at(key, components, 0, found);
-        if found.len() - before > BLOCK_MAX {
+        if found.len() - before > block_max(key.rule) {
             // A split block has an entry once for each of its initials.
             found[before..].sort_unstable();
             let mut kept = before;
@@ -173,7 +170,7 @@ impl Postings {
             found.extend(self.entries(list));
             return Coverage::Whole;
         }
-        let values = values_at(components, depth);
+        let values = components.at(key.rule, depth);
         let mut coverage = if values.is_empty() { Coverage::Cut } else { Coverage::Whole };
         for value in values.into_iter().chain([MISSING]) {
             if self.collect_at(key.refined(value), components, depth + 1, found) == Coverage::Cut {
@@ -209,13 +206,6 @@ impl Postings {
 /// The component of a record that lacks it.
 const MISSING: u64 = 0;
 
-fn values_at(components: &Components, depth: usize) -> Vec<u64> {
-    match depth {
-        0 => components.birth_year.into_iter().collect(),
-        _ => components.initials.clone(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,7 +214,7 @@ mod tests {
 
     fn components_of(entry: u32) -> Components {
         let year = (entry % 10 != 9).then(|| 1900 + u64::from(entry % 3));
-        Components { birth_year: year, initials: vec![u64::from(b'a') + u64::from(entry % 7)] }
+        Components::new(year, vec![u64::from(b'a') + u64::from(entry % 7)])
     }
 
     fn collect(postings: &Postings, components: &Components) -> (Vec<u32>, Coverage) {
@@ -245,7 +235,7 @@ mod tests {
             let (found, coverage) = collect(&postings, &components_of(entry));
             assert!(found.contains(&entry), "{entry}");
             assert!(found.len() < 1500);
-            assert_eq!(coverage == Coverage::Cut, components_of(entry).birth_year.is_none());
+            assert_eq!(coverage == Coverage::Cut, entry % 10 == 9);
         }
         assert_eq!(collect(&postings, &Components::default()).1, Coverage::Cut);
     }

@@ -10,7 +10,10 @@ use std::collections::HashMap;
 
 use super::blocking::{BlockKey, Components, Reach, components, keys_within, stored_keys};
 use super::entry::{Query, birth_parts};
-use super::postings::{BLOCK_MAX, Coverage};
+use super::postings::Coverage;
+
+/// Records of a block that are read as a whole.
+const BLOCK_MAX: usize = 256;
 
 /// Bits of the birth year in a stored key.
 const YEAR_BITS: u32 = 12;

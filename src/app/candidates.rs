@@ -50,11 +50,7 @@ impl Candidates {
     ///
     /// # Errors
     /// When the database does not answer.
-    pub fn in_database(
-        store: &Store,
-        rules: &Arc<Rules>,
-        progress: impl FnMut(usize),
-    ) -> Result<Self, StoreError> {
+    pub fn in_database(store: &Store, rules: &Arc<Rules>, progress: impl FnMut(usize)) -> Result<Self, StoreError> {
         let stored = StoredIndex::open(store, Arc::clone(rules), progress)?;
         Ok(Self { place: Place::Database(stored), model: Arc::clone(&rules.model) })
     }

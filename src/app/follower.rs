@@ -49,7 +49,11 @@ impl Follower {
                     *complete.lock().unwrap_or_else(PoisonError::into_inner) = asked;
                 }
                 if is_following != was_following {
-                    if is_following { tracing::info!("the index follows again") } else { tracing::warn!("the index cannot follow") }
+                    if is_following {
+                        tracing::info!("the index follows again")
+                    } else {
+                        tracing::warn!("the index cannot follow")
+                    }
                 }
                 was_following = is_following;
             }

@@ -60,7 +60,8 @@ impl StoredIndex {
     /// # Errors
     /// When the database does not answer.
     pub fn open(store: &Store, rules: Arc<Rules>, mut progress: impl FnMut(usize)) -> Result<Self, StoreError> {
-        let index = Self { census: Mutex::default(), behind: AtomicU64::new(0), is_foreign: AtomicBool::new(false), rules };
+        let index =
+            Self { census: Mutex::default(), behind: AtomicU64::new(0), is_foreign: AtomicBool::new(false), rules };
         let mut conn = store.writer_connection()?;
         let mut filled = 0;
         while let Some(records) = index.in_transaction(&mut conn, Self::fill_page)? {
@@ -136,6 +137,7 @@ impl StoredIndex {
             self.write_keys(conn, &rows)?;
             block_key::put_state(conn, &state)?;
         }
+        self.behind.store(0, Ordering::Relaxed);
         self.count(conn, state.seq)
     }
 

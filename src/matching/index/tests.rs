@@ -147,7 +147,8 @@ fn an_overlay_gives_what_the_index_will_give_after_the_commit() {
         after.remove(id);
     }
     for n in [10, 11, 12, 40, 250, 30] {
-        let (a, b) = (overlay.propose(base.layer(), &record(&person(n)), &ask()), after.propose(&record(&person(n)), &ask()));
+        let (a, b) =
+            (overlay.propose(base.layer(), &record(&person(n)), &ask()), after.propose(&record(&person(n)), &ask()));
         assert_eq!(ids(&a), ids(&b), "{n}");
         for (a, b) in a.identities.iter().zip(&b.identities) {
             assert_eq!((a.score, a.grade, &a.row), (b.score, b.grade, &b.row));

@@ -17,8 +17,8 @@ use crate::store::resource::{
 };
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
-    audit, block_key, block_record, change, identity, load_progress, record, resource, resource_history, review, search_date, search_string,
-    search_token, secret,
+    audit, block_key, block_record, change, identity, load_progress, record, resource, resource_history, review,
+    search_date, search_string, search_token, secret,
 };
 use crate::store::search::Sql;
 

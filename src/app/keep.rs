@@ -10,6 +10,7 @@ use crate::fhir::splice::{Owned, splice};
 use crate::identity::assign::{Assignment, assign};
 use crate::matching::index::{Ask, Member};
 use crate::matching::record::{NORMALISER_VERSION, Record};
+use crate::store::body::{Head, list_heads, load};
 use crate::store::identity::IdentityRow;
 use crate::store::record::RecordRow;
 use crate::store::resource::{NewResource, Resource};
@@ -104,19 +105,31 @@ pub fn keep_single(keeper: Keeper<'_>, unit: &mut Unit<'_>, arrival: Arrival) ->
 
 type Key = (ResourceKind, String);
 
-/// What is stored of the resources that arrive, deleted ones too.
+/// What is stored of the resources that arrive, deleted ones too. A body is there only where it may be what arrives: a
+/// small request must not read many large ones.
 fn find_before(unit: &mut Unit<'_>, arrivals: &[Arrival]) -> Result<HashMap<Key, Resource>, AppError> {
     let mut before = HashMap::new();
     for kind in ResourceKind::ALL {
         let of_kind = arrivals.iter().filter(|arrival| arrival.incoming.kind == kind);
-        let ids: Vec<&str> = of_kind.map(|arrival| arrival.id.as_str()).collect();
-        if ids.is_empty() {
+        let lengths: HashMap<&str, i64> =
+            of_kind.map(|arrival| (arrival.id.as_str(), stored_bytes_max(arrival))).collect();
+        if lengths.is_empty() {
             continue;
         }
-        let found = resource::find_current(unit.conn, kind.name(), &ids)?;
-        before.extend(found.into_iter().map(|resource| ((kind, resource.id.clone()), resource)));
+        let ids: Vec<&str> = lengths.keys().copied().collect();
+        let heads = list_heads(unit.conn, kind.name(), &ids, lengths.values().sum())?;
+        let may_be_same = |head: &Head| lengths.get(head.id.as_str()).is_some_and(|bytes_max| head.bytes <= *bytes_max);
+        let (alike, others): (Vec<Head>, Vec<Head>) = heads.into_iter().partition(may_be_same);
+        let found = load(unit.conn, alike)?.into_iter().chain(others.into_iter().map(Head::into_bare));
+        before.extend(found.map(|resource| ((kind, resource.id.clone()), resource)));
     }
     Ok(before)
+}
+
+/// What a document may have as a stored body: the server's own values come to it.
+fn stored_bytes_max(arrival: &Arrival) -> i64 {
+    const OWNED_BYTES_MAX: usize = 512;
+    i64::try_from(arrival.incoming.document.len() + OWNED_BYTES_MAX).unwrap_or(i64::MAX)
 }
 
 /// Ids of arriving Patients that stored or arriving records name as the one that has replaced them.

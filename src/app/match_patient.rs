@@ -4,6 +4,8 @@
 //! records read from one snapshot of the store, selection, answer, audit. Nothing before the decision depends on what is
 //! stored. Source: IG Patient Matching; FHIR R4 Patient-match. Not here: wire formats (see `http::render`).
 
+use std::collections::HashMap;
+
 use crate::audit::{Action, AuditRecord};
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
@@ -14,8 +16,9 @@ use crate::matching::grade::MatchGrade;
 use crate::matching::pool::{self, IdentityMatch};
 use crate::matching::record::{Record, beyond_limits};
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
+use crate::store::body::{Head, fitting, list_heads, load};
 use crate::store::record::{self, RecordRow};
-use crate::store::{Connection, resource, transaction};
+use crate::store::{Connection, transaction};
 
 use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
@@ -24,6 +27,7 @@ use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
 use super::live_index::features_of;
+use super::search::bytes;
 use super::select::{Selection, select};
 
 /// Which operation was called.
@@ -134,7 +138,7 @@ impl App {
             let rows = record::list_of_identities(conn, &ids)?;
             let identities = self.evaluate(conn, query, &ids, &rows, population)?;
             let mut selection = select(found(identities), asked, operation, &self.config.matching);
-            selection.bodies = list_bodies(conn, &selection)?;
+            read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
             Ok(selection)
         })
     }
@@ -166,12 +170,19 @@ impl App {
     }
 }
 
-/// Id and stored body of every record that is returned.
-fn list_bodies(conn: &mut Connection, selection: &Selection) -> Result<Vec<(String, String)>, AppError> {
+/// Reads the stored body of every record that is returned, the best first, as far as there is room.
+fn read_bodies(conn: &mut Connection, selection: &mut Selection, bytes_max: i64) -> Result<(), AppError> {
     let records = selection.identities.iter().flat_map(|identity| &identity.records);
     let ids: Vec<&str> = records.map(|record| record.record_id.as_str()).collect();
-    let patients = resource::find_current(conn, "Patient", &ids)?;
-    Ok(patients.into_iter().filter(|patient| !patient.deleted).map(|patient| (patient.id, patient.body)).collect())
+    let heads = list_heads(conn, "Patient", &ids, bytes_max)?.into_iter();
+    let mut heads: HashMap<String, Head> = heads.map(|head| (head.id.clone(), head)).collect();
+    let bytes = |id: &&str| heads.get(*id).map_or(0, |head| head.bytes);
+    let records_max = fitting(ids.iter().map(bytes), bytes_max).max(1);
+    let shown = ids.iter().take(records_max).filter_map(|id| heads.remove(*id)).collect();
+    selection.cut(records_max);
+    let patients = load(conn, shown)?.into_iter().filter(|patient| !patient.deleted);
+    selection.bodies = patients.map(|patient| (patient.id, patient.body)).collect();
+    Ok(())
 }
 
 /// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).

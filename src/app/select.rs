@@ -78,6 +78,24 @@ impl Selection {
         none.into_iter().chain(self.reasons.iter().map(|reason| reason.remark())).collect()
     }
 
+    /// Leaves the best records, of which there is room for so many.
+    pub fn cut(&mut self, records_max: usize) {
+        let before = (self.identities.len(), self.records());
+        cap_entries(&mut self.identities, records_max);
+        let reason = match (self.identities.len(), self.records()) {
+            after if after == before => return,
+            (identities, _) if identities < before.0 => Reason::IdentitiesCut,
+            _ => Reason::RecordsCut,
+        };
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    fn records(&self) -> usize {
+        self.identities.iter().map(|identity| identity.records.len()).sum()
+    }
+
     /// The reason for the audit.
     #[must_use]
     pub fn reason(&self) -> Option<&'static str> {

@@ -99,6 +99,7 @@ pub struct Limits {
     pub search_values_max: usize,
     pub search_total_max: u32,
     pub search_includes_max: usize,
+    pub page_bytes_max: usize,
     pub http_connections_max: usize,
     pub requests_in_flight_max: usize,
     pub header_timeout_ms: u64,

@@ -247,6 +247,13 @@ pub const SETTINGS: &[Setting] = &[
         "Entries of a search page at most.",
     ),
     setting(
+        "limits.page_bytes_max",
+        "limits-page-bytes-max",
+        integer(65_536, 1_073_741_824),
+        "4194304",
+        "Bytes of the resources on a page of a search or history, or of the records of a match, at most. A page that is full ends early and links to the next; one resource is always shown.",
+    ),
+    setting(
         "limits.search_values_max",
         "limits-search-values-max",
         integer(1, 400),

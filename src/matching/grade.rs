@@ -24,6 +24,7 @@ use serde::{Deserialize, Serialize};
 
 use super::comparison::{Comparison, Evidence, Level, Pair};
 use super::model::Model;
+use super::score::Classes;
 
 /// `http://hl7.org/fhir/StructureDefinition/match-grade`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,6 +163,8 @@ pub enum Conflict {
     /// The identity's records disagree on the birth date or the given name: one agrees with the request, another
     /// conflicts with it. Who of them is meant cannot be certain.
     MixedIdentity,
+    /// What agrees may be a twin's or a relative's: their posterior is beyond [`RELATIVES_MAX`].
+    Relatives,
 }
 
 /// Whether an attribute that people keep compares as different; the list is in the module's documentation.
@@ -185,6 +188,7 @@ impl Conflict {
             Self::Licence => "licence",
             Self::ImitatedLetters => "imitated-letters",
             Self::MixedIdentity => "mixed-identity",
+            Self::Relatives => "relatives",
         }
     }
 
@@ -194,9 +198,13 @@ impl Conflict {
         match self {
             Self::BirthDate | Self::GivenName | Self::TwinNames | Self::Suffix | Self::SocialSecurity => 0.60,
             Self::ShortForm | Self::Medicare | Self::Licence | Self::ImitatedLetters | Self::MixedIdentity => 0.70,
+            Self::Relatives => 0.80,
         }
     }
 }
+
+/// Posterior of a twin or relative from which on no row is certain: families SHALL be modelled (IG Patient Matching).
+const RELATIVES_MAX: f64 = 0.05;
 
 /// The graded match.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,8 +218,9 @@ pub struct Graded {
 
 /// Grades the pooled evidence of an identity.
 #[must_use]
-pub fn grade(pair: &Pair, probability: f64, model: &Model) -> Graded {
-    let capped_by = conflicts(pair);
+pub fn grade(pair: &Pair, classes: &Classes, model: &Model) -> Graded {
+    let probability = classes.probability();
+    let capped_by = conflicts(pair, classes);
     let contradiction = contradiction(pair, &capped_by);
     let row = MatchRow::ALL.into_iter().find(|row| holds(*row, pair));
     let Some(row) = row else {
@@ -270,9 +279,9 @@ fn is_known_person(pair: &Pair, names: bool) -> bool {
 }
 
 /// Every conflict that the identity's records leave unresolved.
-fn conflicts(pair: &Pair) -> Vec<Conflict> {
+fn conflicts(pair: &Pair, classes: &Classes) -> Vec<Conflict> {
     let has = |evidence| pair.evidence.has(evidence);
-    let held: [(bool, Conflict); 10] = [
+    let held: [(bool, Conflict); 11] = [
         (pair.has_birth_date_conflict(), Conflict::BirthDate),
         (pair.has_given_conflict(), Conflict::GivenName),
         (has_twin_names(pair), Conflict::TwinNames),
@@ -286,6 +295,7 @@ fn conflicts(pair: &Pair) -> Vec<Conflict> {
         (has(Evidence::LICENCE_CONFLICT) && !has(Evidence::LICENCE), Conflict::Licence),
         (has(Evidence::IMITATED), Conflict::ImitatedLetters),
         (is_mixed(pair), Conflict::MixedIdentity),
+        (classes.relatives_probability() > RELATIVES_MAX, Conflict::Relatives),
     ];
     held.into_iter().filter(|(held, _)| *held).map(|(_, conflict)| conflict).collect()
 }
@@ -401,7 +411,7 @@ mod tests {
     }
 
     fn graded(query: &str, stored: &str) -> Graded {
-        grade(&pair(&patient(query), &patient(stored)), 0.5, model())
+        grade(&pair(&patient(query), &patient(stored)), &Classes::unrelated_otherwise(0.5), model())
     }
 
     #[test]
@@ -582,7 +592,11 @@ mod tests {
         let home = "line=1_Oak_St zip=12180 MB=p:5 phone=2125550142";
         let at = |given: &str, rest: &str| format!("{given} Ray 2015-02-03 female {home} {rest}");
         for (query, stored) in [("Julia", "Julie"), ("Margaret", "Peggy"), ("Ella", "Eleanor")] {
-            let graded_alone = grade(&pair(&patient(&at(query, "")), &patient(&at(stored, ""))), 0.9999, model());
+            let graded_alone = grade(
+                &pair(&patient(&at(query, "")), &patient(&at(stored, ""))),
+                &Classes::unrelated_otherwise(0.9999),
+                model(),
+            );
             assert_eq!(
                 (graded_alone.row, &*graded_alone.capped_by),
                 (Some(MatchRow::Member), &[Conflict::ShortForm][..])
@@ -643,11 +657,13 @@ mod tests {
         };
         for code in ["MR", "DL", "PPN", "MB", "SN", "STID", "MC"] {
             for issuer in [r#""assigner":{"display":"Ohio"}"#, r#""assigner":{"reference":"Organization/1"}"#] {
-                let graded = grade(&pair(&of(code, issuer), &of(code, issuer)), 0.5, model());
+                let graded =
+                    grade(&pair(&of(code, issuer), &of(code, issuer)), &Classes::unrelated_otherwise(0.5), model());
                 assert_eq!(graded.row, Some(MatchRow::BirthDate), "{code} {issuer}");
             }
             let system = r#""system":"urn:a""#;
-            let graded = grade(&pair(&of(code, system), &of(code, system)), 0.5, model());
+            let graded =
+                grade(&pair(&of(code, system), &of(code, system)), &Classes::unrelated_otherwise(0.5), model());
             assert_ne!(graded.row, Some(MatchRow::BirthDate), "{code} {system}");
         }
     }
@@ -657,11 +673,11 @@ mod tests {
         let model = model();
         let home = "Ann Ray 1980-02-03 female line=1_Oak_St zip=12180";
         let pair = pair(&patient(home), &patient(home));
-        assert_eq!(grade(&pair, 0.991, model).grade, MatchGrade::Certain);
-        assert_eq!(grade(&pair, 0.989, model).grade, MatchGrade::Probable);
+        assert_eq!(grade(&pair, &Classes::unrelated_otherwise(0.991), model).grade, MatchGrade::Certain);
+        assert_eq!(grade(&pair, &Classes::unrelated_otherwise(0.989), model).grade, MatchGrade::Probable);
         let mut conflicting = pair;
         conflicting.evidence.add(Evidence::IMITATED);
-        assert_eq!(grade(&conflicting, 0.999, model).grade, MatchGrade::Probable);
+        assert_eq!(grade(&conflicting, &Classes::unrelated_otherwise(0.999), model).grade, MatchGrade::Probable);
     }
 
     #[test]
@@ -710,7 +726,7 @@ mod tests {
             judged.push((at(query.0, query.1, ""), at(stored.0, stored.1, ""), contradiction));
         }
         for (query, stored, contradiction) in judged {
-            let graded = grade(&pair(&query, &stored), 0.999, model());
+            let graded = grade(&pair(&query, &stored), &Classes::unrelated_otherwise(0.999), model());
             assert_eq!(graded.contradiction, contradiction, "{query} {stored}");
             let is_certain = graded.grade == MatchGrade::Certain;
             assert_eq!(is_certain, contradiction == Contradiction::Absent, "{query} {stored} {graded:?}");
@@ -721,9 +737,13 @@ mod tests {
     fn an_identity_whose_records_disagree_is_never_certain() {
         let stored = "Ann Ray 1980-02-03 - MR=a:77 line=1_Oak_St zip=12180";
         let query = pair(&patient(stored), &patient(stored));
-        assert_eq!(grade(&query, 0.999, model()).grade, MatchGrade::Certain);
+        assert_eq!(grade(&query, &Classes::unrelated_otherwise(0.999), model()).grade, MatchGrade::Certain);
         for other in ["Ann Ray 1957-10-21 - ", "Zoltan Ray 1980-02-03 - MR=a:77"] {
-            let mixed = grade(&query.join(&pair(&patient(stored), &patient(other))), 0.999, model());
+            let mixed = grade(
+                &query.join(&pair(&patient(stored), &patient(other))),
+                &Classes::unrelated_otherwise(0.999),
+                model(),
+            );
             assert_eq!(
                 (mixed.capped_by.as_slice(), mixed.grade),
                 (&[Conflict::MixedIdentity][..], MatchGrade::Probable)
@@ -731,8 +751,69 @@ mod tests {
             assert!((mixed.score - 0.70).abs() < 1e-9, "{mixed:?}");
         }
         for other in ["Annie Ray 1980-02-30 -", "Ann Ray 1980-03-02 -", "- Ray - -"] {
-            let one = grade(&query.join(&pair(&patient(stored), &patient(other))), 0.999, model());
+            let one = grade(
+                &query.join(&pair(&patient(stored), &patient(other))),
+                &Classes::unrelated_otherwise(0.999),
+                model(),
+            );
             assert_eq!((one.capped_by.as_slice(), one.grade), (&[][..], MatchGrade::Certain), "{other}");
+        }
+    }
+
+    /// Every set of what a family shares, the birth date of a twin included, against a person who has all of it and an
+    /// identifier of his own: whatever agrees, without the given name or that identifier it is not certain.
+    #[test]
+    fn nothing_that_families_share_is_certain_without_the_given_name_or_a_personal_identifier() {
+        let shared = [
+            "family",
+            "date",
+            "sex",
+            "line=1_Oak_St",
+            "zip=12180",
+            "city=Troy",
+            "phone=2125550142",
+            "email=a@b.org",
+            "MB=p:5",
+            "SN=p:5",
+        ];
+        let stored = "Ann Ray 2015-02-03 female line=1_Oak_St zip=12180 city=Troy phone=2125550142 email=a@b.org MB=p:5 SN=p:5 MR=a:77";
+        let mut certain = 0;
+        for set in 0..1_u32 << shared.len() {
+            let has = |at: usize| set & 1 << at != 0;
+            let word = |at: usize, word: &'static str| if has(at) { word } else { "-" };
+            let rest = (3..shared.len()).filter(|at| has(*at)).map(|at| shared[at]).collect::<Vec<_>>().join(" ");
+            for given in ["-", "Zoltan", "Hanna", "A"] {
+                let (family, date, sex) = (word(0, "Ray"), word(1, "2015-02-03"), word(2, "female"));
+                let query = format!("{given} {family} {date} {sex} {rest}");
+                let pair = pair(&patient(&query), &patient(stored));
+                let of_model = grade(&pair, &Classes::of(&pair, model(), 1_000_000), model());
+                let of_any_model = grade(&pair, &Classes::unrelated_otherwise(0.999_999), model());
+                assert_ne!((of_model.grade, of_any_model.grade), (MatchGrade::Certain, MatchGrade::Certain), "{query}");
+                assert_ne!(of_any_model.grade, MatchGrade::Certain, "{query}");
+            }
+            let own = graded(&format!("Ann {} {} - {rest}", word(0, "Ray"), word(1, "2015-02-03")), stored);
+            certain += u32::from(own.grade == MatchGrade::Certain);
+        }
+        assert!(certain > 100, "with the given name some are: {certain}");
+    }
+
+    #[test]
+    fn a_relative_s_posterior_beyond_a_twentieth_makes_no_row_certain() {
+        let home = "Ray - male MB=p:5 line=1_Oak_St zip=12180";
+        let namesakes = pair(&patient(&format!("Bob {home}")), &patient(&format!("Robert {home}")));
+        let classes = Classes::of(&namesakes, model(), 100_000);
+        assert!(classes.relatives_probability() > RELATIVES_MAX, "father and son");
+        let capped = grade(&namesakes, &classes, model());
+        assert_eq!(
+            (capped.row, capped.grade, &*capped.capped_by),
+            (Some(MatchRow::Member), MatchGrade::Probable, &[Conflict::Relatives][..])
+        );
+        assert!((capped.score - 0.80).abs() < 1e-9);
+        for (relatives, grade_expected) in [(0.051, MatchGrade::Probable), (0.049, MatchGrade::Certain)] {
+            assert_eq!(
+                grade(&namesakes, &Classes::relatives_otherwise(1.0 - relatives), model()).grade,
+                grade_expected
+            );
         }
     }
 
@@ -740,7 +821,7 @@ mod tests {
     fn without_a_row_the_score_follows_the_probability() {
         let model = model();
         for (probability, grade_expected) in [(0.9, MatchGrade::Possible), (0.001, MatchGrade::CertainlyNot)] {
-            let graded = grade(&Pair::EMPTY, probability, model);
+            let graded = grade(&Pair::EMPTY, &Classes::unrelated_otherwise(probability), model);
             assert!((graded.score - 0.59 * probability).abs() < 1e-12);
             assert_eq!((graded.grade, graded.row), (grade_expected, None));
         }

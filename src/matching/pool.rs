@@ -11,7 +11,7 @@ use super::entry::{Entry, Query};
 use super::grade::{Conflict, Contradiction, MatchGrade, MatchRow, grade};
 use super::model::Model;
 use super::record::Record;
-use super::score::{Waterfall, odds, probability, waterfall};
+use super::score::{Classes, Waterfall, waterfall};
 
 /// A stored identity as an answer to a query.
 #[derive(Debug, Clone, PartialEq)]
@@ -141,7 +141,7 @@ pub(super) fn pooled(pairs: &[RecordPair<'_>]) -> Pair {
 pub(super) fn weigh(identity_id: String, pairs: &[RecordPair<'_>], model: &Model, population: usize) -> IdentityMatch {
     let pair = pooled(pairs);
     let waterfall = waterfall(&pair, model, population);
-    let graded = grade(&pair, waterfall.probability, model);
+    let graded = grade(&pair, &Classes::of(&pair, model, population), model);
     let near = pair.evidence.has(Evidence::FIRST_NEAR.with(Evidence::LAST_NEAR));
     IdentityMatch {
         identity_id,
@@ -162,8 +162,8 @@ pub(super) fn weigh(identity_id: String, pairs: &[RecordPair<'_>], model: &Model
 
 fn records(pairs: &[RecordPair<'_>], model: &Model, population: usize) -> Vec<RecordMatch> {
     let weigh = |record: &RecordPair<'_>| {
-        let probability = probability(odds(&record.pair, model, population));
-        let score = grade(&record.pair, probability, model).score;
+        let classes = Classes::of(&record.pair, model, population);
+        let (score, probability) = (grade(&record.pair, &classes, model).score, classes.probability());
         RecordMatch { record_id: record.record_id.to_string(), version: record.version, score, probability }
     };
     let mut records: Vec<RecordMatch> = pairs.iter().map(weigh).collect();

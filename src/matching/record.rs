@@ -211,12 +211,15 @@ fn birth_sex(patient: &Value<'_>) -> Option<Sex> {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use std::sync::OnceLock;
+
     use super::*;
     use crate::fhir::json::{Limits, parse};
     use crate::matching::normalise::tests::rules;
 
     pub fn record(json: &str) -> Record {
-        Record::from_patient(&parse(json.as_bytes(), &Limits::DEFAULT).expect("JSON"), &rules())
+        static RULES: OnceLock<Normaliser> = OnceLock::new();
+        Record::from_patient(&parse(json.as_bytes(), &Limits::DEFAULT).expect("JSON"), RULES.get_or_init(rules))
     }
 
     const WHOLE: &str = r#"{"resourceType":"Patient","name":[{"use":"old","family":"Lang","given":["Eva"]},{"family":"Ray","given":["Eva","M"]}],

@@ -27,9 +27,7 @@ pub struct ChangeRow {
 /// # Errors
 /// `Conflict` when somebody wrote without the lock.
 pub fn append(connection: &mut Connection, record_ids: &[&str]) -> Result<i64, StoreError> {
-    let last = last_seq(connection)?;
-    dialect::insert_changes(connection, last + 1, record_ids)?;
-    Ok(last + i64::try_from(record_ids.len()).unwrap_or(i64::MAX))
+    dialect::append_changes(connection, record_ids)
 }
 
 /// The last `seq` that was given; 0 at the beginning.

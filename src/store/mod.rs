@@ -14,6 +14,7 @@ pub mod audit;
 pub mod audit_search;
 pub mod backup;
 pub mod block_key;
+pub mod body;
 pub mod change;
 mod connection;
 mod database_url;

@@ -183,3 +183,9 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Bytes of a text; for it neither database reads the text.
+    fn octet_length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
+}

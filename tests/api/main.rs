@@ -55,6 +55,7 @@ mod match_bundle;
 mod match_options;
 mod meta;
 mod openapi;
+mod pages;
 mod patch;
 mod people;
 mod prefer;

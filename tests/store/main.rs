@@ -38,6 +38,7 @@ mod export_jobs;
 mod failures;
 mod history;
 mod migrations;
+mod pages;
 mod records;
 mod resources;
 mod search_plans;

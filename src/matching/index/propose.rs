@@ -17,7 +17,7 @@ use crate::matching::model::Model;
 use crate::matching::pool::{IdentityMatch, RecordPair, resolve_within, sort, weigh};
 use crate::matching::postings::Coverage;
 use crate::matching::record::Record;
-use crate::matching::score::{odds, probability};
+use crate::matching::score::Classes;
 
 /// Identities compared by one task of a parallel proposal.
 const CHUNK: usize = 64;
@@ -221,9 +221,9 @@ fn scored(asked: &[Asked<'_>], place: Place, model: &Model, population: usize) -
             pair = pair.join(&asked.compare(slot));
         }
     }
-    let odds = odds(&pair, model, population);
-    let graded = grade(&pair, probability(odds), model);
-    Scored { place, row: graded.row, score: graded.score, odds }
+    let classes = Classes::of(&pair, model, population);
+    let graded = grade(&pair, &classes, model);
+    Scored { place, row: graded.row, score: graded.score, odds: classes.odds() }
 }
 
 fn identity_id(asked: &[Asked<'_>], place: Place) -> String {

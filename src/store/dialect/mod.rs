@@ -5,17 +5,19 @@
 //! query builder's common type too. Not here: queries that both databases read alike; they stand in their families.
 
 mod postgres;
+mod prepared;
 pub(super) mod restore;
 mod sqlite;
 
 use super::audit::NewAuditRow;
 use super::block_key::{Numbered, RecordKeys};
+use super::body::Head;
 use super::connection::Connection;
 use super::error::StoreError;
 use super::identity::IdentityRow;
 use super::load_progress::LoadProgress;
 use super::record::RecordRow;
-use super::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows};
+use super::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use super::review::ReviewRow;
 use super::search::Sql;
 use crate::matching::stored_blocks::KeyRange;
@@ -29,14 +31,15 @@ pub(super) fn records_of_identities(connection: &mut Connection, ids: &[&str]) -
 }
 
 /// Current versions, tombstones too.
-pub(super) fn current_resources(
+pub(super) fn current_heads(
     connection: &mut Connection,
     resource_type: &str,
     ids: &[&str],
-) -> Result<Vec<Resource>, StoreError> {
+    bytes_max: i32,
+) -> Result<Vec<Head>, StoreError> {
     match connection {
-        Connection::Sqlite(c) => Ok(sqlite::current_resources(c, resource_type, ids)?),
-        Connection::Postgres(c) => Ok(postgres::current_resources(c, resource_type, ids)?),
+        Connection::Sqlite(c) => Ok(sqlite::current_heads(c, resource_type, ids, bytes_max)?),
+        Connection::Postgres(c) => Ok(postgres::current_heads(c, resource_type, ids, bytes_max)?),
     }
 }
 
@@ -68,10 +71,10 @@ pub(super) fn replace_resource(
     }
 }
 
-pub(super) fn delete_search_rows(connection: &mut Connection, number: i64) -> Result<(), StoreError> {
+pub(super) fn put_search_rows(connection: &mut Connection, number: i64, rows: &SearchRows) -> Result<(), StoreError> {
     match connection {
-        Connection::Sqlite(c) => Ok(sqlite::delete_search_rows(c, number)?),
-        Connection::Postgres(c) => Ok(postgres::delete_search_rows(c, number)?),
+        Connection::Sqlite(c) => Ok(sqlite::put_search_rows(c, number, rows)?),
+        Connection::Postgres(c) => Ok(postgres::put_search_rows(c, number, rows)?),
     }
 }
 
@@ -106,12 +109,24 @@ pub(super) fn upsert_reviews(connection: &mut Connection, rows: &[ReviewRow]) ->
     }
 }
 
-pub(super) fn insert_changes(connection: &mut Connection, first_seq: i64, ids: &[&str]) -> Result<(), StoreError> {
-    match (ids, connection) {
-        ([], _) => Ok(()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_changes(c, first_seq, ids)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::insert_changes(c, first_seq, ids)?),
+pub(super) fn append_changes(connection: &mut Connection, ids: &[&str]) -> Result<i64, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::append_changes(c, ids)?),
+        Connection::Postgres(c) => Ok(postgres::append_changes(c, ids)?),
     }
+}
+
+pub(super) fn last_updated_us(connection: &mut Connection, resource_types: &[&str]) -> Result<i64, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::last_updated_us(c, resource_types)?),
+        Connection::Postgres(c) => Ok(postgres::last_updated_us(c, resource_types)?),
+    }
+}
+
+/// SQLite has one writer at a time by itself.
+pub(super) fn lock(connection: &mut Connection, space: i32, number: i32) -> Result<(), StoreError> {
+    let Connection::Postgres(connection) = connection else { return Ok(()) };
+    Ok(postgres::lock(connection, space, number)?)
 }
 
 pub(super) fn insert_audit_rows(connection: &mut Connection, rows: &[NewAuditRow<'_>]) -> Result<(), StoreError> {

@@ -2,6 +2,7 @@
 //!
 //! Not here: transactions; a batch is atomic only inside the caller's.
 
+use diesel::dsl::max;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::upsert::excluded;
@@ -9,12 +10,11 @@ use diesel::upsert::excluded;
 use crate::matching::stored_blocks::KeyRange;
 use crate::store::audit::NewAuditRow;
 use crate::store::block_key::{Numbered, RecordKeys, written_keys};
+use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{
-    ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows, current, history_columns, version_columns,
-};
+use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows, history_columns, version_columns};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
     audit, block_key, block_record, change, identity, load_progress, record, resource, resource_history, review,
@@ -56,11 +56,39 @@ pub(super) fn replace_resource(
     Ok(Some(number))
 }
 
-pub(super) fn delete_search_rows(connection: &mut SqliteConnection, number: i64) -> QueryResult<()> {
-    diesel::delete(search_string::table.filter(search_string::number.eq(number))).execute(connection)?;
-    diesel::delete(search_token::table.filter(search_token::number.eq(number))).execute(connection)?;
-    diesel::delete(search_date::table.filter(search_date::number.eq(number))).execute(connection)?;
-    Ok(())
+/// Makes `rows` those of `number`: what stays the same is not written again.
+pub(super) fn put_search_rows(connection: &mut SqliteConnection, number: i64, rows: &SearchRows) -> QueryResult<()> {
+    let mut stored = SearchRows {
+        strings: search_string::table.filter(search_string::number.eq(number)).load(connection)?,
+        tokens: search_token::table.filter(search_token::number.eq(number)).load(connection)?,
+        dates: search_date::table.filter(search_date::number.eq(number)).load(connection)?,
+    };
+    let mut rows = rows.clone();
+    drop_common(&mut stored.strings, &mut rows.strings);
+    drop_common(&mut stored.tokens, &mut rows.tokens);
+    drop_common(&mut stored.dates, &mut rows.dates);
+    for row in &stored.strings {
+        let key = (row.parameter, &row.value, row.number, &row.exact);
+        diesel::delete(search_string::table.find(key)).execute(connection)?;
+    }
+    for row in &stored.tokens {
+        let key = (row.parameter, &row.value, &row.system, row.number);
+        diesel::delete(search_token::table.find(key)).execute(connection)?;
+    }
+    for row in &stored.dates {
+        diesel::delete(search_date::table.find((row.parameter, row.lo_us, row.hi_us, row.number)))
+            .execute(connection)?;
+    }
+    insert_search_rows(connection, &rows)
+}
+
+/// Takes out of both what is in both.
+fn drop_common<R: Ord>(one: &mut Vec<R>, other: &mut Vec<R>) {
+    one.sort_unstable();
+    other.sort_unstable();
+    let mut is_new = other.iter().map(|row| one.binary_search(row).is_err()).collect::<Vec<bool>>().into_iter();
+    one.retain(|row| other.binary_search(row).is_err());
+    other.retain(|_| is_new.next().unwrap_or(true));
 }
 
 pub(super) fn insert_search_rows(connection: &mut SqliteConnection, rows: &SearchRows) -> QueryResult<()> {
@@ -122,12 +150,27 @@ pub(super) fn upsert_reviews(connection: &mut SqliteConnection, rows: &[ReviewRo
     Ok(())
 }
 
-pub(super) fn insert_changes(connection: &mut SqliteConnection, first_seq: i64, ids: &[&str]) -> QueryResult<()> {
-    for (seq, id) in (first_seq..).zip(ids) {
+/// Gives the last `seq`.
+pub(super) fn append_changes(connection: &mut SqliteConnection, ids: &[&str]) -> QueryResult<i64> {
+    let last: Option<i64> = change::table.select(max(change::seq)).first(connection)?;
+    let mut seq = last.unwrap_or(0);
+    for id in ids {
+        seq += 1;
         let row = (change::seq.eq(seq), change::record_id.eq(*id));
         diesel::insert_into(change::table).values(row).execute(connection)?;
     }
-    Ok(())
+    Ok(seq)
+}
+
+/// When what was written last of these types was written; 0 when nothing was.
+pub(super) fn last_updated_us(connection: &mut SqliteConnection, resource_types: &[&str]) -> QueryResult<i64> {
+    let mut latest = 0;
+    for resource_type in resource_types {
+        let of_type = resource::table.filter(resource::resource_type.eq(*resource_type));
+        let at_us: Option<i64> = of_type.select(max(resource::updated_us)).first(connection)?;
+        latest = latest.max(at_us.unwrap_or(0));
+    }
+    Ok(latest)
 }
 
 pub(super) fn insert_audit_rows(connection: &mut SqliteConnection, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
@@ -156,14 +199,15 @@ pub(super) fn records_of_identities(connection: &mut SqliteConnection, ids: &[&s
     Ok(rows)
 }
 
-pub(super) fn current_resources(
+pub(super) fn current_heads(
     connection: &mut SqliteConnection,
     kind: &str,
     ids: &[&str],
-) -> QueryResult<Vec<Resource>> {
+    bytes_max: i32,
+) -> QueryResult<Vec<Head>> {
     let mut found = Vec::with_capacity(ids.len());
     for id in ids {
-        let one = current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq(*id));
+        let one = heads(bytes_max).filter(resource::resource_type.eq(kind)).filter(resource::id.eq(*id));
         found.append(&mut one.load(connection)?);
     }
     Ok(found)

@@ -168,5 +168,6 @@ fn entry(stored: &str) -> PatientEntry {
         probability: 0.999,
         attributes: Vec::new(),
         stewardship: "unconfirmed".into(),
+        combination: None,
     }
 }

@@ -48,7 +48,8 @@ pub fn compose(
         for id in &ids {
             let body = selection.bodies.iter().find(|(record, _)| record == id).map(|(_, body)| body.as_str());
             let Some(body) = body else { continue };
-            patients.push(entry(base_url, ctx, identity, id, &ids, body)?);
+            let entry = entry(base_url, ctx, identity, id, &ids, body)?;
+            patients.push(PatientEntry { combination: selection.note(&identity.identity_id).cloned(), ..entry });
         }
     }
     Ok(MatchAnswer {
@@ -87,6 +88,7 @@ fn entry(
         probability: identity.probability,
         attributes: results.map(|(attribute, result)| (attribute.name().into(), result.code().into())).collect(),
         stewardship: AUTOMATIC.into(),
+        combination: None,
     })
 }
 

@@ -9,10 +9,12 @@ use std::collections::HashMap;
 use crate::audit::{Action, AuditRecord};
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
-use crate::fhir::match_parameters::MatchParameters;
+use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::fhir::name_text;
 use crate::identity::{self, MemberRecord};
+use crate::matching::combination::Day;
 use crate::matching::grade::MatchGrade;
+use crate::matching::index::Proposal;
 use crate::matching::pool::{self, IdentityMatch};
 use crate::matching::record::{Record, beyond_limits};
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
@@ -27,6 +29,7 @@ use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
 use super::live_index::features_of;
+use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
 use super::select::{Selection, select};
 
@@ -92,6 +95,8 @@ impl App {
             Issue::warning(IssueCode::Incomplete, text).at(element)
         }));
         let query = Record::from_patient(&patient, &self.rules.normaliser);
+        let rule_book = self.rule_book(ctx, &parameters);
+        let query = Asked { record: query, rule_book, today: day_of(ctx.now_us) };
         let selection = self.find_selection(&query, &parameters, request.operation)?;
         note(audit, &selection, self.rules.model.version());
         let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
@@ -119,39 +124,36 @@ impl App {
     /// What is returned for a query, decided on what one snapshot of the store holds.
     fn find_selection(
         &self,
-        query: &Record,
+        query: &Asked,
         asked: &MatchParameters<'_>,
         operation: MatchOperation,
     ) -> Result<Selection, AppError> {
-        let Proposed { proposal, population } = self.candidates.propose(&self.store, query, &self.ask())?;
-        let counts = |identity: &&IdentityMatch| {
-            identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN
-        };
-        let proposed = proposal.identities.iter().filter(counts);
+        let ask = self.ask_for(query.rule_book);
+        let Proposed { proposal, population } = self.candidates.propose(&self.store, &query.record, &ask)?;
+        let proposed = proposal.identities.iter().filter(|identity| query.is_worth_reading(identity));
         let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
-        let found =
-            |identities| Found { identities, candidates: proposal.candidates, is_truncated: proposal.truncated };
+        let limits = &self.config.matching;
         if ids.is_empty() {
-            return Ok(select(found(Vec::new()), asked, operation, &self.config.matching));
+            let judged = self.judge_identities(query, &[], population);
+            return Ok(select(found(judged, &proposal, query.rule_book), asked, operation, limits));
         }
         transaction::read_snapshot(&mut *self.connection()?, |conn| {
             let rows = record::list_of_identities(conn, &ids)?;
-            let identities = self.evaluate(conn, query, &ids, &rows, population)?;
-            let mut selection = select(found(identities), asked, operation, &self.config.matching);
+            let mut judged = self.judge_identities(query, &self.members(conn, &ids, &rows)?, population);
+            leave_out_replaced(&mut judged.identities, &rows);
+            let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
             read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
             Ok(selection)
         })
     }
 
-    /// Grades the proposed identities by the records that are stored now.
-    fn evaluate(
+    /// The records of the proposed identities as they are stored now; identities without any are gone.
+    fn members<'i>(
         &self,
         conn: &mut Connection,
-        query: &Record,
-        ids: &[&str],
+        ids: &[&'i str],
         rows: &[RecordRow],
-        population: usize,
-    ) -> Result<Vec<IdentityMatch>, AppError> {
+    ) -> Result<Vec<(&'i str, Vec<MemberRecord>)>, AppError> {
         let mut identities = Vec::with_capacity(ids.len());
         for id in ids {
             let mut members = Vec::new();
@@ -160,14 +162,60 @@ impl App {
                 members.push(MemberRecord { record_id: row.id.clone(), version: row.version, record });
             }
             if !members.is_empty() {
-                identities.push(identity::evaluate(query, id, &members, &self.rules.model, population));
+                identities.push((*id, members));
             }
         }
-        pool::resolve(&mut identities, &self.rules.model);
-        pool::sort(&mut identities);
-        leave_out_replaced(&mut identities, rows);
         Ok(identities)
     }
+
+    /// Grades identities by their records, and tries the combinations on them where those are asked.
+    fn judge_identities(&self, query: &Asked, read: &[(&str, Vec<MemberRecord>)], population: usize) -> Judged {
+        let model = &self.rules.model;
+        let evaluate = |(id, members): &(&str, Vec<MemberRecord>)| {
+            identity::evaluate(&query.record, id, members, model, population)
+        };
+        let mut identities: Vec<IdentityMatch> = read.iter().map(evaluate).collect();
+        pool::resolve(&mut identities, model);
+        pool::sort(&mut identities);
+        let combined = self.combine(query.rule_book, &query.record, read, query.today);
+        let ids: Vec<&str> = read.iter().map(|(id, _)| *id).collect();
+        let notes = combined.map(|combined| notes(&combined, &ids, &identities));
+        Judged { identities, notes }
+    }
+}
+
+/// Who is asked for, and by which rules.
+struct Asked {
+    record: Record,
+    rule_book: RuleBook,
+    today: Day,
+}
+
+impl Asked {
+    /// Whether an identity may be returned, or make another one ambiguous.
+    fn is_worth_reading(&self, identity: &IdentityMatch) -> bool {
+        let is_likely = identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN;
+        is_likely || (self.rule_book != RuleBook::Idi && may_combine(identity, &self.record))
+    }
+}
+
+/// Identities as the guide grades them, best first, and what the combinations say.
+struct Judged {
+    identities: Vec<IdentityMatch>,
+    notes: Option<CombinationNotes>,
+}
+
+/// What was found by the rule-book that decides.
+fn found(judged: Judged, proposal: &Proposal, rule_book: RuleBook) -> Found {
+    let search = if proposal.truncated { Search::Cut } else { Search::Whole };
+    let (identities, decider) = match (&judged.notes, rule_book) {
+        (Some(notes), RuleBook::Cms) => {
+            (decide(judged.identities, notes, search), Decider::Combinations(notes.outcome))
+        }
+        _ => (judged.identities, Decider::Guide),
+    };
+    let (candidates, is_truncated) = (proposal.candidates, proposal.truncated);
+    Found { identities, candidates, is_truncated, decider, notes: judged.notes }
 }
 
 /// Reads the stored body of every record that is returned, the best first, as far as there is room.
@@ -207,6 +255,8 @@ pub struct Found {
     pub identities: Vec<IdentityMatch>,
     pub candidates: usize,
     pub is_truncated: bool,
+    pub decider: Decider,
+    pub notes: Option<CombinationNotes>,
 }
 
 fn note(audit: &mut AuditRecord, selection: &Selection, model_version: &str) {
@@ -220,6 +270,9 @@ fn note(audit: &mut AuditRecord, selection: &Selection, model_version: &str) {
     let records = identities.iter().flat_map(|identity| &identity.records);
     detail.records = records.map(|record| record.record_id.clone()).collect();
     detail.reasons.extend(selection.reason().map(str::to_owned));
+    detail.combination_outcome = selection.notes.as_ref().map(|notes| notes.outcome.code().to_owned());
+    let note = identities.first().and_then(|identity| selection.note(&identity.identity_id));
+    detail.combination = note.and_then(|note| note.rule.clone());
 }
 
 /// The grade from which a match counts as certain.

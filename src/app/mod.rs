@@ -34,6 +34,7 @@ pub mod patch;
 pub mod read;
 pub mod refresh;
 pub mod responder;
+pub mod rule_book;
 pub mod rules;
 pub mod search;
 pub mod select;
@@ -50,7 +51,7 @@ use std::time::{Duration, Instant};
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
-use crate::matching::index::Ask;
+use crate::matching::index::{Ask, Reach};
 use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
 
 use candidates::Candidates;
@@ -261,6 +262,7 @@ impl App {
             candidates_max: matching.candidates_max,
             identities_max: matching.identities_max.max(IDENTITIES_SEEN_MIN) + 1,
             parallel_from: matching.parallel_from,
+            reach: Reach::Blocks,
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
+use crate::matching::combination::Book;
 use crate::matching::model::Model;
 use crate::matching::normalise::Normaliser;
 use crate::profile::{ProfileFile, Profiles};
@@ -18,6 +19,8 @@ pub struct Rules {
     pub profiles: Profiles,
     pub normaliser: Normaliser,
     pub model: Arc<Model>,
+    /// The CMS combinations.
+    pub combinations: Book,
 }
 
 /// A file that cannot be used; it stops the start.
@@ -83,7 +86,9 @@ impl Rules {
             .map_err(|reason| wrap("nicknames.json or placeholders.json", reason))?;
         let model = Model::parse(text("match-model.json")?, text("name-frequencies.json")?)
             .map_err(|error| wrap("match-model.json", error.to_string()))?;
-        Ok(Self { profiles, normaliser, model: Arc::new(model) })
+        let combinations =
+            Book::parse(text("cms-combinations.json")?).map_err(|reason| wrap("cms-combinations.json", reason))?;
+        Ok(Self { profiles, normaliser, model: Arc::new(model), combinations })
     }
 }
 

@@ -215,9 +215,8 @@ impl StoredIndex {
         }
         let dictionary = Dictionary::default();
         let query = Query::new(query, &dictionary, &self.rules.model);
-        let listings = stored_blocks::list(&query, ask.candidates_max, |ranges, rows_max| {
-            block_key::list_ranges(conn, ranges, rows_max)
-        })?;
+        let listings =
+            stored_blocks::list(&query, ask.reach, ask.candidates_max, |ranges| block_key::list_ranges(conn, ranges))?;
         let mut found = self.candidates(conn, &components(&query), &listings)?;
         let model = Arc::clone(&self.rules.model);
         let mut excerpt = Excerpt::new(model, self.population(), listings.coverage);

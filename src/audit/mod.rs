@@ -122,6 +122,12 @@ pub struct Detail {
     /// The best grade that was returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grade: Option<String>,
+    /// The outcome of the CMS combinations, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combination_outcome: Option<String>,
+    /// The combination that holds for the best identity returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combination: Option<String>,
     /// How many candidates were scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,
@@ -165,6 +171,8 @@ mod tests {
             profile: Some("IDI-Patient-L0".to_owned()),
             weight: Some(9),
             grade: Some("certain".to_owned()),
+            combination_outcome: Some("match".to_owned()),
+            combination: Some("C2-34".to_owned()),
             candidates: Some(36),
             model_version: Some("m1".to_owned()),
             job: Some("j1".to_owned()),
@@ -173,7 +181,7 @@ mod tests {
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","candidates":36,"model_version":"m1","job":"j1","count":25000,"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","count":25000,"duration_us":120}"#
         );
     }
 

@@ -14,6 +14,8 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Profile};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::fhir::match_parameters::RuleBook;
+
 use settings::{Kind, SETTINGS, Setting};
 
 /// The whole configuration, checked.
@@ -74,6 +76,7 @@ pub struct Match {
     pub index: IndexPlace,
     pub response: Response,
     pub require_profile: bool,
+    pub rule_book: RuleBook,
     pub probability_min: f64,
     pub identities_max: usize,
     pub records_per_identity_max: usize,

@@ -3,6 +3,8 @@
 //! TOML keys, environment variables, flags, defaults, checks and `docs/configuration.md` all come from [`SETTINGS`].
 //! Not here: the typed form (see `config`), lists of tables such as `[[sources]]`.
 
+use crate::fhir::match_parameters::RuleBook;
+
 /// What an option takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -145,6 +147,13 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Flag,
         "true",
         "Refuse requests whose Patient claims no IDI profile. false: IDI-Patient is assumed, with a warning.",
+    ),
+    setting(
+        "match.rule_book",
+        "match-rule-book",
+        Kind::Choice(&RuleBook::CODES),
+        "idi",
+        "Rules that decide on a match where the request does not choose: idi, the guide's table and the matching model; cms, the CMS combinations; both, the guide's table, annotated with what the CMS combinations say.",
     ),
     setting(
         "match.probability_min",

@@ -5,11 +5,13 @@
 //! the record (IG Patient Matching, minimum search sets). Not here: the lists behind the keys (see `postings`).
 
 use super::dictionary::{Dictionary, NameForm, mix};
-use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts};
+use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts, birth_word};
 use super::normalise::identifier::Kind;
+use super::record::BirthDate;
+use crate::fhir::date::days_in;
 
 /// Raised whenever the same [`super::record::Record`] would give other keys; stored keys of another version are made anew.
-pub const BLOCKING_VERSION: i32 = 1;
+pub const BLOCKING_VERSION: i32 = 2;
 
 /// A blocking rule. The order is that of storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,8 +24,10 @@ pub enum Rule {
     MedicalRecord,
     /// Any other identifier, the full social security number included.
     Identifier,
-    FamilyGiven,
-    SoundsBirthYear,
+    /// Family name and the initial of the given name: whatever else of the given name is misspelt.
+    FamilyInitial,
+    /// Sound of the family name, initial of the given name, birth year.
+    FamilySoundInitialYear,
     FamilyZip,
     FamilySoundMonthDay,
     GivenSoundMonthDay,
@@ -36,7 +40,7 @@ impl Rule {
 }
 
 /// A block key under its rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockKey {
     pub rule: u8,
     pub hash: u32,
@@ -57,11 +61,37 @@ impl BlockKey {
     }
 }
 
-/// What splits a block that has grown too large: birth year, then initials of the names.
+/// What splits a block that has grown too large.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Components {
-    pub birth_year: Option<u64>,
-    pub initials: Vec<u64>,
+    birth_year: Option<u64>,
+    initials: Vec<u64>,
+    given: Vec<u64>,
+}
+
+impl Components {
+    /// Birth year, then initials of the names; in a block of one family name the given name, then the birth year. A
+    /// record without the component has none.
+    #[must_use]
+    pub fn at(&self, rule: u8, depth: usize) -> Vec<u64> {
+        match (is_split_by_given(rule), depth) {
+            (true, 0) => self.given.clone(),
+            (true, _) | (false, 0) => self.birth_year.into_iter().collect(),
+            (false, _) => self.initials.clone(),
+        }
+    }
+}
+
+/// Whether a large block of the rule is split by the given name first, and not by the birth year.
+#[must_use]
+pub const fn is_split_by_given(rule: u8) -> bool {
+    rule == Rule::FamilyInitial as u8
+}
+
+/// Entries in one block of a rule before it is split: a family's names beyond this are looked up by the given name.
+#[must_use]
+pub const fn block_max(rule: u8) -> usize {
+    if is_split_by_given(rule) { 96 } else { 256 }
 }
 
 /// The components of a query for looking under refined keys.
@@ -85,14 +115,20 @@ fn components_of<'n>(
 ) -> Components {
     let year = birth_parts(birth_date).0;
     let mut initials: Vec<u64> = family.map(|name| u64::from(name.initial())).collect();
+    let mut names = Vec::new();
     for name in given {
         initials.push(u64::from(name.initial()));
         // A short form and its formal name begin differently, but both carry the formal name.
-        initials.extend(name.formal.iter().copied().chain([name.hash]).map(|hash| hash | 1 << 63));
+        let hashes = name.formal.iter().map(|formal| formal.hash).chain([name.hash]).map(|hash| hash | 1 << 63);
+        initials.extend(hashes.clone());
+        // An initial is kept where every query looks.
+        names.extend(hashes.filter(|_| !name.is_initial()));
     }
-    initials.sort_unstable();
-    initials.dedup();
-    Components { birth_year: (year != 0).then_some(u64::from(year)), initials }
+    for values in [&mut initials, &mut names] {
+        values.sort_unstable();
+        values.dedup();
+    }
+    Components { birth_year: (year != 0).then_some(u64::from(year)), initials, given: names }
 }
 
 /// The keys under which a record is kept.
@@ -115,8 +151,62 @@ pub fn query_keys(query: &Query<'_>) -> Vec<BlockKey> {
     }
     common_keys(query, &mut keys);
     let (given, family) = (forms(&query.given, &[]), forms(&query.family, &[]));
-    name_keys(query, &family, &given, &mut keys);
+    // Names in exchanged places, a middle name used as given name, month and day exchanged.
+    name_keys(query.birth_date, &family, &given, &mut keys);
+    name_keys(query.birth_date, &forms(&query.middle, &[]), &family, &mut keys);
+    if let Some(swapped) = month_day_swapped(query.birth_date) {
+        month_day_keys(swapped, &given, &family, &mut keys);
+    }
+    // A family name with an initial alone would look into every given name of a large family.
+    if query.given.iter().all(|name| name.form.is_initial()) {
+        keys.retain(|key| key.rule != Rule::FamilyInitial as u8);
+    }
     distinct(keys)
+}
+
+/// Whom to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Whoever shares a block key.
+    #[default]
+    Blocks,
+    /// Also whoever was born within a day, of any sex: the CMS combinations take no other evidence for granted.
+    BornWithinADay,
+}
+
+/// The keys that a query looks under, each once.
+#[must_use]
+pub fn keys_within(query: &Query<'_>, reach: Reach) -> Vec<BlockKey> {
+    let mut keys = query_keys(query);
+    if reach == Reach::BornWithinADay {
+        keys.append(&mut near_birth_date_keys(query));
+        keys = distinct(keys);
+    }
+    keys
+}
+
+/// Further keys: all sexes on the birth date itself, on the day before and on the day after.
+fn near_birth_date_keys(query: &Query<'_>) -> Vec<BlockKey> {
+    let mut keys = Vec::with_capacity(9);
+    for day in [Some(query.birth_date), neighbour(query.birth_date, -1), neighbour(query.birth_date, 1)] {
+        birth_date_sex(day.unwrap_or_default(), &[0, 1, 2], &mut keys);
+    }
+    keys
+}
+
+/// The day before or after a full birth date.
+fn neighbour(birth_date: u32, step: i64) -> Option<u32> {
+    let (year, month, day) = birth_parts(birth_date);
+    let (year, month) = (u16::try_from(year).ok()?, u8::try_from(month).ok()?);
+    let (year, month, day) = match (i64::from(day) + step, month) {
+        (_, 0) => return None,
+        (0, 1) => (year.checked_sub(1)?, 12, 31),
+        (0, _) => (year, month - 1, days_in(year, month - 1)),
+        (next, 12) if next > 31 => (year + 1, 1, 1),
+        (next, _) if next > i64::from(days_in(year, month)) => (year, month + 1, 1),
+        (next, _) => (year, month, u8::try_from(next).ok()?),
+    };
+    Some(birth_word(Some(BirthDate { year, month, day })))
 }
 
 fn distinct(mut keys: Vec<BlockKey>) -> Vec<BlockKey> {
@@ -131,26 +221,40 @@ fn birth_date_sex(birth_date: u32, sexes: &[u64], keys: &mut Vec<BlockKey>) {
     }
 }
 
-/// A name in a key: its hash, and the code of its sound where it has one.
-#[derive(Clone, Copy)]
+/// A name in a key: its initials, those of its formal names included; its hash and sound, unless it is an initial alone.
 struct KeyName {
+    initials: Vec<u64>,
+    whole: Option<WholeName>,
+}
+
+#[derive(Clone, Copy)]
+struct WholeName {
     hash: u64,
-    sound: Option<u64>,
+    sound: u64,
 }
 
 fn forms(names: &[QueryName<'_>], parts: &[QueryName<'_>]) -> Vec<KeyName> {
-    let mut forms: Vec<KeyName> = Vec::new();
-    for name in names.iter().chain(parts).filter(|name| !name.form.is_initial()) {
-        forms.push(KeyName { hash: name.form.hash, sound: Some(u64::from(name.form.soundex)) });
-        forms.extend(name.form.formal.iter().map(|hash| KeyName { hash: *hash, sound: None }));
-    }
-    forms
+    let key = |name: &QueryName<'_>| {
+        let form = &name.form;
+        let mut initials: Vec<u64> =
+            form.formal.iter().map(|formal| formal.initial).chain([form.initial()]).map(u64::from).collect();
+        initials.sort_unstable();
+        initials.dedup();
+        let whole = WholeName { hash: form.hash, sound: u64::from(form.soundex) };
+        KeyName { initials, whole: (!form.is_initial()).then_some(whole) }
+    };
+    names.iter().chain(parts).map(key).collect()
+}
+
+fn month_day_swapped(birth_date: u32) -> Option<u32> {
+    let (year, month, day) = birth_parts(birth_date);
+    ((1..=12).contains(&day) && day != month).then_some(year << 9 | day << 5 | month)
 }
 
 fn common_keys(record: &Query<'_>, keys: &mut Vec<BlockKey>) {
     let given = forms(&record.given, &record.given_parts);
     let family = forms(&record.family, &record.family_parts);
-    name_keys(record, &given, &family, keys);
+    name_keys(record.birth_date, &given, &family, keys);
     let texts =
         |rule: Rule, texts: &[QueryText]| texts.iter().map(|t| BlockKey::new(rule, &[t.hash])).collect::<Vec<_>>();
     keys.extend(texts(Rule::Phone, &record.phones));
@@ -159,29 +263,27 @@ fn common_keys(record: &Query<'_>, keys: &mut Vec<BlockKey>) {
     address_keys(record, &family, keys);
 }
 
-fn name_keys(record: &Query<'_>, given: &[KeyName], family: &[KeyName], keys: &mut Vec<BlockKey>) {
-    let (year, month, day) = birth_parts(record.birth_date);
-    let month_day = u64::from(month << 5 | day);
-    for family in family {
-        for given in given {
-            keys.push(BlockKey::new(Rule::FamilyGiven, &[family.hash, given.hash]));
-            if let (Some(family), Some(given)) = (family.sound, given.sound)
-                && year != 0
-            {
-                keys.push(BlockKey::new(Rule::SoundsBirthYear, &[family, given, u64::from(year)]));
+fn name_keys(birth_date: u32, given: &[KeyName], family: &[KeyName], keys: &mut Vec<BlockKey>) {
+    let year = u64::from(birth_parts(birth_date).0);
+    for family in family.iter().filter_map(|name| name.whole) {
+        for initial in given.iter().flat_map(|name| &name.initials) {
+            keys.push(BlockKey::new(Rule::FamilyInitial, &[family.hash, *initial]));
+            if year != 0 {
+                keys.push(BlockKey::new(Rule::FamilySoundInitialYear, &[family.sound, *initial, year]));
             }
         }
     }
-    if day != 0 {
-        let sounds = |rule: Rule, names: &[KeyName]| {
-            names
-                .iter()
-                .filter_map(|name| name.sound)
-                .map(|sound| BlockKey::new(rule, &[sound, month_day]))
-                .collect::<Vec<_>>()
-        };
-        keys.extend(sounds(Rule::FamilySoundMonthDay, family));
-        keys.extend(sounds(Rule::GivenSoundMonthDay, given));
+    month_day_keys(birth_date, given, family, keys);
+}
+
+fn month_day_keys(birth_date: u32, given: &[KeyName], family: &[KeyName], keys: &mut Vec<BlockKey>) {
+    let (_, month, day) = birth_parts(birth_date);
+    if day == 0 {
+        return;
+    }
+    for (rule, names) in [(Rule::FamilySoundMonthDay, family), (Rule::GivenSoundMonthDay, given)] {
+        let sounds = names.iter().filter_map(|name| name.whole);
+        keys.extend(sounds.map(|name| BlockKey::new(rule, &[name.sound, u64::from(month << 5 | day)])));
     }
 }
 
@@ -211,7 +313,8 @@ fn last4(digits: &[u8], year: u32) -> Option<BlockKey> {
 fn address_keys(record: &Query<'_>, family: &[KeyName], keys: &mut Vec<BlockKey>) {
     for address in &record.addresses {
         if let Some(zip) = &address.zip {
-            keys.extend(family.iter().map(|name| BlockKey::new(Rule::FamilyZip, &[name.hash, zip.hash])));
+            let family = family.iter().filter_map(|name| name.whole);
+            keys.extend(family.map(|name| BlockKey::new(Rule::FamilyZip, &[name.hash, zip.hash])));
         }
         keys.extend(address.line.iter().map(|line| BlockKey::new(Rule::Line, &[line.hash])));
     }
@@ -220,6 +323,13 @@ fn address_keys(record: &Query<'_>, family: &[KeyName], keys: &mut Vec<BlockKey>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Components {
+        /// Of a birth year and initials.
+        pub const fn new(birth_year: Option<u64>, initials: Vec<u64>) -> Self {
+            Self { birth_year, initials, given: Vec::new() }
+        }
+    }
     use crate::matching::model::tests::model;
     use crate::matching::record::tests::record;
 
@@ -253,6 +363,9 @@ mod tests {
             named("Garcia", "Zoltan", r#","address":[{"postalCode":"12180"}]"#),
             named("Garica", "Rboert", birth),
             named("Robert", "Garcia", ""),
+            named("Garcia", "Rxnert", ""),
+            named("Garcia", r#"Xaver","Robert"#, ""),
+            named("Garcialopez", "Ron", r#","birthDate":"1980-07-30""#),
             named("Garcialopes", "Robbert", r#","birthDate":"1980-04-23""#),
             named("Garcialopes", "Q", r#","birthDate":"1988-02-13""#),
             named("Garcia Lopez", "Robert", r#","birthDate":"1980-13-02""#),
@@ -278,9 +391,22 @@ mod tests {
         let digest = keys.iter().fold(0, |digest, key| mix(mix(digest, u64::from(key.rule)), u64::from(key.hash)));
         assert_eq!(
             (BLOCKING_VERSION, digest),
-            (1, 5_076_648_455_580_819_295),
+            (2, 682_580_391_527_171_954),
             "other keys need another BLOCKING_VERSION"
         );
+    }
+
+    #[test]
+    fn month_and_day_exchanged_still_meet_by_either_name_and_an_initial_by_the_family_name() {
+        let person = |family: &str, given: &str, date: &str| {
+            format!(r#""name":[{{"family":"{family}","given":["{given}"]}}],"birthDate":"{date}""#)
+        };
+        let stored = person("Novak", "Marzanna", "1980-02-11");
+        for query in [person("Novak", "Xaver", "1980-11-02"), person("Lang", "Marzanna", "1980-11-02")] {
+            assert!(meets(&query, &stored), "{query}");
+        }
+        assert!(!meets(&person("Lang", "Xaver", "1980-11-02"), &stored));
+        assert!(meets(&person("Novak", "Marzanna", "1955-07-30"), &person("Novak", "M", "1980-02-11")));
     }
 
     #[test]

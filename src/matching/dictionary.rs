@@ -125,11 +125,28 @@ pub struct NameForm {
     pub hash: u64,
     pub soundex: u32,
     pub metaphone: u32,
-    /// Hashes of the formal names it is a short form of.
-    pub formal: Box<[u64]>,
+    /// The formal names it is a short form of.
+    pub formal: Box<[Formal]>,
     pub given_frequency: f32,
     pub family_frequency: f32,
     pub is_known_given: bool,
+}
+
+/// A formal name, as far as comparing and blocking need it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Formal {
+    pub hash: u64,
+    pub initial: u32,
+}
+
+impl Formal {
+    fn new(name: &str) -> Self {
+        Self { hash: hash(name.as_bytes()), initial: initial(name) }
+    }
+}
+
+fn initial(name: &str) -> u32 {
+    name.chars().next().map_or(0, u32::from)
 }
 
 impl NameForm {
@@ -156,7 +173,7 @@ impl NameForm {
 
     #[must_use]
     pub fn initial(&self) -> u32 {
-        self.text.chars().next().map_or(0, u32::from)
+        initial(&self.text)
     }
 
     /// One letter; a single ideograph or syllable (from U+2E80 on) is a whole name.
@@ -248,7 +265,7 @@ impl Dictionary {
             && form.formal.is_empty()
             && !formal.is_empty()
         {
-            form.formal = hashes(formal);
+            form.formal = formal_names(formal);
         }
         id
     }
@@ -271,6 +288,9 @@ impl Dictionary {
         let Some(id) = self.next_id(self.ends.len()) else { return UNKNOWN };
         if self.text.len() + text.len() > self.text.capacity() {
             self.text.reserve_exact(self.text.len() / 4 + 4096);
+        }
+        if self.ends.len() == self.ends.capacity() {
+            self.ends.reserve_exact(self.ends.len() / 4 + 1024);
         }
         self.text.extend_from_slice(text);
         self.ends.push(end);
@@ -301,10 +321,10 @@ impl Dictionary {
     }
 }
 
-/// Hashes of names, as kept in [`NameForm::formal`].
+/// Formal names, as kept in [`NameForm::formal`].
 #[must_use]
-pub fn hashes(names: &[String]) -> Box<[u64]> {
-    names.iter().map(|name| hash(name.as_bytes())).collect()
+pub fn formal_names(names: &[String]) -> Box<[Formal]> {
+    names.iter().map(|name| Formal::new(name)).collect()
 }
 
 fn slice_of<'a>(text: &'a [u8], ends: &[u32], id: u32) -> &'a [u8] {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 pub use super::dictionary::UNKNOWN as UNKNOWN_ID;
-use super::dictionary::{Dictionary, ID_BITS, NameForm, UNKNOWN, hash, hashes};
+use super::dictionary::{Dictionary, ID_BITS, NameForm, UNKNOWN, formal_names, hash};
 use super::model::Model;
 use super::normalise::identifier::{Identifier, Kind};
 use super::normalise::name::{Completeness, Name, Suffix};
@@ -365,14 +365,14 @@ fn query_name<'d>(text: &str, formal: &[String], dictionary: &'d Dictionary, mod
     let Some(id) = dictionary.find_name(text) else {
         return QueryName {
             id: UNKNOWN,
-            form: Cow::Owned(NameForm { formal: hashes(formal), ..NameForm::new(text, model) }),
+            form: Cow::Owned(NameForm { formal: formal_names(formal), ..NameForm::new(text, model) }),
         };
     };
     let form = dictionary.name(id);
     if formal.len() == form.formal.len() {
         return QueryName { id, form: Cow::Borrowed(form) };
     }
-    QueryName { id, form: Cow::Owned(NameForm { formal: hashes(formal), ..form.clone() }) }
+    QueryName { id, form: Cow::Owned(NameForm { formal: formal_names(formal), ..form.clone() }) }
 }
 
 fn query_text(text: &[u8], dictionary: &Dictionary) -> QueryText {

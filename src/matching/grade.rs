@@ -325,7 +325,9 @@ fn is_mixed(pair: &Pair) -> bool {
 fn has_twin_names(pair: &Pair) -> bool {
     let has = |evidence| pair.evidence.has(evidence);
     let given = pair.level(Comparison::Given);
-    if has(Evidence::SIBLING) && !matches!(given, Level::Exact | Level::Nickname | Level::Conflict) {
+    if has(Evidence::SIBLING)
+        && !matches!(given, Level::Exact | Level::Nickname | Level::Unrecognised | Level::Conflict)
+    {
         return true;
     }
     let confusable = match given {

@@ -3,10 +3,12 @@
 //!
 //! A query's way: [`record`] (normalised by [`normalise`]) → [`blocking`] keys → [`index`] candidates → [`comparison`]
 //! levels → [`pool`] over an identity's records → [`score`] and [`grade`]. All numbers that decide are in
-//! `profiles/match-model.json`, read by [`model`]. Pure: no IO, no clock, no randomness; the same input gives the same
+//! `profiles/match-model.json`, read by [`model`]. Beside it [`combination`] judges the same records by a second,
+//! deterministic rule-book. Pure: no IO, no clock, no randomness; the same input gives the same
 //! result at any number of threads.
 
 pub mod blocking;
+pub mod combination;
 pub mod compact_id;
 pub mod comparison;
 pub mod dictionary;

@@ -40,7 +40,7 @@ pub struct Model {
     version: String,
     likelihoods: [[Likelihood; Level::COUNT]; Comparison::COUNT],
     relatives_per_person: Relatives,
-    namesakes_sharing_middle: f64,
+    namesakes: Namesakes,
     thresholds: Thresholds,
     family: HashMap<String, f64>,
     given: HashMap<String, f64>,
@@ -54,6 +54,16 @@ pub struct Model {
 pub struct Relatives {
     pub household: f64,
     pub twin: f64,
+}
+
+/// Relatives of one household who have the same given name.
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Namesakes {
+    /// The share whose middle name is the same too (father and son).
+    pub sharing_middle: f64,
+    /// The share who are not a generation apart.
+    pub of_one_generation: f64,
 }
 
 /// Where probabilities become decisions.
@@ -99,7 +109,7 @@ struct ModelFile {
     #[serde(rename = "source")]
     _source: String,
     relatives_per_person: Relatives,
-    namesakes_sharing_middle: f64,
+    namesakes: Namesakes,
     thresholds: Thresholds,
     frequency_floors: Floors,
     recent_given_names: RecentNames,
@@ -143,7 +153,7 @@ impl Model {
             likelihoods: likelihoods(&file.comparisons)?,
             version: file.version,
             relatives_per_person: file.relatives_per_person,
-            namesakes_sharing_middle: file.namesakes_sharing_middle,
+            namesakes: file.namesakes,
             thresholds: file.thresholds,
             family: shares(names.family, 1.0),
             given: given_shares(names.male, names.female),
@@ -167,10 +177,9 @@ impl Model {
         &self.relatives_per_person
     }
 
-    /// The share of relatives of one given name (father and son) whose middle name is the same too.
     #[must_use]
-    pub const fn namesakes_sharing_middle(&self) -> f64 {
-        self.namesakes_sharing_middle
+    pub const fn namesakes(&self) -> &Namesakes {
+        &self.namesakes
     }
 
     #[must_use]
@@ -202,7 +211,8 @@ impl Model {
 fn check(file: &ModelFile) -> Result<(), ModelError> {
     let t = &file.thresholds;
     let probabilities = [
-        file.namesakes_sharing_middle,
+        file.namesakes.sharing_middle,
+        file.namesakes.of_one_generation,
         t.certain,
         t.close,
         t.join,

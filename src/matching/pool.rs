@@ -103,6 +103,7 @@ impl AttributeResult {
             | Level::ZipOnly
             | Level::Initial
             | Level::Middle
+            | Level::Distorted
             | Level::Similar
             | Level::ShortForms
             | Level::Zip
@@ -115,7 +116,9 @@ impl AttributeResult {
             | Level::SameYear
             | Level::OtherGiven
             | Level::Changed
-            | Level::Conflict => Self::Conflict,
+            | Level::Unrecognised
+            | Level::Conflict
+            | Level::Generation => Self::Conflict,
             Level::Absent => Self::Absent,
         }
     }

@@ -128,11 +128,29 @@ fn likelihood(model: &Model, pair: &Pair, comparison: Comparison) -> (Level, Lik
             _ => {}
         }
     }
-    if comparison == Comparison::Middle && pair.level(Comparison::Given) == Level::Exact {
-        let share = model.namesakes_sharing_middle();
-        likelihood.household = share.mul_add(likelihood.same, (1.0 - share) * likelihood.household);
+    if pair.level(Comparison::Given) == Level::Exact {
+        likelihood.household = of_namesakes(model, comparison, level, &likelihood);
     }
     (level, likelihood)
+}
+
+/// Relatives of one given name are parent and child: the middle name is often the same too, and the birth dates lie a
+/// generation apart.
+fn of_namesakes(model: &Model, comparison: Comparison, level: Level, likelihood: &Likelihood) -> f64 {
+    let namesakes = model.namesakes();
+    match (comparison, level) {
+        (Comparison::Middle, _) => {
+            let share = namesakes.sharing_middle;
+            share.mul_add(likelihood.same, (1.0 - share) * likelihood.household)
+        }
+        (Comparison::BirthDate, Level::Generation) => {
+            let contemporaries = model.likelihood(comparison, Level::Conflict).household;
+            (1.0 - namesakes.of_one_generation).mul_add(contemporaries, likelihood.household)
+        }
+        (Comparison::BirthDate, Level::Close | Level::MonthDay | Level::TwoDigits) => likelihood.household,
+        (Comparison::BirthDate, _) => likelihood.household * namesakes.of_one_generation,
+        _ => likelihood.household,
+    }
 }
 
 /// Given names tell the sex: when they agree, so do the sexes of strangers.
@@ -252,6 +270,16 @@ mod tests {
         assert!(relatives(PERSON) < 0.001);
         assert!(relatives(&PERSON.replace("Mary", "Jane").replace("Ann", "Lee")) > 0.5);
         assert!(relatives(&PERSON.replace("1980-02-03", "1955-10-27")) > 0.05, "father and son");
+    }
+
+    #[test]
+    fn a_namesake_born_a_generation_apart_is_a_relative_and_one_born_close_is_an_error_of_the_date() {
+        let born = |date: &str| {
+            let stored = PERSON.replace("1980-02-03", date);
+            Classes::of(&pair(PERSON, &stored), model(), 100_000).relatives_probability()
+        };
+        let (parent, error) = (born("1955-10-27"), born("1982-11-26"));
+        assert!(parent > 0.5 && error < 0.1, "{parent} {error}");
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod people;
 mod prefer;
 mod proxy;
 mod read;
+mod rule_book;
 mod search;
 mod several;
 mod summary;

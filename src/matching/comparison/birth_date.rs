@@ -3,6 +3,9 @@
 use super::{Comparison, Evidence, Level, Pair};
 use crate::matching::entry::birth_parts;
 
+/// Years between a parent and a child at least.
+pub const GENERATION_YEARS: u32 = 15;
+
 pub fn compare(query: u32, stored: u32, pair: &mut Pair) {
     let level = level(query, stored);
     pair.set(Comparison::BirthDate, level);
@@ -33,14 +36,18 @@ fn level(query: u32, stored: u32) -> Level {
         () if same_year && digits == 2 => Level::SameYear,
         () if digits == 2 => Level::TwoDigits,
         () if same_year => Level::SameYear,
-        () => Level::Conflict,
+        () => conflict(a.0, b.0),
     }
+}
+
+const fn conflict(a: u32, b: u32) -> Level {
+    if a.abs_diff(b) < GENERATION_YEARS { Level::Conflict } else { Level::Generation }
 }
 
 /// One date has no day, or neither month nor day.
 const fn partial(a: (u32, u32, u32), b: (u32, u32, u32)) -> Level {
     if a.0 != b.0 {
-        Level::Conflict
+        conflict(a.0, b.0)
     } else if a.1 == 0 || b.1 == 0 {
         Level::Partial
     } else if a.1 == b.1 {
@@ -77,7 +84,8 @@ mod tests {
             ("1999-02-03", "2000-02-03", Level::MonthDay),
             ("1980-02-03", "1981-02-04", Level::TwoDigits),
             ("1980-02-03", "1980-11-26", Level::SameYear),
-            ("1980-02-03", "1957-11-26", Level::Conflict),
+            ("1980-02-03", "1966-11-26", Level::Conflict),
+            ("1980-02-03", "1965-11-26", Level::Generation),
             ("1980-02", "1980-02-03", Level::YearMonth),
             ("1980", "1980-02-03", Level::Partial),
             ("1980-03", "1980-02-03", Level::SameYear),

@@ -68,6 +68,8 @@ pub enum Level {
     /// Near, but both are names in use.
     Confusable,
     LastFourClose,
+    /// Similar, and one of them is no name in use: errors compounded.
+    Distorted,
     Similar,
     Zip,
     MonthDay,
@@ -81,7 +83,11 @@ pub enum Level {
     OtherGiven,
     /// Different surnames, and a woman is involved.
     Changed,
+    /// Different given names, of which one is no name in use.
+    Unrecognised,
     Conflict,
+    /// Different birth dates, at least [`birth_date::GENERATION_YEARS`] apart.
+    Generation,
     Absent,
 }
 
@@ -111,6 +117,7 @@ impl Level {
             Self::ShortForms => "short_forms",
             Self::Confusable => "confusable",
             Self::LastFourClose => "last_four_close",
+            Self::Distorted => "distorted",
             Self::Similar => "similar",
             Self::Zip => "zip",
             Self::MonthDay => "month_day",
@@ -121,7 +128,9 @@ impl Level {
             Self::SameYear => "same_year",
             Self::OtherGiven => "other_given",
             Self::Changed => "changed",
+            Self::Unrecognised => "unrecognised",
             Self::Conflict => "conflict",
+            Self::Generation => "generation",
             Self::Absent => "absent",
         }
     }
@@ -181,7 +190,9 @@ impl Comparison {
                 L::Middle,
                 L::ShortForms,
                 L::Confusable,
+                L::Distorted,
                 L::Similar,
+                L::Unrecognised,
                 L::Conflict,
             ],
             Self::Family => {
@@ -201,6 +212,7 @@ impl Comparison {
                 L::TwoDigits,
                 L::SameYear,
                 L::Conflict,
+                L::Generation,
             ],
             Self::Sex => &[L::Exact, L::SameGiven, L::OtherGiven, L::Conflict],
             Self::Address => {
@@ -323,7 +335,7 @@ impl Pair {
     pub const fn has_birth_date_conflict(&self) -> bool {
         matches!(
             self.level(Comparison::BirthDate),
-            Level::MonthDay | Level::TwoDigits | Level::SameYear | Level::Conflict
+            Level::MonthDay | Level::TwoDigits | Level::SameYear | Level::Conflict | Level::Generation
         )
     }
 
@@ -337,7 +349,7 @@ impl Pair {
     #[must_use]
     pub const fn has_given_conflict(&self) -> bool {
         match self.level(Comparison::Given) {
-            Level::Conflict => true,
+            Level::Conflict | Level::Unrecognised => true,
             Level::Similar => self.evidence.has(Evidence::BOTH_GIVEN_KNOWN),
             _ => false,
         }
@@ -386,7 +398,7 @@ pub fn compare(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary) -> P
 
 fn is_sibling(pair: &Pair) -> bool {
     let other_given = match pair.level(Comparison::Given) {
-        Level::Conflict | Level::ShortForms => true,
+        Level::Conflict | Level::Unrecognised | Level::ShortForms => true,
         Level::Close => pair.evidence.has(Evidence::NEAR_IN_DOUBT),
         Level::Phonetic | Level::Confusable | Level::Similar => pair.evidence.has(Evidence::BOTH_GIVEN_KNOWN),
         _ => false,

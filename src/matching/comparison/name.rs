@@ -9,12 +9,15 @@ use crate::matching::similarity::{jaro_winkler, osa_within};
 /// Jaro-Winkler similarity from which a given name is similar, a family name close or similar.
 const SIMILAR_GIVEN: f64 = 0.80;
 const CLOSE_FAMILY: f64 = 0.94;
+/// The same of names in exchanged places.
+const CLOSE_ACROSS: f64 = 0.9;
 const SIMILAR_FAMILY: f64 = 0.85;
 
 pub fn compare(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary, pair: &mut Pair) {
     compare_given(query, view, dictionary, pair);
     compare_family(query, view, dictionary, pair);
-    if matches!(pair.level(Comparison::Given), Level::Similar | Level::Conflict)
+    let other_given = [Level::Distorted, Level::Similar, Level::Unrecognised, Level::Conflict];
+    if other_given.contains(&pair.level(Comparison::Given))
         && matches!(pair.level(Comparison::Family), Level::Changed | Level::Conflict | Level::Similar)
         && is_swapped(query, view, dictionary)
     {
@@ -66,12 +69,17 @@ fn given_level(a: &NameForm, b: &NameForm) -> Level {
     if a.metaphone == b.metaphone && similarity >= 0.7 {
         return Level::Phonetic;
     }
-    if similarity >= SIMILAR_GIVEN { Level::Similar } else { Level::Conflict }
+    match (both_known, similarity >= SIMILAR_GIVEN) {
+        (true, true) => Level::Similar,
+        (true, false) => Level::Conflict,
+        (false, true) => Level::Distorted,
+        (false, false) => Level::Unrecognised,
+    }
 }
 
 /// One is a short form of the other.
 fn is_short_form(a: &NameForm, b: &NameForm) -> bool {
-    a.formal.contains(&b.hash) || b.formal.contains(&a.hash)
+    a.formal.iter().any(|formal| formal.hash == b.hash) || b.formal.iter().any(|formal| formal.hash == a.hash)
 }
 
 /// Both are short forms of one name: Nora and Ella of Eleanor.
@@ -122,7 +130,7 @@ fn note_given(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair)
     if level == Level::Close && is_near_in_doubt(name, stored) {
         pair.evidence.add(Evidence::NEAR_IN_DOUBT);
     }
-    if matches!(level, Level::Nickname | Level::ShortForms | Level::Conflict)
+    if matches!(level, Level::Nickname | Level::ShortForms | Level::Unrecognised | Level::Conflict)
         && letters(&name.text).abs_diff(letters(&stored.text)) > 2
     {
         return;
@@ -215,16 +223,18 @@ fn shares_part(query: &Query<'_>, view: &View<'_>) -> bool {
         || has(Tag::FamilyPart, &query.family_parts)
 }
 
-/// Given and family were written into each other's place; one of them exactly, the other at least nearly.
+/// Given and family were written into each other's place: both agree, nearly, or as a short form, across.
 fn is_swapped(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary) -> bool {
-    let near = |names: &[QueryName<'_>], tag: Tag| {
-        let exact = names.iter().any(|name| view.ids(tag).any(|id| id == name.id));
-        let close =
-            || names.iter().any(|name| view.ids(tag).any(|id| is_near(&name.form.text, &dictionary.name(id).text)));
-        (exact, exact || close())
+    let agree = |names: &[QueryName<'_>], tag: Tag| {
+        names.iter().any(|name| view.ids(tag).any(|id| name.id == id || agree_across(&name.form, dictionary.name(id))))
     };
-    let (given, family) = (near(&query.given, Tag::Family), near(&query.family, Tag::Given));
-    (given.0 && family.1) || (given.1 && family.0)
+    agree(&query.given, Tag::Family) && agree(&query.family, Tag::Given)
+}
+
+fn agree_across(a: &NameForm, b: &NameForm) -> bool {
+    is_near(&a.text, &b.text)
+        || is_short_form(a, b)
+        || (letters(&a.text) >= 4 && jaro_winkler(&a.text, &b.text) >= CLOSE_ACROSS)
 }
 
 /// A single legal name, equal on both sides, stands for first and last name (IG Patient Matching, input weight). What is
@@ -297,9 +307,9 @@ mod tests {
             ("Bill", "Willie", Level::ShortForms),
             ("Nora", "Ella", Level::ShortForms),
             ("Sanjana", "Ranjana", Level::Close),
-            ("Иван", "Игоря", Level::Conflict),
-            ("小明", "小红", Level::Conflict),
-            ("Мария", "Марина", Level::Similar),
+            ("Иван", "Игоря", Level::Unrecognised),
+            ("小明", "小红", Level::Unrecognised),
+            ("Мария", "Марина", Level::Distorted),
             ("Алина", "Арина", Level::Close),
             ("Robert", "Robrt", Level::Close),
             ("Jayden", "Jaden", Level::Phonetic),
@@ -314,7 +324,7 @@ mod tests {
             ("R", "Peter", Level::Conflict),
             ("Robert", "Peter", Level::Conflict),
             ("Robert Lee", "Lee", Level::Middle),
-            ("Ray Zoltan", "Ferdinand", Level::Conflict),
+            ("Ray Zoltan", "Ferdinand", Level::Unrecognised),
         ] {
             for (query, stored) in [(a, b), (b, a)] {
                 assert_eq!(

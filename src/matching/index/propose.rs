@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{components, query_keys};
+use crate::matching::blocking::{Reach, components, keys_within};
 use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
@@ -33,11 +33,18 @@ pub struct Ask {
     pub identities_max: usize,
     /// Candidates from which rayon's current pool is used.
     pub parallel_from: usize,
+    pub reach: Reach,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { exclude_record: None, candidates_max: 2000, identities_max: 10, parallel_from: 2000 }
+        Self {
+            exclude_record: None,
+            candidates_max: 2000,
+            identities_max: 10,
+            parallel_from: 2000,
+            reach: Reach::Blocks,
+        }
     }
 }
 
@@ -98,7 +105,7 @@ pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Propo
     let model = &*first.index.model;
     let population = layers.iter().map(|layer| layer.population).sum();
     let asked: Vec<Asked<'_>> = layers.iter().take(2).map(|layer| Asked::new(*layer, record, ask)).collect();
-    let (found, coverage) = collect(&asked);
+    let (found, coverage) = collect(&asked, ask.reach);
     let candidates = found.len() + layers.iter().map(|layer| layer.left_out).sum::<usize>();
     let kept = cut(&asked, found, ask.candidates_max);
     let truncated = coverage == Coverage::Cut || kept.len() < candidates;
@@ -142,7 +149,7 @@ struct Found {
     slot: u32,
 }
 
-fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
+fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
     let mut found = Vec::new();
     let mut coverage = Coverage::Whole;
     for (layer, asked) in asked.iter().enumerate() {
@@ -151,7 +158,7 @@ fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
         }
         let components = components(&asked.query);
         let mut slots = Vec::with_capacity(256);
-        for key in query_keys(&asked.query) {
+        for key in keys_within(&asked.query, reach) {
             if asked.layer.index.postings.collect(key, &components, &mut slots) == Coverage::Cut {
                 coverage = Coverage::Cut;
             }
@@ -208,7 +215,11 @@ fn pairs<'i>(asked: &[Asked<'i>], place: Place) -> Vec<RecordPair<'i>> {
     let mut pairs = Vec::new();
     for (asked, identity) in asked.iter().zip(place) {
         for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
-            pairs.push(RecordPair { record_id: &slot.record_id, version: slot.version, pair: asked.compare(slot) });
+            pairs.push(RecordPair {
+                record_id: &slot.record_id,
+                version: i64::from(slot.version),
+                pair: asked.compare(slot),
+            });
         }
     }
     pairs

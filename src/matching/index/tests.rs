@@ -38,7 +38,7 @@ fn add(index: &mut Index, n: usize, identity: usize) {
 }
 
 fn ask() -> Ask {
-    Ask { exclude_record: None, candidates_max: 1000, identities_max: 20, parallel_from: usize::MAX }
+    Ask { exclude_record: None, candidates_max: 1000, identities_max: 20, parallel_from: usize::MAX, ..Ask::default() }
 }
 
 fn ids(proposal: &Proposal) -> Vec<&str> {

@@ -333,11 +333,7 @@ pub(super) fn insert_block_records(connection: &mut PgConnection, rows: &[&Recor
 }
 
 /// In the order of the index, so that no plan without it is cheaper.
-pub(super) fn block_ranges(
-    connection: &mut PgConnection,
-    ranges: &[KeyRange],
-    rows_max: i64,
-) -> QueryResult<Vec<(usize, i64)>> {
+pub(super) fn block_ranges(connection: &mut PgConnection, ranges: &[KeyRange]) -> QueryResult<Vec<(usize, i64)>> {
     #[derive(QueryableByName)]
     struct Found {
         #[diesel(sql_type = BigInt)]
@@ -346,13 +342,13 @@ pub(super) fn block_ranges(
         number: i64,
     }
     let found: Vec<Found> = Prepared::new(
-        "SELECT wanted.place, found.number FROM UNNEST(?, ?) WITH ORDINALITY AS wanted (low, high, place) \
+        "SELECT wanted.place, found.number FROM UNNEST(?, ?, ?) WITH ORDINALITY AS wanted (low, high, rows_max, place) \
          CROSS JOIN LATERAL (SELECT number FROM block_key WHERE key >= wanted.low AND key <= wanted.high \
-         ORDER BY key, number LIMIT ?) AS found",
+         ORDER BY key, number LIMIT wanted.rows_max) AS found",
         vec![
             Bind::BigInts(column(ranges, |range| range.from)),
             Bind::BigInts(column(ranges, |range| range.to)),
-            Bind::BigInt(rows_max),
+            Bind::BigInts(column(ranges, |range| i64::try_from(range.rows_max).unwrap_or(i64::MAX))),
         ],
     )
     .load(connection)?;

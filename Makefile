@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
-	measure-backup measure-accuracy measure-schemathesis fmt \
+	measure-backup measure-accuracy measure-cms measure-schemathesis fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -35,7 +35,8 @@ unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
 MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
-	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-schemathesis
+	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-cms \
+	measure-schemathesis
 measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
@@ -83,6 +84,9 @@ measure-backup: ## backup, restore and migration of many people, and kill -9 in 
 
 measure-accuracy: ## precision and recall on a made-up population
 	scripts/measure/accuracy
+
+measure-cms: ## the CMS combinations beside the public implementation, case by case
+	scripts/measure/cms
 
 measure-schemathesis: ## 20,000 requests made up from the OpenAPI document
 	scripts/measure/schemathesis

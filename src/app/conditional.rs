@@ -97,7 +97,7 @@ pub fn find_match(
         after: None,
         // One is enough to be found; whether there is another, the page says.
         count: 1,
-        bytes_max: 0,
+        bytes_max: i64::MAX,
         total: Total::None,
     };
     let mut page = resource::search(conn, &query)?;

@@ -67,6 +67,23 @@ impl Rules {
         if directory.is_empty() { Self::built_in() } else { Self::from_directory(Path::new(directory)) }
     }
 
+    /// The same with the text of another model in place of `match-model.json`.
+    ///
+    /// # Errors
+    /// As [`Self::load`], and when the model cannot be used.
+    pub fn load_with(directory: &str, model: Option<&str>) -> Result<Self, RulesError> {
+        let rules = Self::load(directory)?;
+        let Some(model) = model else { return Ok(rules) };
+        let refuse = |reason: String| RulesError { file: "model".to_owned(), reason };
+        let frequencies = match directory {
+            "" => built_in_text("name-frequencies.json").unwrap_or_default().to_owned(),
+            _ => std::fs::read_to_string(Path::new(directory).join("name-frequencies.json"))
+                .map_err(|error| refuse(error.to_string()))?,
+        };
+        let model = Model::parse(model, &frequencies).map_err(|error| refuse(error.to_string()))?;
+        Ok(Self { model: Arc::new(model), ..rules })
+    }
+
     /// From names and texts.
     ///
     /// # Errors

@@ -197,9 +197,11 @@ fn near_birth_date_keys(query: &Query<'_>) -> Vec<BlockKey> {
 /// The day before or after a full birth date.
 fn neighbour(birth_date: u32, step: i64) -> Option<u32> {
     let (year, month, day) = birth_parts(birth_date);
+    if day == 0 {
+        return None;
+    }
     let (year, month) = (u16::try_from(year).ok()?, u8::try_from(month).ok()?);
     let (year, month, day) = match (i64::from(day) + step, month) {
-        (_, 0) => return None,
         (0, 1) => (year.checked_sub(1)?, 12, 31),
         (0, _) => (year, month - 1, days_in(year, month - 1)),
         (next, 12) if next > 31 => (year + 1, 1, 1),
@@ -407,6 +409,29 @@ mod tests {
         }
         assert!(!meets(&person("Lang", "Xaver", "1980-11-02"), &stored));
         assert!(meets(&person("Novak", "Marzanna", "1955-07-30"), &person("Novak", "M", "1980-02-11")));
+    }
+
+    #[test]
+    fn whoever_was_born_within_a_day_meets_over_months_years_and_leap_days() {
+        let born = |date: &str| record(&format!(r#"{{"birthDate":"{date}","gender":"male"}}"#));
+        for (asked, stored, meets) in [
+            ("1980-02-13", "1980-02-13", true),
+            ("1980-02-13", "1980-02-14", true),
+            ("1980-02-13", "1980-02-12", true),
+            ("1980-02-13", "1980-02-15", false),
+            ("1980-02-28", "1980-02-29", true),
+            ("1981-02-28", "1981-03-01", true),
+            ("1981-03-01", "1981-02-28", true),
+            ("1980-12-31", "1981-01-01", true),
+            ("1981-01-01", "1980-12-31", true),
+            ("1980-02", "1980-02-01", false),
+        ] {
+            let dictionary = Dictionary::default();
+            let (asked_record, stored_record) = (born(asked), born(stored));
+            let asked_keys = near_birth_date_keys(&Query::new(&asked_record, &dictionary, model()));
+            let stored_keys = stored_keys(&Query::new(&stored_record, &dictionary, model()));
+            assert_eq!(asked_keys.iter().any(|key| stored_keys.contains(key)), meets, "{asked} {stored}");
+        }
     }
 
     #[test]

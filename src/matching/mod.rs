@@ -16,6 +16,7 @@ pub mod entry;
 pub mod evaluation;
 pub mod grade;
 pub mod index;
+pub mod judgement;
 pub mod model;
 pub mod normalise;
 pub mod pool;

@@ -81,6 +81,7 @@ diesel::table! {
         verification_level -> Nullable<Text>,
         verified_on -> Nullable<Text>,
         replaced_by -> Nullable<Text>,
+        decision_id -> Nullable<Text>,
     }
 }
 
@@ -91,6 +92,8 @@ diesel::table! {
         probability -> Double,
         created_us -> BigInt,
         model_version -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
     }
 }
 
@@ -155,6 +158,51 @@ diesel::table! {
         after_number -> BigInt,
         last_number -> BigInt,
         resources -> BigInt,
+    }
+}
+
+diesel::table! {
+    steward_decision (id) {
+        id -> Text,
+        kind -> Text,
+        reason -> Text,
+        decided_by -> Text,
+        decided_us -> BigInt,
+        detail -> Text,
+        revoked_by -> Nullable<Text>,
+        revoked_us -> Nullable<BigInt>,
+        revoked_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    record_constraint (record_a, record_b, kind, decision_id) {
+        record_a -> Text,
+        record_b -> Text,
+        kind -> Text,
+        decision_id -> Text,
+        created_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    identity_history (seq) {
+        seq -> BigInt,
+        record_id -> Text,
+        identity_id -> Text,
+        model_version -> Text,
+        probability -> Nullable<Double>,
+        assigned_us -> BigInt,
+        decision_id -> Nullable<Text>,
+        until_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    merged_identity (id) {
+        id -> Text,
+        survivor_id -> Text,
+        merged_us -> BigInt,
     }
 }
 

@@ -38,7 +38,7 @@ fn broken() -> Vec<(&'static str, Vec<u8>, &'static str, &'static str)> {
     vec![
         ("nothing", vec![], "structure", "http.body"),
         ("no JSON", b"<Patient/>".to_vec(), "structure", "http.body"),
-        ("half a document", br#"{"resourceType":"Patient""#.to_vec(), "structure", "http.body"),
+        ("half a document", br#"{"resourceType":"Patient""#.to_vec(), "structure", "Patient"),
         ("more than a document", patient(r#""active":true}{"#), "structure", "http.body"),
         (
             "not UTF-8",
@@ -99,8 +99,8 @@ fn content_that_is_not_fhir_is_refused_with_its_place(app: &TestApp) {
             assert_eq!(answer.json()["id"].as_str(), answer.header("x-request-id"), "{what}");
         }
     }
-    for body in [&b""[..], b"[{", b"\xff"] {
-        app.store_patient(&with(&stranger(1), "id", json!("p1")));
+    app.store_patient(&with(&stranger(1), "id", json!("p1")));
+    for body in [&b"{"[..], b"nothing", b"\xff"] {
         for request in [
             app.request("PATCH", "/Patient/p1")
                 .header("content-type", "application/json-patch+json")
@@ -110,8 +110,8 @@ fn content_that_is_not_fhir_is_refused_with_its_place(app: &TestApp) {
         ] {
             assert_eq!(request.send().expect(400).errors(), [("structure".to_owned(), vec!["http.body".to_owned()])]);
         }
-        app.delete("/Patient/p1").send().expect(204);
     }
+    app.delete("/Patient/p1").send().expect(204);
     let many = patient(r#""name":[{"shoeSize":44}],"active":1,"birthDate":"x""#);
     assert_eq!(app.post("/Patient", many).send().expect(400).errors().len(), 3, "every problem is told at once");
     let inside = parameters("IDIPatient", &with(&stranger(1), "birthDate", json!("1980-02-30")), &[]);

@@ -5,6 +5,8 @@
 //! entry stays as a gap until a quarter of all are gaps, then they are swept. Not here: the change log that feeds it.
 
 mod excerpt;
+mod neighbourhood;
+mod neighbours;
 mod overlay;
 mod propose;
 
@@ -12,6 +14,8 @@ use std::sync::Arc;
 
 pub use super::blocking::Reach;
 pub use excerpt::Excerpt;
+pub use neighbourhood::{Neighbourhood, Wanted};
+pub use neighbours::{Place, Space};
 pub use overlay::Overlay;
 pub use propose::{Ask, Layer, Proposal, rank};
 
@@ -263,6 +267,18 @@ impl Index {
         let rehash = |at: u32| identities[at as usize].id.hash();
         self.identities_by_id.remove(hash, |at| at == identity, rehash);
         self.free_identities.push(identity);
+    }
+
+    /// Puts the record, if it is there, into another identity.
+    pub fn move_to(&mut self, record_id: &str, identity_id: &str) {
+        let Some(slot) = self.slot_of(record_id) else { return };
+        let left = self.slots[slot as usize].identity;
+        let identity = self.identity(CompactId::new(identity_id));
+        if identity != left {
+            self.slots[slot as usize].identity = identity;
+            self.identities[identity as usize].members.add(slot);
+            self.leave(left, slot);
+        }
     }
 
     /// Takes gaps out of all lists, so that their slots can be used again.

@@ -74,7 +74,7 @@ pub struct Layer<'i> {
 }
 
 impl Layer<'_> {
-    fn is_open(&self, slot: u32, excluded: Option<u32>) -> bool {
+    pub(super) fn is_open(&self, slot: u32, excluded: Option<u32>) -> bool {
         self.index.slots[slot as usize].is_live
             && Some(slot) != excluded
             && self.hidden.is_none_or(|hidden| !hidden.contains(&slot))

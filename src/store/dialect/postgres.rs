@@ -178,13 +178,13 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
     let rows = || rows.iter().copied();
     Prepared::new(
         "INSERT INTO record (id, version, normaliser, features, identity_id, model_version, probability, assigned_us, \
-         verification_level, verified_on, replaced_by) \
-         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         verification_level, verified_on, replaced_by, decision_id) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, normaliser = excluded.normaliser, \
          features = excluded.features, identity_id = excluded.identity_id, model_version = excluded.model_version, \
          probability = excluded.probability, assigned_us = excluded.assigned_us, \
          verification_level = excluded.verification_level, verified_on = excluded.verified_on, \
-         replaced_by = excluded.replaced_by",
+         replaced_by = excluded.replaced_by, decision_id = excluded.decision_id",
         vec![
             Bind::Texts(column(rows(), |row| row.id.as_str())),
             Bind::BigInts(column(rows(), |row| row.version)),
@@ -197,6 +197,7 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
             Bind::MaybeTexts(column(rows(), |row| row.verification_level.as_deref())),
             Bind::MaybeTexts(column(rows(), |row| row.verified_on.as_deref())),
             Bind::MaybeTexts(column(rows(), |row| row.replaced_by.as_deref())),
+            Bind::MaybeTexts(column(rows(), |row| row.decision_id.as_deref())),
         ],
     )
     .execute(connection)?;
@@ -207,16 +208,19 @@ pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) 
     let rows = last_of_each(rows, |row| (row.record_id.as_str(), row.identity_id.as_str()));
     let rows = || rows.iter().copied();
     Prepared::new(
-        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version) \
-         SELECT * FROM UNNEST(?, ?, ?, ?, ?) \
+        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version, state, reason) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (record_id, identity_id) DO UPDATE SET probability = excluded.probability, \
-         created_us = excluded.created_us, model_version = excluded.model_version",
+         created_us = excluded.created_us, model_version = excluded.model_version, state = excluded.state, \
+         reason = excluded.reason",
         vec![
             Bind::Texts(column(rows(), |row| row.record_id.as_str())),
             Bind::Texts(column(rows(), |row| row.identity_id.as_str())),
             Bind::Doubles(column(rows(), |row| row.probability)),
             Bind::BigInts(column(rows(), |row| row.created_us)),
             Bind::Texts(column(rows(), |row| row.model_version.as_str())),
+            Bind::Texts(column(rows(), |row| row.state.as_str())),
+            Bind::MaybeTexts(column(rows(), |row| row.reason.as_deref())),
         ],
     )
     .execute(connection)?;

@@ -128,6 +128,7 @@ pub(super) fn upsert_records(connection: &mut SqliteConnection, rows: &[RecordRo
                 record::verification_level.eq(excluded(record::verification_level)),
                 record::verified_on.eq(excluded(record::verified_on)),
                 record::replaced_by.eq(excluded(record::replaced_by)),
+                record::decision_id.eq(excluded(record::decision_id)),
             ))
             .execute(connection)?;
     }
@@ -144,6 +145,8 @@ pub(super) fn upsert_reviews(connection: &mut SqliteConnection, rows: &[ReviewRo
                 review::probability.eq(excluded(review::probability)),
                 review::created_us.eq(excluded(review::created_us)),
                 review::model_version.eq(excluded(review::model_version)),
+                review::state.eq(excluded(review::state)),
+                review::reason.eq(excluded(review::reason)),
             ))
             .execute(connection)?;
     }

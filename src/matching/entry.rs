@@ -351,6 +351,41 @@ impl<'d> Query<'d> {
     }
 }
 
+impl<'d> Query<'d> {
+    /// A stored record as a query over its own dictionary.
+    #[must_use]
+    pub fn stored(view: &View<'_>, dictionary: &'d Dictionary) -> Self {
+        let names = |tag: Tag| {
+            let name = |id: u32| QueryName { id, form: Cow::Borrowed(dictionary.name(id)) };
+            view.ids(tag).map(name).collect::<Vec<_>>()
+        };
+        let text = |id: u32| {
+            let text = dictionary.bytes_of(id);
+            QueryText { id, text: text.to_vec(), hash: hash(text) }
+        };
+        let part = |id: u32| (id != UNKNOWN).then(|| text(id));
+        let address = |ids: AddressIds| QueryAddress {
+            line: part(ids.line),
+            unit: part(ids.unit),
+            place: part(ids.place),
+            zip: part(ids.zip),
+        };
+        Self {
+            birth_date: view.birth_date,
+            facts: view.facts,
+            given: names(Tag::Given),
+            given_parts: names(Tag::GivenPart),
+            middle: names(Tag::Middle),
+            family: names(Tag::Family),
+            family_parts: names(Tag::FamilyPart),
+            addresses: view.addresses().map(address).collect(),
+            phones: view.ids(Tag::Phone).map(text).collect(),
+            emails: view.ids(Tag::Email).map(text).collect(),
+            identifiers: view.identifiers().map(|(kind, id)| (kind, text(id))).collect(),
+        }
+    }
+}
+
 fn distinct(names: Vec<QueryName<'_>>) -> Vec<QueryName<'_>> {
     let mut kept: Vec<QueryName<'_>> = Vec::with_capacity(names.len());
     for name in names {

@@ -21,3 +21,4 @@ pub mod postings;
 pub mod record;
 pub mod score;
 pub mod similarity;
+pub mod train;

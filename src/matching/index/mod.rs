@@ -6,11 +6,13 @@
 
 mod overlay;
 mod propose;
+mod sample;
 
 use std::sync::Arc;
 
 pub use overlay::Overlay;
 pub use propose::{Ask, Proposal};
+pub use sample::SampleAsk;
 
 use super::blocking::{stored_components, stored_keys};
 use super::compact_id::CompactId;

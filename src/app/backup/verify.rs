@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn change(seq: i64, record: &str) -> Row {
-        Row::Change(ChangeEntry { seq, record_id: record.to_owned() })
+        Row::Change(ChangeEntry { seq, record_id: record.to_owned(), binds: false })
     }
 
     fn audit(seq: i64, detail: &str) -> Row {

@@ -37,6 +37,42 @@ pub enum Rule {
 
 impl Rule {
     pub const COUNT: usize = 13;
+
+    /// In the order of storage.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::BirthDateSex,
+        Self::Phone,
+        Self::Email,
+        Self::Member,
+        Self::MedicalRecord,
+        Self::Identifier,
+        Self::FamilyInitial,
+        Self::FamilySoundInitialYear,
+        Self::FamilyZip,
+        Self::FamilySoundMonthDay,
+        Self::GivenSoundMonthDay,
+        Self::Last4BirthYear,
+        Self::Line,
+    ];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BirthDateSex => "birth-date-sex",
+            Self::Phone => "phone",
+            Self::Email => "email",
+            Self::Member => "member",
+            Self::MedicalRecord => "medical-record",
+            Self::Identifier => "identifier",
+            Self::FamilyInitial => "family-initial",
+            Self::FamilySoundInitialYear => "family-sound-initial-year",
+            Self::FamilyZip => "family-zip",
+            Self::FamilySoundMonthDay => "family-sound-month-day",
+            Self::GivenSoundMonthDay => "given-sound-month-day",
+            Self::Last4BirthYear => "last-4-birth-year",
+            Self::Line => "line",
+        }
+    }
 }
 
 /// A block key under its rule.

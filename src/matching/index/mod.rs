@@ -9,6 +9,7 @@ mod neighbourhood;
 mod neighbours;
 mod overlay;
 mod propose;
+mod sample;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use neighbourhood::{Neighbourhood, Wanted};
 pub use neighbours::{Place, Space};
 pub use overlay::Overlay;
 pub use propose::{Ask, Layer, Proposal, rank};
+pub use sample::SampleAsk;
 
 use super::blocking::{stored_components, stored_keys};
 use super::compact_id::CompactId;

@@ -35,6 +35,7 @@ pub mod responder;
 pub mod rules;
 pub mod search;
 pub mod select;
+pub mod train;
 pub mod update;
 pub mod validate;
 pub mod verification;
@@ -100,7 +101,7 @@ impl App {
     /// # Errors
     /// When a file of `profiles/` cannot be enforced or the database cannot be used.
     pub fn open(config: Config, clock: Clock, progress: impl FnMut(usize)) -> Result<Self, StartError> {
-        let rules = Arc::new(Rules::load(&config.server.profiles_dir)?);
+        let rules = Arc::new(Rules::of(&config)?);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
         let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;

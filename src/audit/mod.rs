@@ -26,6 +26,8 @@ pub enum Action {
     Export,
     /// A copy of everything was made.
     Backup,
+    /// A matching model was fitted to what is stored.
+    Train,
 }
 
 impl Action {
@@ -47,6 +49,7 @@ impl Action {
             Self::Bundle => "bundle",
             Self::Export => "export",
             Self::Backup => "backup",
+            Self::Train => "train",
         }
     }
 }

@@ -13,9 +13,11 @@ mod evaluate;
 mod explain;
 mod load;
 mod match_file;
+mod model;
 mod progress;
 mod serve;
 pub mod synth;
+mod train;
 mod validate;
 mod weigh;
 
@@ -143,6 +145,8 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
             Ok(Ended::Done)
         }
         Commands::Evaluate(args) => evaluate::run(&args, environment),
+        Commands::Train(args) => train::run(&args, environment),
+        Commands::Model(args) => model::run(&args, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

@@ -21,4 +21,5 @@ pub mod postings;
 pub mod record;
 pub mod score;
 pub mod similarity;
+pub mod splink;
 pub mod train;

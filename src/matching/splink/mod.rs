@@ -47,29 +47,38 @@ pub fn settings(model: &Model, engine: Engine, population: usize) -> Value {
         "retain_matching_columns": false,
         "blocking_rules_to_generate_predictions": blocking,
         "comparisons": comparisons,
-        "linker_uid": format!("idi-match {}", model.version()),
+        "linker_uid": linker_uid(model),
     })
 }
 
+/// Splink makes names of tables of it.
+fn linker_uid(model: &Model) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
+    format!("idi_match_{}", model.version().chars().map(letter).collect::<String>())
+}
+
 fn comparison(model: &Model, engine: Engine, comparison: Comparison) -> Value {
-    let expression = sql::level(engine, comparison);
-    let level = |level: &Level| {
-        let likelihood = model.likelihood(comparison, *level);
+    let found = sql::levels(engine, comparison);
+    let known = |name: &str| comparison.levels().iter().copied().find(|level| level.name() == name);
+    let level = |(condition, name): (&str, &str)| {
+        let likelihood = model.likelihood(comparison, known(name).unwrap_or(Level::Conflict));
         let mut written = json!({
-            "sql_condition": format!("{expression} = '{}'", level.name()),
-            "label_for_charts": level.name(),
+            "sql_condition": condition,
+            "label_for_charts": name,
             "m_probability": likelihood.same,
             "u_probability": likelihood.unrelated,
         });
-        if let (Some(column), Level::Exact) = (frequency_column(comparison), level) {
+        if let (Some(column), "exact") = (frequency_column(comparison), name) {
             written["tf_adjustment_column"] = json!(column);
             written["tf_adjustment_weight"] = json!(1.0);
             written["disable_tf_exact_match_detection"] = json!(true);
         }
         written
     };
-    let null = json!({ "sql_condition": format!("{expression} IS NULL"), "label_for_charts": "absent", "is_null_level": true });
-    let levels: Vec<Value> = std::iter::once(null).chain(comparison.levels().iter().map(level)).collect();
+    let null = json!({ "sql_condition": found.null, "label_for_charts": "absent", "is_null_level": true });
+    let ordered = found.ordered.iter().map(|(condition, name)| (condition.as_str(), *name));
+    let levels = ordered.chain([("ELSE", found.otherwise)]).map(level);
+    let levels: Vec<Value> = std::iter::once(null).chain(levels).collect();
     json!({ "output_column_name": format!("c_{}", comparison.name()), "comparison_levels": levels })
 }
 
@@ -96,17 +105,12 @@ pub fn imported(model: &Model, settings: &Value) -> Result<(Model, usize), Model
         let name = written["output_column_name"].as_str().unwrap_or_default();
         let known = Comparison::ALL.into_iter().find(|c| name.strip_prefix("c_") == Some(c.name()));
         let Some(comparison) = known else { continue };
-        for level in written["comparison_levels"].as_array().into_iter().flatten() {
-            let label = level["label_for_charts"].as_str().unwrap_or_default();
-            let known = comparison.levels().iter().find(|level| level.name() == label);
-            let (Some(known), Some(m), Some(u)) =
-                (known, level["m_probability"].as_f64(), level["u_probability"].as_f64())
-            else {
-                continue;
-            };
-            let likelihood = &mut table[comparison as usize][*known as usize];
-            (likelihood.same, likelihood.unrelated) = (m, u);
-            taken += 1;
+        for level in comparison.levels() {
+            let likelihood = &mut table[comparison as usize][*level as usize];
+            if let Some((m, u)) = found(model, comparison, *level, &written["comparison_levels"]) {
+                (likelihood.same, likelihood.unrelated) = (m, u);
+                taken += 1;
+            }
         }
     }
     if taken == 0 {
@@ -114,6 +118,19 @@ pub fn imported(model: &Model, settings: &Value) -> Result<(Model, usize), Model
     }
     let source = format!("m and u of {taken} levels from Splink, the rest from model {}.", model.version());
     Ok((model.with_likelihoods(&table, &source)?, taken))
+}
+
+/// m and u of a level in a comparison of Splink's. A level that comes twice and was exported with the same numbers has
+/// been trained apart; together they are the sums.
+fn found(model: &Model, comparison: Comparison, level: Level, levels: &Value) -> Option<(f64, f64)> {
+    let named = levels.as_array()?.iter().filter(|written| written["label_for_charts"] == level.name());
+    let numbers = named.filter_map(|w| Some((w["m_probability"].as_f64()?, w["u_probability"].as_f64()?)));
+    let numbers: Vec<(f64, f64)> = numbers.collect();
+    let own = model.likelihood(comparison, level);
+    if numbers.iter().all(|(m, u)| *m == own.same && *u == own.unrelated) {
+        return numbers.first().copied();
+    }
+    Some(numbers.into_iter().fold((0.0, 0.0), |sum, (m, u)| (sum.0 + m, sum.1 + u)))
 }
 
 #[cfg(test)]

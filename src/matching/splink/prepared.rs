@@ -47,8 +47,8 @@ pub const COLUMNS: [&str; 38] = [
     "passport",
     "digital",
     "other",
-    "tf_given",
-    "tf_family",
+    "given_frequency",
+    "family_frequency",
 ];
 
 /// The values of `record` in the order of [`COLUMNS`].
@@ -186,6 +186,6 @@ mod tests {
         ] {
             assert_eq!(value(column), expected, "{column}");
         }
-        assert!(value("tf_given").parse::<f64>().is_ok_and(|frequency| frequency > 0.0));
+        assert!(value("given_frequency").parse::<f64>().is_ok_and(|frequency| frequency > 0.0));
     }
 }

@@ -1,7 +1,7 @@
-//! The level of each comparison as one SQL expression over the prepared columns of two records; NULL is absent.
+//! The levels of each comparison as SQL conditions over the prepared columns of two records.
 //!
-//! The order of conditions is that of `comparison`; where a comparison looks at another one's level, it repeats its
-//! expression. Not here: what a level weighs.
+//! Conditions are tried in their order, which is that of `comparison`; a level may come twice. Where a comparison looks
+//! at another one's level, it repeats what it needs of it. Not here: what a level weighs.
 
 use super::Engine;
 use crate::matching::comparison::Comparison;
@@ -24,35 +24,62 @@ pub const BLOCKING_RULES: [&str; 14] = [
     "l.line = r.line",
 ];
 
-/// The name of the level that two records have.
-pub fn level(engine: Engine, comparison: Comparison) -> String {
+/// How a comparison finds its level: absent where `null` holds, else that of the first condition that does.
+pub struct Levels {
+    pub null: String,
+    pub ordered: Vec<(String, &'static str)>,
+    pub otherwise: &'static str,
+}
+
+impl Levels {
+    fn new(null: impl Into<String>, ordered: Vec<(String, &'static str)>, otherwise: &'static str) -> Self {
+        Self { null: null.into(), ordered, otherwise }
+    }
+
+    /// The name of the level as one expression.
+    fn expression(&self) -> String {
+        let whens: String =
+            self.ordered.iter().map(|(condition, level)| format!(" WHEN {condition} THEN '{level}'")).collect();
+        format!("(CASE WHEN {} THEN NULL{whens} ELSE '{}' END)", self.null, self.otherwise)
+    }
+
+    /// That the level is none of those that come before `level`.
+    fn none_before(&self, level: &str) -> String {
+        let before = self.ordered.iter().take_while(|(_, name)| *name != level);
+        let conditions: Vec<String> = before.map(|(condition, _)| format!("coalesce({condition}, false)")).collect();
+        format!("(NOT ({} OR {}))", self.null, conditions.join(" OR "))
+    }
+}
+
+/// How two records get the level of a comparison.
+pub fn levels(engine: Engine, comparison: Comparison) -> Levels {
     match comparison {
         Comparison::Given => given(engine),
         Comparison::Family => family(engine),
         Comparison::Middle => middle(engine),
-        Comparison::Suffix => {
-            case("suffix_l IS NULL OR suffix_r IS NULL", &[("suffix_l = suffix_r".to_owned(), "exact")], "conflict")
-        }
+        Comparison::Suffix => Levels::new(
+            "suffix_l IS NULL OR suffix_r IS NULL",
+            vec![("suffix_l = suffix_r".to_owned(), "exact")],
+            "conflict",
+        ),
         Comparison::BirthDate => birth_date(),
         Comparison::Sex => sex(engine),
         Comparison::Address => address(engine),
-        Comparison::Phone => one_edit(engine, "phone", "phone"),
+        Comparison::Phone => Levels::new(
+            "phone_l IS NULL OR phone_r IS NULL",
+            vec![("phone_l = phone_r".to_owned(), "exact"), (format!("{} <= 1", edits("phone_l", "phone_r")), "close")],
+            "conflict",
+        ),
         Comparison::Email => email(engine),
-        Comparison::SocialSecurity => social_security(engine),
-        Comparison::Member => member(engine),
-        Comparison::MedicalRecord => identifier(engine, &["medical_record"], Kept::Differing),
+        Comparison::SocialSecurity => social_security(),
+        Comparison::Member => numbers(engine, &["member", "subscriber"], &[], Shared::ByFamilies),
+        Comparison::MedicalRecord => numbers(engine, &["medical_record"], &[], Shared::ByNobody),
         Comparison::Identifier => {
+            // Two numbers of no known kind that differ may be two accounts of one person.
             let kinds = ["medicare", "licence", "state_id", "passport", "digital"];
-            let known = identifier(engine, &kinds, Kept::Differing);
-            let other = identifier(engine, &["other"], Kept::Agreeing);
-            best(&[known, other], &["exact", "close", "conflict"])
+            numbers(engine, &kinds, &["other"], Shared::ByNobody)
         }
     }
-}
-
-fn case(null: &str, whens: &[(String, &str)], otherwise: &str) -> String {
-    let whens: String = whens.iter().map(|(condition, level)| format!(" WHEN {condition} THEN '{level}'")).collect();
-    format!("(CASE WHEN {null} THEN NULL{whens} ELSE '{otherwise}' END)")
 }
 
 fn jaro_winkler(engine: Engine, a: &str, b: &str) -> String {
@@ -99,7 +126,7 @@ fn short_form(engine: Engine, one: &str, other: &str) -> String {
 const GIVEN_NULL: &str = "given_l IS NULL OR given_r IS NULL";
 
 /// The level of given names, exchanged ones aside.
-fn given_straight(engine: Engine) -> String {
+fn given_straight(engine: Engine) -> Levels {
     let nickname = short_form(engine, "l", "r");
     let short_forms = overlap(engine, "given_formal_l", "given_formal_r");
     let has_initial = "(length(given_l) = 1 OR length(given_r) = 1)";
@@ -115,9 +142,9 @@ fn given_straight(engine: Engine) -> String {
     );
     let part = "(coalesce(given_l = given_part_r, false) OR coalesce(given_part_l = given_r, false))";
     let middle = "((coalesce(given_l = middle_r, false) AND length(given_l) > 1) OR (coalesce(middle_l = given_r, false) AND length(given_r) > 1))";
-    case(
+    Levels::new(
         GIVEN_NULL,
-        &[
+        vec![
             ("given_l = given_r".to_owned(), "exact"),
             (nickname, "nickname"),
             (initial, "initial"),
@@ -126,8 +153,8 @@ fn given_straight(engine: Engine) -> String {
             (part.to_owned(), "nickname"),
             (middle.to_owned(), "middle"),
             (format!("({short_forms} OR coalesce(given_part_l = given_part_r, false))"), "short_forms"),
+            (format!("(NOT {has_initial} AND {near})"), "confusable"),
             (has_initial.to_owned(), "conflict"),
-            (near, "confusable"),
             (format!("({similarity} >= 0.8 AND {known})"), "similar"),
             (format!("({similarity} >= 0.8)"), "distorted"),
             (known.to_owned(), "conflict"),
@@ -137,7 +164,7 @@ fn given_straight(engine: Engine) -> String {
 }
 
 /// The level of family names, exchanged ones aside.
-fn family_straight(engine: Engine) -> String {
+fn family_straight(engine: Engine) -> Levels {
     let part = format!(
         "({} OR {} OR {})",
         contains(engine, "family_parts_r", "family_l"),
@@ -147,9 +174,9 @@ fn family_straight(engine: Engine) -> String {
     let similarity = jaro_winkler(engine, "family_l", "family_r");
     let female = "(coalesce(birth_sex_l, gender_l) = 'F' OR coalesce(birth_sex_r, gender_r) = 'F')";
     let near = near("family_l", "family_r");
-    case(
+    Levels::new(
         "family_l IS NULL OR family_r IS NULL",
-        &[
+        vec![
             ("family_l = family_r".to_owned(), "exact"),
             (part, "part"),
             (format!("({similarity} >= 0.94 OR ({similarity} >= 0.7 AND {near}))"), "close"),
@@ -161,40 +188,40 @@ fn family_straight(engine: Engine) -> String {
     )
 }
 
-/// Given and family name in each other's place.
-fn swapped(engine: Engine) -> String {
-    let across = |a: &str, b: &str| {
-        format!(
-            "(coalesce({a} = {b}, false) OR coalesce({}, false) OR coalesce(length({a}) >= 4 AND {} >= 0.9, false))",
-            near(a, b),
-            jaro_winkler(engine, a, b)
-        )
+/// Given and family name agree, nearly or wholly, across.
+fn across(engine: Engine) -> String {
+    let agree = |a: &str, b: &str| {
+        let similarity = jaro_winkler(engine, a, b);
+        format!("coalesce({a} = {b} OR {} OR (length({a}) >= 4 AND {similarity} >= 0.9), false)", near(a, b))
     };
-    format!(
-        "({} IN ('distorted', 'similar', 'unrecognised', 'conflict') AND {} IN ('changed', 'conflict', 'similar') AND {} AND {})",
-        given_straight(engine),
-        family_straight(engine),
-        across("given_l", "family_r"),
-        across("family_l", "given_r")
-    )
+    format!("{} AND {}", agree("given_l", "family_r"), agree("family_l", "given_r"))
 }
 
-fn given(engine: Engine) -> String {
-    let straight = given_straight(engine);
-    format!("(CASE WHEN {GIVEN_NULL} THEN NULL WHEN {} THEN 'swapped' ELSE {straight} END)", swapped(engine))
+fn given(engine: Engine) -> Levels {
+    let mut levels = given_straight(engine);
+    let family_differs = family_straight(engine).none_before("similar");
+    let swapped = format!("({family_differs} AND {})", across(engine));
+    // Names that only have something in common straight are exchanged where they agree across.
+    let after = levels.ordered.iter().position(|(_, level)| *level == "confusable").map_or(0, |at| at + 1);
+    levels.ordered.insert(after, (swapped, "swapped"));
+    levels
 }
 
-fn family(engine: Engine) -> String {
-    let straight = family_straight(engine);
-    format!("(CASE WHEN {} THEN 'swapped' ELSE {straight} END)", swapped(engine))
+fn family(engine: Engine) -> Levels {
+    let mut levels = family_straight(engine);
+    let given_differs = given_straight(engine).none_before("conflict");
+    let swapped = format!("({given_differs} AND {})", across(engine));
+    let after = levels.ordered.iter().position(|(_, level)| *level == "phonetic").map_or(0, |at| at + 1);
+    levels.ordered.insert(after, (swapped, "swapped"));
+    levels
 }
 
-fn middle(engine: Engine) -> String {
-    let given = given_straight(engine);
+fn middle(engine: Engine) -> Levels {
+    let given = given_straight(engine).expression();
     let has_initial = "(length(middle_l) = 1 OR length(middle_r) = 1)";
-    case(
-        &format!("middle_l IS NULL OR middle_r IS NULL OR coalesce({given} = 'middle', false)"),
-        &[
+    Levels::new(
+        format!("middle_l IS NULL OR middle_r IS NULL OR coalesce({given} = 'middle', false)"),
+        vec![
             (format!("({has_initial} AND substr(middle_l, 1, 1) = substr(middle_r, 1, 1))"), "initial"),
             (has_initial.to_owned(), "conflict"),
             ("middle_l = middle_r".to_owned(), "exact"),
@@ -204,7 +231,7 @@ fn middle(engine: Engine) -> String {
     )
 }
 
-fn birth_date() -> String {
+fn birth_date() -> Levels {
     let digits: Vec<String> = (1..=8)
         .map(|at| format!("CASE WHEN substr(birth_date_l, {at}, 1) = substr(birth_date_r, {at}, 1) THEN 0 ELSE 1 END"))
         .collect();
@@ -213,9 +240,9 @@ fn birth_date() -> String {
     let same_year = "birth_year_l = birth_year_r";
     let new_year = "(birth_date_l LIKE '%0101' OR birth_date_r LIKE '%0101')";
     let near = "abs(CAST(birth_year_l AS INT) - CAST(birth_year_r AS INT)) < 15";
-    case(
+    Levels::new(
         "birth_year_l IS NULL OR birth_year_r IS NULL",
-        &[
+        vec![
             (format!("({partial} AND {same_year} AND (birth_month_l = '0' OR birth_month_r = '0'))"), "partial"),
             (format!("({partial} AND {same_year} AND birth_month_l = birth_month_r)"), "year_month"),
             (format!("({partial} AND {same_year})"), "same_year"),
@@ -235,22 +262,22 @@ fn birth_date() -> String {
     )
 }
 
-fn sex(engine: Engine) -> String {
+fn sex(engine: Engine) -> Levels {
     // Birth sex where both have it, else gender where both have it.
     let both = "(birth_sex_l IS NOT NULL AND birth_sex_r IS NOT NULL)";
     let agree = format!("(CASE WHEN {both} THEN birth_sex_l = birth_sex_r ELSE gender_l = gender_r END)");
     let names = format!(
         "coalesce({} IN ('exact', 'swapped', 'nickname', 'close', 'phonetic', 'middle'), false)",
-        given(engine)
+        given(engine).expression()
     );
-    case(
-        &format!("{agree} IS NULL"),
-        &[(format!("({agree} AND {names})"), "same_given"), (agree.clone(), "exact"), (names, "other_given")],
+    Levels::new(
+        format!("{agree} IS NULL"),
+        vec![(format!("({agree} AND {names})"), "same_given"), (agree.clone(), "exact"), (names, "other_given")],
         "conflict",
     )
 }
 
-fn address(engine: Engine) -> String {
+fn address(engine: Engine) -> Levels {
     let same = |part: &str| format!("coalesce({part}_l = {part}_r, false)");
     let differ = |part: &str| format!("coalesce({part}_l <> {part}_r, false)");
     let (line, zip, place) = (same("line"), same("zip"), same("place"));
@@ -264,9 +291,9 @@ fn address(engine: Engine) -> String {
     let lines = differ("line");
     let compared = [&line, &zip, &place, &lines, &differ("zip"), &differ("place")];
     let compared = compared.map(String::as_str).join(" OR ");
-    case(
-        &format!("NOT ({compared})"),
-        &[
+    Levels::new(
+        format!("NOT ({compared})"),
+        vec![
             (format!("({line} AND NOT {near})"), "line"),
             (format!("({line} AND {})", differ("unit")), "unit"),
             (line, "exact"),
@@ -280,24 +307,15 @@ fn address(engine: Engine) -> String {
     )
 }
 
-fn one_edit(_engine: Engine, one: &str, other: &str) -> String {
-    let (l, r) = (format!("{one}_l"), format!("{other}_r"));
-    case(
-        &format!("{l} IS NULL OR {r} IS NULL"),
-        &[(format!("{l} = {r}"), "exact"), (format!("{} <= 1", edits(&l, &r)), "close")],
-        "conflict",
-    )
-}
-
-fn email(engine: Engine) -> String {
+fn email(engine: Engine) -> Levels {
     let local = |side: &str| match engine {
         Engine::DuckDb => format!("split_part(email_{side}, '@', 1)"),
         Engine::Spark => format!("substring_index(email_{side}, '@', 1)"),
     };
     let same_local = format!("(length({0}) >= 5 AND {0} = {1})", local("l"), local("r"));
-    case(
+    Levels::new(
         "email_l IS NULL OR email_r IS NULL",
-        &[
+        vec![
             ("email_l = email_r".to_owned(), "exact"),
             (format!("({same_local} OR {} <= 1)", edits("email_l", "email_r")), "close"),
         ],
@@ -305,13 +323,13 @@ fn email(engine: Engine) -> String {
     )
 }
 
-fn social_security(_engine: Engine) -> String {
+fn social_security() -> Levels {
     let last = |side: &str| format!("substr(ssn_{side}, length(ssn_{side}) - 3, 4)");
     let whole = "(length(ssn_l) = 9 AND length(ssn_r) = 9)";
     let (l, r) = (last("l"), last("r"));
-    case(
+    Levels::new(
         "ssn_l IS NULL OR ssn_r IS NULL",
-        &[
+        vec![
             (format!("({whole} AND ssn_l = ssn_r)"), "exact"),
             (format!("({whole} AND {} <= 1)", edits("ssn_l", "ssn_r")), "close"),
             (whole.to_owned(), "conflict"),
@@ -322,69 +340,54 @@ fn social_security(_engine: Engine) -> String {
     )
 }
 
-/// What of two numbers of one issuer that differ is left.
+/// Who shares a number.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kept {
-    Differing,
-    /// Two numbers of no known kind may be two accounts of one person.
-    Agreeing,
+enum Shared {
+    ByNobody,
+    /// Families, with personal endings.
+    ByFamilies,
 }
 
+/// Value and issuer of a column, where it is not absent.
 fn parted(engine: Engine, column: &str) -> (String, String) {
-    let (sign, length) = match engine {
-        Engine::DuckDb => (format!("strpos({column}, '@')"), format!("length({column})")),
-        Engine::Spark => (format!("instr({column}, '@')"), format!("length({column})")),
+    let at = match engine {
+        Engine::DuckDb => format!("strpos({column}, '@')"),
+        Engine::Spark => format!("instr({column}, '@')"),
     };
-    (format!("substr({column}, 1, {sign} - 1)"), format!("substr({column}, {sign}, {length})"))
+    (format!("substr({column}, 1, {at} - 1)"), format!("substr({column}, {at}, length({column}))"))
 }
 
-fn identifier(engine: Engine, kinds: &[&str], kept: Kept) -> String {
-    let one = |kind: &&str| {
-        let ((a, issuer_a), (b, issuer_b)) =
-            (parted(engine, &format!("{kind}_l")), parted(engine, &format!("{kind}_r")));
-        let close = format!(
-            "({issuer_a} = {issuer_b} AND greatest(length({a}), length({b})) >= 6 AND length({a}) >= 6 AND {} <= 1)",
-            edits(&a, &b)
-        );
-        let mut whens = vec![(format!("{kind}_l = {kind}_r"), "exact"), (close, "close")];
-        if kept == Kept::Differing {
-            whens.push((format!("{issuer_a} = {issuer_b}"), "conflict"));
-        }
-        case_or_null(&format!("{kind}_l IS NULL OR {kind}_r IS NULL"), &whens)
+/// Numbers of several kinds, each compared with its own; the best of all.
+fn numbers(engine: Engine, kinds: &[&str], agreeing: &[&str], shared: Shared) -> Levels {
+    let any = |kinds: &mut dyn Iterator<Item = &&str>, of: &dyn Fn(&str) -> String| {
+        let conditions: Vec<String> = kinds.map(|kind| format!("coalesce({}, false)", of(kind))).collect();
+        format!("({})", conditions.join(" OR "))
     };
-    let all: Vec<String> = kinds.iter().map(one).collect();
-    if let [one] = all.as_slice() { one.clone() } else { best(&all, &["exact", "close", "conflict"]) }
-}
-
-fn member(engine: Engine) -> String {
-    let one = |kind: &str| {
-        let ((a, issuer_a), (b, issuer_b)) =
-            (parted(engine, &format!("{kind}_l")), parted(engine, &format!("{kind}_r")));
-        let same_issuer = format!("{issuer_a} = {issuer_b}");
+    let sides = |kind: &str| (parted(engine, &format!("{kind}_l")), parted(engine, &format!("{kind}_r")));
+    let exact = |kind: &str| format!("{kind}_l = {kind}_r");
+    let same_issuer = |kind: &str| {
+        let ((_, a), (_, b)) = sides(kind);
+        format!("{a} = {b}")
+    };
+    let close = |kind: &str| {
+        let ((a, _), (b, _)) = sides(kind);
+        format!("({} AND length({a}) >= 6 AND {} <= 1)", same_issuer(kind), edits(&a, &b))
+    };
+    let part = |kind: &str| {
+        let ((a, _), (b, _)) = sides(kind);
         let base = format!("(greatest(length({a}), length({b})) - 2)");
-        let part = format!(
-            "({same_issuer} AND {base} >= 6 AND length({a}) >= {base} AND length({b}) >= {base} AND substr({a}, 1, {base}) = substr({b}, 1, {base}))"
-        );
-        let close = format!("({same_issuer} AND length({a}) >= 6 AND {} <= 1)", edits(&a, &b));
-        let whens =
-            [(format!("{kind}_l = {kind}_r"), "exact"), (part, "part"), (close, "close"), (same_issuer, "conflict")];
-        case_or_null(&format!("{kind}_l IS NULL OR {kind}_r IS NULL"), &whens)
+        format!(
+            "({} AND {base} >= 6 AND length({a}) >= {base} AND length({b}) >= {base} AND substr({a}, 1, {base}) = substr({b}, 1, {base}))",
+            same_issuer(kind)
+        )
     };
-    best(&[one("member"), one("subscriber")], &["exact", "part", "close", "conflict"])
-}
-
-fn case_or_null(null: &str, whens: &[(String, &str)]) -> String {
-    let whens: String = whens.iter().map(|(condition, level)| format!(" WHEN {condition} THEN '{level}'")).collect();
-    format!("(CASE WHEN {null} THEN NULL{whens} ELSE NULL END)")
-}
-
-/// The best level that any of several expressions gives.
-fn best(expressions: &[String], levels: &[&str]) -> String {
-    let of = |level: &str| {
-        let any: Vec<String> =
-            expressions.iter().map(|expression| format!("coalesce({expression} = '{level}', false)")).collect();
-        format!(" WHEN {} THEN '{level}'", any.join(" OR "))
-    };
-    let whens: String = levels.iter().map(|level| of(level)).collect();
-    format!("(CASE{whens} ELSE NULL END)")
+    let mut ordered = vec![(any(&mut kinds.iter().chain(agreeing), &exact), "exact")];
+    if shared == Shared::ByFamilies {
+        ordered.push((any(&mut kinds.iter(), &part), "part"));
+    }
+    ordered.push((any(&mut kinds.iter().chain(agreeing), &close), "close"));
+    let issuers = any(&mut kinds.iter(), &same_issuer);
+    let compared: Vec<&str> =
+        ordered.iter().map(|(condition, _)| condition.as_str()).chain([issuers.as_str()]).collect();
+    Levels::new(format!("NOT ({})", compared.join(" OR ")), ordered, "conflict")
 }

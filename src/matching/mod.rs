@@ -25,3 +25,4 @@ pub mod record;
 pub mod score;
 pub mod similarity;
 pub mod stored_blocks;
+pub mod train;

@@ -120,6 +120,9 @@ pub fn imported(model: &Model, settings: &Value) -> Result<(Model, usize), Model
     Ok((model.with_likelihoods(&table, &source)?, taken))
 }
 
+/// Below this a level was not seen.
+const LEAST: f64 = 1e-12;
+
 /// m and u of a level in a comparison of Splink's. A level that comes twice and was exported with the same numbers has
 /// been trained apart; together they are the sums.
 fn found(model: &Model, comparison: Comparison, level: Level, levels: &Value) -> Option<(f64, f64)> {
@@ -130,7 +133,9 @@ fn found(model: &Model, comparison: Comparison, level: Level, levels: &Value) ->
     if numbers.iter().all(|(m, u)| *m == own.same && *u == own.unrelated) {
         return numbers.first().copied();
     }
-    Some(numbers.into_iter().fold((0.0, 0.0), |sum, (m, u)| (sum.0 + m, sum.1 + u)))
+    let (m, u) = numbers.into_iter().fold((0.0, 0.0), |sum, (m, u)| (sum.0 + m, sum.1 + u));
+    // What was not seen there is no impossibility: the level keeps its numbers.
+    (m > LEAST && u > LEAST).then_some((f64::min(m, 1.0), f64::min(u, 1.0)))
 }
 
 #[cfg(test)]
@@ -153,6 +158,26 @@ mod tests {
         }
         assert!(imported(model(), &json!({})).is_err());
         assert!(imported(model(), &json!({ "comparisons": [] })).is_err());
+    }
+
+    #[test]
+    fn a_level_that_was_never_seen_keeps_its_numbers_and_one_trained_twice_has_the_sum() {
+        let mut written = settings(model(), Engine::DuckDb, 1000);
+        let given =
+            written["comparisons"][Comparison::Given as usize]["comparison_levels"].as_array_mut().expect("levels");
+        for level in given.iter_mut() {
+            match level["label_for_charts"].as_str() {
+                Some("nickname") => level["m_probability"] = json!(0.02),
+                Some("close") => level["m_probability"] = json!(0.0),
+                _ => {}
+            }
+        }
+        let (other, _) = imported(model(), &written).expect("settings");
+        assert!((other.likelihood(Comparison::Given, Level::Nickname).same - 0.04).abs() < 1e-12);
+        assert_eq!(
+            other.likelihood(Comparison::Given, Level::Close),
+            model().likelihood(Comparison::Given, Level::Close)
+        );
     }
 
     fn phone_is_untouched_beside(other: &Model) {

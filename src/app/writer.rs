@@ -455,7 +455,7 @@ impl Worker {
         let mut audits = self.backlog.oldest();
         let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
-        let mut savepoints = Savepoints::default();
+        let mut savepoints = transaction::Savepoints::default();
         for (scope, run) in runs {
             let executed = run_job(&mut unit, scope, &mut savepoints, run)?;
             audits.extend(executed.audit);
@@ -485,7 +485,12 @@ struct Committed {
 }
 
 /// Runs one job behind its savepoint. A job that panics is rolled back like one that fails.
-fn run_job(unit: &mut Unit<'_>, scope: Scope, savepoints: &mut Savepoints, run: Run) -> Result<Executed, StoreError> {
+fn run_job(
+    unit: &mut Unit<'_>,
+    scope: Scope,
+    savepoints: &mut transaction::Savepoints,
+    run: Run,
+) -> Result<Executed, StoreError> {
     if scope == Scope::Audit {
         return Ok(run(unit));
     }
@@ -502,27 +507,4 @@ fn run_job(unit: &mut Unit<'_>, scope: Scope, savepoints: &mut Savepoints, run: 
         }
     }
     Ok(executed)
-}
-
-/// One savepoint a job. That of a finished job is released as the next one begins: a round trip less each.
-#[derive(Default)]
-struct Savepoints {
-    number: u32,
-    is_open: bool,
-}
-
-impl Savepoints {
-    fn begin(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
-        self.number += 1;
-        if self.is_open {
-            return transaction::next_savepoint(conn, self.number - 1, self.number);
-        }
-        self.is_open = true;
-        transaction::savepoint(conn, self.number)
-    }
-
-    fn undo(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
-        self.is_open = false;
-        transaction::rollback_to(conn, self.number)
-    }
 }

@@ -49,7 +49,11 @@ pub fn compose(
             let replaced = replaced(selection, id, body, base_url);
             let entry = entry(base_url, ctx, identity, &Linked { id, ids: &ids, replaced: &replaced }, body)?;
             let stewardship = stewardship(selection, identity).into();
-            patients.push(PatientEntry { stewardship, combination: selection.note(&identity.identity_id).cloned(), ..entry });
+            patients.push(PatientEntry {
+                stewardship,
+                combination: selection.note(&identity.identity_id).cloned(),
+                ..entry
+            });
         }
     }
     Ok(MatchAnswer {

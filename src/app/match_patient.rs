@@ -11,9 +11,9 @@ use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::fhir::name_text;
+use crate::identity::constraint::Constraints;
 use crate::identity::{self, MemberRecord};
 use crate::matching::combination::Day;
-use crate::identity::constraint::Constraints;
 use crate::matching::grade::MatchGrade;
 use crate::matching::index::Proposal;
 use crate::matching::pool::{self, IdentityMatch};
@@ -32,8 +32,8 @@ use super::error::AppError;
 use super::live_index::features_of;
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
-use super::steward::queue::Stewardship;
 use super::select::{Selection, select};
+use super::steward::queue::Stewardship;
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -243,7 +243,8 @@ fn note_stewardship(selection: &mut Selection, rows: &[RecordRow], constraints: 
     if constraints.is_empty() {
         return;
     }
-    let members = |id: &str| rows.iter().filter(|row| row.identity_id == id).map(|row| row.id.as_str()).collect::<Vec<_>>();
+    let members =
+        |id: &str| rows.iter().filter(|row| row.identity_id == id).map(|row| row.id.as_str()).collect::<Vec<_>>();
     let is_confirmed = |id: &String| Stewardship::of(constraints, &members(id)) == Stewardship::Confirmed;
     let ids = selection.identities.iter().map(|identity| identity.identity_id.clone());
     selection.confirmed = ids.filter(is_confirmed).collect();

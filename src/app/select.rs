@@ -174,7 +174,15 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
         cap_entries(&mut identities, count);
     }
     reasons.dedup();
-    Selection { identities, bodies: Vec::new(), candidates: found.candidates, reasons, notes: found.notes, replaced: Vec::new(), confirmed: Vec::new() }
+    Selection {
+        identities,
+        bodies: Vec::new(),
+        candidates: found.candidates,
+        reasons,
+        notes: found.notes,
+        replaced: Vec::new(),
+        confirmed: Vec::new(),
+    }
 }
 
 const fn why_not_combined(decider: Decider) -> Option<Reason> {

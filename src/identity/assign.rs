@@ -32,13 +32,8 @@ pub const DECISION_POPULATION: usize = 1_000_000;
 pub const JOIN_PROBABILITY_MIN: f64 = 0.95;
 
 /// What no probability outweighs.
-const FORBIDDING: [Conflict; 5] = [
-    Conflict::TwinNames,
-    Conflict::Suffix,
-    Conflict::SocialSecurity,
-    Conflict::ImitatedLetters,
-    Conflict::Relatives,
-];
+const FORBIDDING: [Conflict; 5] =
+    [Conflict::TwinNames, Conflict::Suffix, Conflict::SocialSecurity, Conflict::ImitatedLetters, Conflict::Relatives];
 
 /// Whether the evidence makes one person of both sides.
 #[must_use]
@@ -75,7 +70,9 @@ fn nearly_agrees(evidence: &Judgement, attribute: Attribute) -> bool {
         (Attribute::Address, _) => {
             matches!(evidence.pair.level(attribute), Level::Unit | Level::Zip | Level::ZipOnly)
         }
-        (Attribute::SocialSecurity | Attribute::Member | Attribute::Middle, result) => result == AttributeResult::Partial,
+        (Attribute::SocialSecurity | Attribute::Member | Attribute::Middle, result) => {
+            result == AttributeResult::Partial
+        }
         _ => false,
     }
 }

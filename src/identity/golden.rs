@@ -200,8 +200,14 @@ mod tests {
 
     #[test]
     fn the_order_of_the_records_says_nothing_and_what_is_no_json_says_nothing() {
-        let bodies = [r#"{"gender":"male"}"#, r#"{"gender":"female","deceasedBoolean":true}"#, "{", r#"{"deceasedDateTime":"2020"}"#];
-        let sources: Vec<Source<'_>> = ["a", "b", "c", "d"].into_iter().zip(bodies).map(|(id, body)| source(id, 1, body)).collect();
+        let bodies = [
+            r#"{"gender":"male"}"#,
+            r#"{"gender":"female","deceasedBoolean":true}"#,
+            "{",
+            r#"{"deceasedDateTime":"2020"}"#,
+        ];
+        let sources: Vec<Source<'_>> =
+            ["a", "b", "c", "d"].into_iter().zip(bodies).map(|(id, body)| source(id, 1, body)).collect();
         let golden = GoldenRecord::of(&sources);
         let reversed: Vec<Source<'_>> = sources.iter().rev().copied().collect();
         assert_eq!(golden, GoldenRecord::of(&reversed));

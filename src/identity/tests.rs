@@ -222,7 +222,11 @@ fn population(seed: u64) -> Vec<(String, crate::matching::record::Record)> {
             given.remove(2);
         }
         let home = if below(4) == 0 { family + 40 } else { family };
-        let birth = if family % 2 == 0 { format!("19{}-04-13", 70 + family) } else { format!("19{}-0{}-13", 60 + family + 9 * child, 2 + child) };
+        let birth = if family % 2 == 0 {
+            format!("19{}-04-13", 70 + family)
+        } else {
+            format!("19{}-0{}-13", 60 + family + 9 * child, 2 + child)
+        };
         let json = format!(
             r#"{{"name":[{{"family":"Oduya{}","given":["{given}"]}}],"birthDate":"{birth}",
             "address":[{{"line":["{} Oak St"],"city":"Troy","state":"NY","postalCode":"{}"}}],

@@ -31,7 +31,13 @@ fn decision(id: &str, decided_us: i64) -> DecisionRow {
 
 fn constraint(a: &str, b: &str, kind: &str, decision_id: &str) -> ConstraintRow {
     let text = |text: &str| text.to_owned();
-    ConstraintRow { record_a: text(a), record_b: text(b), kind: text(kind), decision_id: text(decision_id), created_us: 5 }
+    ConstraintRow {
+        record_a: text(a),
+        record_b: text(b),
+        kind: text(kind),
+        decision_id: text(decision_id),
+        created_us: 5,
+    }
 }
 
 fn a_decision_stays_when_it_is_revoked_and_its_constraints_go(database: &Database) {
@@ -51,7 +57,11 @@ fn a_decision_stays_when_it_is_revoked_and_its_constraints_go(database: &Databas
     steward::revoke(connection, "d1", "open", 9, "decided too soon").unwrap();
     let revoked = steward::find_decision(connection, "d1").unwrap().unwrap();
     assert_eq!((revoked.revoked_us, revoked.revoked_reason.as_deref()), (Some(9), Some("decided too soon")));
-    assert_eq!(steward::list_constraints_of(connection, &["a"]), Ok(vec![rows[1].clone()]), "the other decision's stays");
+    assert_eq!(
+        steward::list_constraints_of(connection, &["a"]),
+        Ok(vec![rows[1].clone()]),
+        "the other decision's stays"
+    );
     assert_eq!(steward::find_survivor(connection, "b"), Ok(None));
     assert_eq!(steward::find_decision(connection, "d3"), Ok(None));
 }

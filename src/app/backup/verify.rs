@@ -25,7 +25,7 @@ const PROBLEMS_MAX: usize = 100;
 /// # Errors
 /// When it cannot be read, or is of another format.
 pub fn verify(config: &Config, input: impl BufRead, mut progress: impl FnMut(Progress)) -> Result<Report, BackupError> {
-    let rules = Rules::load(&config.server.profiles_dir)?;
+    let rules = Rules::of(config)?;
     start_pool(config.matching.threads);
     let mut reading = match Reading::begin(input, Judge { rules: &rules, base_url: &config.server.base_url }) {
         Ok(reading) => reading,

@@ -44,6 +44,7 @@ pub mod settle;
 pub mod steward;
 pub mod stored_index;
 pub mod train;
+pub mod unit;
 pub mod update;
 pub mod validate;
 pub mod verification;

@@ -20,8 +20,9 @@ use crate::store::review::{self, ReviewRow};
 use super::context::Context;
 use super::error::AppError;
 use super::settle::{self, Occasion};
+use super::unit::Unit;
 use super::write::Desk;
-use super::writer::{Done, Scope, Unit};
+use super::writer::{Done, Scope};
 use super::{App, close, panicked};
 
 /// Differences settled in one transaction.

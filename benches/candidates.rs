@@ -50,7 +50,8 @@ fn namesakes(size: usize) -> Index {
 
 fn propose(bencher: Bencher<'_, '_>, size: usize, parallel_from: usize) {
     let (index, query) = (&INDEXES[&size], record(size / 2));
-    let ask = Ask { exclude_record: None, candidates_max: usize::MAX, identities_max: 20, parallel_from };
+    let ask =
+        Ask { exclude_record: None, candidates_max: usize::MAX, identities_max: 20, parallel_from, ..Ask::default() };
     assert_eq!(index.propose(&query, &ask).candidates, size, "every namesake is a candidate");
     bencher.bench(|| black_box(index.propose(&query, &ask)));
 }

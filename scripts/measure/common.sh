@@ -27,6 +27,20 @@ trap 'exit 130' INT TERM
 
 say() { printf '%s\n' "$*"; }
 
+# needs TOOL…: programs that a measurement is made with, each of the Debian package of its name. Root gets what is missing
+# from there; others are told.
+needs() {
+    local missing=() tool
+    for tool in "$@"; do command -v "$tool" >/dev/null || missing+=("$tool"); done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+        say "$(basename "$0") needs what is not installed: ${missing[*]}; on Debian: sudo apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+    apt-get update --quiet=2
+    DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends --quiet=2 "${missing[@]}"
+}
+
 # The binary to measure, and what it is measured on.
 prepare() {
     if [ -z "$binary" ]; then

@@ -43,6 +43,37 @@ pub struct PatientEntry {
     pub attributes: Vec<(Code, Code)>,
     /// Whether a person has confirmed the identity.
     pub stewardship: Code,
+    /// What the CMS combinations say of the identity, where they were asked.
+    pub combination: Option<CombinationNote>,
+}
+
+/// What the CMS combinations say of one identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CombinationNote {
+    /// Of the request: `match`, `no-match`, `ambiguous` or `insufficient-fields`.
+    pub outcome: &'static str,
+    /// Of this identity: `matched`, `suffix-veto`, `other-twin`, `household` or `unmatched`.
+    pub verdict: &'static str,
+    /// The combination that holds (or would, but for a suffix or a twin), or the household row.
+    pub rule: Option<String>,
+    /// The probability that two strangers agree so.
+    pub collision: Option<f64>,
+    /// Fields of the combination that are equal.
+    pub exact: Vec<&'static str>,
+    /// Fields of the combination that are nearly equal.
+    pub fuzzy: Vec<&'static str>,
+    /// The guide's grade, whichever rule-book decides.
+    pub idi_grade: &'static str,
+    /// What caps that grade.
+    pub idi_conflicts: Vec<&'static str>,
+}
+
+impl CombinationNote {
+    /// Whether a combination holds for the identity.
+    #[must_use]
+    pub fn is_match(&self) -> bool {
+        self.verdict == "matched"
+    }
 }
 
 /// Nobody, or nobody who may be shown: the two must not be told apart.

@@ -8,7 +8,7 @@ use super::App;
 use super::capability::is_search_param;
 use super::context::Context;
 use super::error::AppError;
-use super::search::query::{place_of, unknown as unknown_parameter};
+use super::search::query::{is_presentation, place_of, unknown as unknown_parameter};
 use super::search::{Handling, link};
 
 /// What was found: all of it, there are few.
@@ -35,11 +35,10 @@ impl App {
     ) -> Result<ArtifactPage, AppError> {
         self.answer(ctx, Action::Search, |audit| {
             audit.resource_type = Some(resource_type.to_owned());
-            let asked = pairs.iter().filter(|(name, _)| {
-                !matches!(name.as_str(), "_format" | "_pretty" | "_summary" | "_elements" | "_total" | "_count")
-            });
+            let asked = pairs.iter().filter(|(name, _)| !matches!(name.as_str(), "_total" | "_count"));
+            let (presentation, asked): (Vec<_>, Vec<_>) = asked.cloned().partition(|(name, _)| is_presentation(name));
             let (known, unknown): (Vec<_>, Vec<_>) =
-                asked.cloned().partition(|(name, _)| is_search_param(resource_type, name));
+                asked.into_iter().partition(|(name, _)| is_search_param(resource_type, name));
             let issues: Result<Vec<Issue>, AppError> =
                 unknown.iter().map(|(name, _)| unsupported(resource_type, name, handling)).collect();
             let found = self.rules.profiles.list_artifacts(resource_type).filter(|artifact| holds(artifact, &known));
@@ -47,7 +46,10 @@ impl App {
                 resource_type: resource_type.to_owned(),
                 resources: found.map(|artifact| (artifact.id.clone(), artifact.json.clone())).collect(),
                 issues: issues?,
-                self_link: link::link(&format!("{}/{resource_type}", self.config.server.base_url), &known),
+                self_link: link::link(
+                    &format!("{}/{resource_type}", self.config.server.base_url),
+                    &[known, presentation].concat(),
+                ),
             })
         })
     }

@@ -18,7 +18,7 @@ use super::context::Context;
 use super::error::AppError;
 use super::read::{StoredVersion, Version};
 use super::search::query::unknown;
-use super::search::{AUDIT_EVENT, Entry, Handling, Mode, Page, Paged};
+use super::search::{AUDIT_EVENT, Entry, Handling, Mode, Page, Paged, bytes};
 
 const ACTION_SYSTEM: &str = "http://hl7.org/fhir/audit-event-action";
 const OUTCOME_SYSTEM: &str = "http://hl7.org/fhir/audit-event-outcome";
@@ -82,6 +82,7 @@ impl App {
             direction,
             after: paged.after.as_ref().and_then(place),
             count: paged.asked.count,
+            bytes_max: bytes(self.config.limits.page_bytes_max),
             total: self.total_of(&paged),
         };
         let page = transaction::read_snapshot(&mut *self.connection()?, |conn| search(conn, &query))?;

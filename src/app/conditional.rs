@@ -95,14 +95,16 @@ pub fn find_match(
         constraint: criteria.constraint,
         sort: Vec::new(),
         after: None,
-        count: 2,
+        // One is enough to be found; whether there is another, the page says.
+        count: 1,
+        bytes_max: i64::MAX,
         total: Total::None,
     };
-    let mut rows = resource::search(conn, &query)?.rows;
-    if rows.len() > 1 {
+    let mut page = resource::search(conn, &query)?;
+    if page.next.is_some() {
         let text = "More than one resource fits the criteria.";
         let issue = Issue::error(IssueCode::MultipleMatches, text).at(&criteria.place);
         return Err(AppError::new(ErrorKind::PreconditionFailed, vec![issue]));
     }
-    Ok(rows.pop())
+    Ok(page.rows.pop())
 }

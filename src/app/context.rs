@@ -4,6 +4,7 @@
 
 use crate::audit::{Action, AuditRecord, Detail, Outcome};
 use crate::fhir::disclosure::Disclosure;
+use crate::fhir::match_parameters::RuleBook;
 use crate::store::resource::SearchConstraint;
 
 use super::clock::Clock;
@@ -37,6 +38,14 @@ impl Caller {
     pub const fn disclosure(self) -> Disclosure {
         match self {
             Self::Open => Disclosure::full(),
+        }
+    }
+
+    /// The rules that this caller's matches are decided by, where he is registered for some.
+    #[must_use]
+    pub const fn rule_book(self) -> Option<RuleBook> {
+        match self {
+            Self::Open => None,
         }
     }
 

@@ -62,7 +62,7 @@ impl App {
             audit.detail.records.push(record_id.clone());
             audit.detail.identities.push(identity_id.clone());
             audit.detail.model_version = Some(self.rules.model.version().to_owned());
-            let population = self.live.read().population();
+            let population = self.candidates.population();
             let found = identity::evaluate(&query, &identity_id, &[member], &self.rules.model, population);
             audit.detail.grade = Some(found.grade.code().to_owned());
             Ok(Explanation {

@@ -15,8 +15,8 @@ use super::context::Context;
 use super::create::stored_kind;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, check_id};
-use super::search::Handling;
 use super::search::link::link;
+use super::search::{Handling, bytes};
 
 /// One page of versions.
 #[derive(Debug, Clone)]
@@ -65,6 +65,7 @@ impl App {
                 constraint: ctx.caller.search_constraint(),
                 after: asked.after,
                 count: asked.count.unwrap_or(limits.page_size).min(limits.page_size_max),
+                bytes_max: bytes(limits.page_bytes_max),
             };
             let mut conn = self.connection()?;
             let page = transaction::read_snapshot(&mut conn, |conn| {

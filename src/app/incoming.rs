@@ -5,7 +5,7 @@
 use crate::config::Source;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Limits, Value, parse};
-use crate::fhir::search_parameter::{SearchValues, search_values};
+use crate::fhir::search_parameter::{SearchValues, search_values, too_many};
 use crate::fhir::us_core::is_subsetted;
 use crate::fhir::{name_text, splice};
 use crate::matching::record::Record;
@@ -108,6 +108,10 @@ pub fn admit(door: &Door<'_>, kind: Option<ResourceKind>, body: &[u8]) -> Result
     splice::members(&document).map_err(|_| AppError::internal())?;
     let id = resource.text("id").map(str::to_owned);
     let search = search_values(&resource, door.base_url);
+    let too_many = too_many(&resource, &search);
+    if any_error(&too_many) {
+        return Err(AppError::unprocessable(too_many));
+    }
     let source = resource.get("meta").and_then(|meta| meta.text("source")).or(door.source);
     let links = read_links(&resource, door.base_url);
     let verification = find_verification(&resource, source, door.sources);

@@ -3,17 +3,19 @@
 //! Why: it only proposes; what is returned is read from the store. So a copy that lags by a moment can miss a record for
 //! that moment and can never show a wrong one. Not here: blocking and scoring (see `matching::index`).
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::fhir::json::parse;
 use crate::fhir::name_text;
+use crate::identity::constraint::Constraints;
 use crate::matching::index::{Index, Member};
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::store::record::RecordRow;
 use crate::store::{Connection, StoreError, change, record, resource};
 
 use super::STORED_LIMITS;
+use super::constraint_copy::ConstraintCopy;
 use super::rules::Rules;
 
 /// Rows read at a time.
@@ -21,9 +23,12 @@ const PAGE_ROWS: u32 = 2000;
 
 pub struct LiveIndex {
     index: RwLock<Index>,
+    constraints: ConstraintCopy,
     /// The last `change.seq` that is in the index; held while following.
     followed: Mutex<i64>,
     records: AtomicUsize,
+    /// Changes that were known and not in the index yet.
+    behind: AtomicU64,
     rules: Arc<Rules>,
 }
 
@@ -40,6 +45,7 @@ impl LiveIndex {
     ) -> Result<(Self, Vec<String>), StoreError> {
         let seq = change::last_seq(conn)?;
         let mut index = Index::new(Arc::clone(&rules.model));
+        let constraints = ConstraintCopy::read(conn, seq)?;
         let (mut after, mut old) = (None::<String>, Vec::new());
         loop {
             let rows = record::list_page(conn, after.as_deref(), PAGE_ROWS)?;
@@ -52,9 +58,10 @@ impl LiveIndex {
             old.extend(rows.iter().filter(|row| row.normaliser != NORMALISER_VERSION).map(|row| row.id.clone()));
             progress(index.len());
         }
+        index.settle();
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
-        Ok((Self { index, followed: Mutex::new(seq), records, rules }, old))
+        Ok((Self { index, constraints, followed: Mutex::new(seq), records, behind: AtomicU64::new(0), rules }, old))
     }
 
     /// Applies every committed change that is not in the index yet; gives their number.
@@ -67,8 +74,12 @@ impl LiveIndex {
         loop {
             let rows = change::list_after(conn, *followed, PAGE_ROWS)?;
             let Some(last_seq) = rows.last().map(|row| row.seq) else { break };
+            let is_last_page = rows.len() < PAGE_ROWS as usize;
+            let known_seq = if is_last_page { last_seq } else { change::last_seq(conn)? };
+            self.behind.store(u64::try_from(known_seq - *followed).unwrap_or(0), Ordering::Relaxed);
             let present: Vec<RecordRow> = rows.iter().filter_map(|row| row.record.clone()).collect();
             let decoded = decode_all(conn, &present, &self.rules)?;
+            self.constraints.follow(conn, &rows)?;
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
             for row in rows.iter().filter(|row| row.record.is_none()) {
                 index.remove(&row.record_id);
@@ -80,8 +91,17 @@ impl LiveIndex {
             drop(index);
             applied += rows.len();
             *followed = last_seq;
+            self.behind.store(u64::try_from(known_seq - last_seq).unwrap_or(0), Ordering::Relaxed);
+            if is_last_page {
+                break;
+            }
         }
         Ok(applied)
+    }
+
+    /// What is known of records beside their evidence.
+    pub fn constraints(&self) -> Arc<Constraints> {
+        self.constraints.get()
     }
 
     /// The index for proposing; hold it briefly.
@@ -95,12 +115,18 @@ impl LiveIndex {
         self.records.load(Ordering::Relaxed)
     }
 
+    /// Changes that were known at the last look and are not in the index.
+    #[must_use]
+    pub fn behind(&self) -> u64 {
+        self.behind.load(Ordering::Relaxed)
+    }
+
     fn lock_followed(&self) -> MutexGuard<'_, i64> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn member(row: &RecordRow) -> Member<'_> {
+pub(super) fn member(row: &RecordRow) -> Member<'_> {
     Member { record_id: &row.id, version: row.version, identity_id: &row.identity_id }
 }
 

@@ -64,7 +64,7 @@ impl App {
     /// Matches lines, each a Patient; the order stays. One audit row stands for the batch.
     ///
     /// # Errors
-    /// When the audit row cannot be written.
+    /// When the audit row cannot be written, or the candidates are in a database that does not answer.
     pub fn match_lines(
         &self,
         ctx: &Context,
@@ -75,38 +75,36 @@ impl App {
             audit.resource_type = Some("Patient".to_owned());
             audit.detail.reasons.push("batch".to_owned());
             audit.detail.model_version = Some(self.rules.model.version().to_owned());
-            Ok(lines.par_iter().map(|line| self.match_line(line, probability_min)).collect())
+            lines.par_iter().map(|line| self.match_line(line, probability_min)).collect()
         })
     }
 
-    fn match_line(&self, line: &[u8], probability_min: f64) -> MatchLine {
+    fn match_line(&self, line: &[u8], probability_min: f64) -> Result<MatchLine, AppError> {
         let document = match parse(line, &self.document_limits()) {
             Ok(document) => document,
-            Err(issue) => return refused(None, &[issue]),
+            Err(issue) => return Ok(refused(None, &[issue])),
         };
         let query = document.text("id").map(str::to_owned);
         let issues = self.rules.profiles.validate_base(&document);
         if any_error(&issues) {
-            return refused(query, &issues);
+            return Ok(refused(query, &issues));
         }
         if document.text("resourceType") != Some("Patient") {
-            return refused(
-                query,
-                &[Issue::error(IssueCode::Invalid, "The line must be a Patient.").at("resourceType")],
-            );
+            let issue = Issue::error(IssueCode::Invalid, "The line must be a Patient.").at("resourceType");
+            return Ok(refused(query, &[issue]));
         }
         let (patient, remarks) = name_text::complete(document);
-        let candidates = self.candidates(&patient, probability_min);
-        MatchLine { query, candidates, issues: remarks.iter().map(LineIssue::from).collect() }
+        let candidates = self.list_candidates(&patient, probability_min)?;
+        Ok(MatchLine { query, candidates, issues: remarks.iter().map(LineIssue::from).collect() })
     }
 
-    fn candidates(&self, patient: &Value<'_>, probability_min: f64) -> Vec<Candidate> {
+    fn list_candidates(&self, patient: &Value<'_>, probability_min: f64) -> Result<Vec<Candidate>, AppError> {
         let record = Record::from_patient(patient, &self.rules.normaliser);
         // The lines run in parallel; each is scored on its own thread.
         let ask = Ask { parallel_from: usize::MAX, ..self.ask() };
-        let mut identities = self.live.read().propose(&record, &ask).identities;
+        let mut identities = self.candidates.propose(&self.store, &record, &ask)?.proposal.identities;
         identities.sort_by(|a, b| b.posterior.total_cmp(&a.posterior));
-        identities.iter().filter(|found| found.posterior >= probability_min).map(candidate).collect()
+        Ok(identities.iter().filter(|found| found.posterior >= probability_min).map(candidate).collect())
     }
 }
 

@@ -4,26 +4,36 @@
 //! records read from one snapshot of the store, selection, answer, audit. Nothing before the decision depends on what is
 //! stored. Source: IG Patient Matching; FHIR R4 Patient-match. Not here: wire formats (see `http::render`).
 
+use std::collections::HashMap;
+
 use crate::audit::{Action, AuditRecord};
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
-use crate::fhir::match_parameters::MatchParameters;
+use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::fhir::name_text;
+use crate::identity::constraint::Constraints;
 use crate::identity::{self, MemberRecord};
+use crate::matching::combination::Day;
 use crate::matching::grade::MatchGrade;
+use crate::matching::index::Proposal;
 use crate::matching::pool::{self, IdentityMatch};
 use crate::matching::record::{Record, beyond_limits};
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
+use crate::store::body::{Head, fitting, list_heads, load};
 use crate::store::record::{self, RecordRow};
-use crate::store::{Connection, resource, transaction};
+use crate::store::{Connection, transaction};
 
 use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
+use super::candidates::Proposed;
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
 use super::live_index::features_of;
+use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
+use super::search::bytes;
 use super::select::{Selection, select};
+use super::steward::queue::Stewardship;
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +97,8 @@ impl App {
             Issue::warning(IssueCode::Incomplete, text).at(element)
         }));
         let query = Record::from_patient(&patient, &self.rules.normaliser);
+        let rule_book = self.rule_book(ctx, &parameters);
+        let query = Asked { record: query, rule_book, today: day_of(ctx.now_us) };
         let selection = self.find_selection(&query, &parameters, request.operation)?;
         note(audit, &selection, self.rules.model.version());
         let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
@@ -114,42 +126,37 @@ impl App {
     /// What is returned for a query, decided on what one snapshot of the store holds.
     fn find_selection(
         &self,
-        query: &Record,
+        query: &Asked,
         asked: &MatchParameters<'_>,
         operation: MatchOperation,
     ) -> Result<Selection, AppError> {
-        let (proposal, population) = {
-            let index = self.live.read();
-            (index.propose(query, &self.ask()), index.population())
-        };
-        let counts = |identity: &&IdentityMatch| {
-            identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN
-        };
-        let proposed = proposal.identities.iter().filter(counts);
+        let ask = self.ask_for(query.rule_book);
+        let Proposed { proposal, population } = self.candidates.propose(&self.store, &query.record, &ask)?;
+        let proposed = proposal.identities.iter().filter(|identity| query.is_worth_reading(identity));
         let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
-        let found =
-            |identities| Found { identities, candidates: proposal.candidates, is_truncated: proposal.truncated };
+        let limits = &self.config.matching;
         if ids.is_empty() {
-            return Ok(select(found(Vec::new()), asked, operation, &self.config.matching));
+            let judged = self.judge_identities(query, &[], population);
+            return Ok(select(found(judged, &proposal, query.rule_book), asked, operation, limits));
         }
         transaction::read_snapshot(&mut *self.connection()?, |conn| {
             let rows = record::list_of_identities(conn, &ids)?;
-            let identities = self.evaluate(conn, query, &ids, &rows, population)?;
-            let mut selection = select(found(identities), asked, operation, &self.config.matching);
-            selection.bodies = list_bodies(conn, &selection)?;
+            let mut judged = self.judge_identities(query, &self.members(conn, &ids, &rows)?, population);
+            leave_out_replaced(&mut judged.identities, &rows);
+            let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
+            note_stewardship(&mut selection, &rows, &self.candidates.constraints());
+            read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
             Ok(selection)
         })
     }
 
-    /// Grades the proposed identities by the records that are stored now.
-    fn evaluate(
+    /// The records of the proposed identities as they are stored now; identities without any are gone.
+    fn members<'i>(
         &self,
         conn: &mut Connection,
-        query: &Record,
-        ids: &[&str],
+        ids: &[&'i str],
         rows: &[RecordRow],
-        population: usize,
-    ) -> Result<Vec<IdentityMatch>, AppError> {
+    ) -> Result<Vec<(&'i str, Vec<MemberRecord>)>, AppError> {
         let mut identities = Vec::with_capacity(ids.len());
         for id in ids {
             let mut members = Vec::new();
@@ -158,22 +165,89 @@ impl App {
                 members.push(MemberRecord { record_id: row.id.clone(), version: row.version, record });
             }
             if !members.is_empty() {
-                identities.push(identity::evaluate(query, id, &members, &self.rules.model, population));
+                identities.push((*id, members));
             }
         }
-        pool::resolve(&mut identities, &self.rules.model);
-        pool::sort(&mut identities);
-        leave_out_replaced(&mut identities, rows);
         Ok(identities)
+    }
+
+    /// Grades identities by their records, and tries the combinations on them where those are asked.
+    fn judge_identities(&self, query: &Asked, read: &[(&str, Vec<MemberRecord>)], population: usize) -> Judged {
+        let model = &self.rules.model;
+        let evaluate = |(id, members): &(&str, Vec<MemberRecord>)| {
+            identity::evaluate(&query.record, id, members, model, population)
+        };
+        let mut identities: Vec<IdentityMatch> = read.iter().map(evaluate).collect();
+        pool::resolve(&mut identities, model);
+        pool::sort(&mut identities);
+        let combined = self.combine(query.rule_book, &query.record, read, query.today);
+        let ids: Vec<&str> = read.iter().map(|(id, _)| *id).collect();
+        let notes = combined.map(|combined| notes(&combined, &ids, &identities));
+        Judged { identities, notes }
     }
 }
 
-/// Id and stored body of every record that is returned.
-fn list_bodies(conn: &mut Connection, selection: &Selection) -> Result<Vec<(String, String)>, AppError> {
+/// Who is asked for, and by which rules.
+struct Asked {
+    record: Record,
+    rule_book: RuleBook,
+    today: Day,
+}
+
+impl Asked {
+    /// Whether an identity may be returned, or make another one ambiguous.
+    fn is_worth_reading(&self, identity: &IdentityMatch) -> bool {
+        let is_likely = identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN;
+        is_likely || (self.rule_book != RuleBook::Idi && may_combine(identity, &self.record))
+    }
+}
+
+/// Identities as the guide grades them, best first, and what the combinations say.
+struct Judged {
+    identities: Vec<IdentityMatch>,
+    notes: Option<CombinationNotes>,
+}
+
+/// What was found by the rule-book that decides.
+fn found(judged: Judged, proposal: &Proposal, rule_book: RuleBook) -> Found {
+    let search = if proposal.truncated { Search::Cut } else { Search::Whole };
+    let (identities, decider) = match (&judged.notes, rule_book) {
+        (Some(notes), RuleBook::Cms) => {
+            (decide(judged.identities, notes, search), Decider::Combinations(notes.outcome))
+        }
+        _ => (judged.identities, Decider::Guide),
+    };
+    let (candidates, is_truncated) = (proposal.candidates, proposal.truncated);
+    Found { identities, candidates, is_truncated, decider, notes: judged.notes }
+}
+
+/// Reads the stored body of every record that is returned, the best first, as far as there is room.
+fn read_bodies(conn: &mut Connection, selection: &mut Selection, bytes_max: i64) -> Result<(), AppError> {
     let records = selection.identities.iter().flat_map(|identity| &identity.records);
     let ids: Vec<&str> = records.map(|record| record.record_id.as_str()).collect();
-    let patients = resource::find_current(conn, "Patient", &ids)?;
-    Ok(patients.into_iter().filter(|patient| !patient.deleted).map(|patient| (patient.id, patient.body)).collect())
+    let heads = list_heads(conn, "Patient", &ids, bytes_max)?.into_iter();
+    let mut heads: HashMap<String, Head> = heads.map(|head| (head.id.clone(), head)).collect();
+    let bytes = |id: &&str| heads.get(*id).map_or(0, |head| head.bytes);
+    let records_max = fitting(ids.iter().map(bytes), bytes_max).max(1);
+    let shown = ids.iter().take(records_max).filter_map(|id| heads.remove(*id)).collect();
+    selection.cut(records_max);
+    let patients = load(conn, shown)?.into_iter().filter(|patient| !patient.deleted);
+    selection.bodies = patients.map(|patient| (patient.id, patient.body)).collect();
+    Ok(())
+}
+
+/// Who has replaced whom, and whom stewards have confirmed.
+fn note_stewardship(selection: &mut Selection, rows: &[RecordRow], constraints: &Constraints) {
+    let replaced = rows.iter().filter_map(|row| Some((row.replaced_by.clone()?, row.id.clone())));
+    selection.replaced = replaced.collect();
+    if constraints.is_empty() {
+        return;
+    }
+    let members =
+        |id: &str| rows.iter().filter(|row| row.identity_id == id).map(|row| row.id.as_str()).collect::<Vec<_>>();
+    let is_confirmed = |id: &String| Stewardship::of(constraints, &members(id)) == Stewardship::Confirmed;
+    let ids = selection.identities.iter().map(|identity| identity.identity_id.clone());
+    selection.confirmed = ids.filter(is_confirmed).collect();
 }
 
 /// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).
@@ -198,6 +272,8 @@ pub struct Found {
     pub identities: Vec<IdentityMatch>,
     pub candidates: usize,
     pub is_truncated: bool,
+    pub decider: Decider,
+    pub notes: Option<CombinationNotes>,
 }
 
 fn note(audit: &mut AuditRecord, selection: &Selection, model_version: &str) {
@@ -211,6 +287,9 @@ fn note(audit: &mut AuditRecord, selection: &Selection, model_version: &str) {
     let records = identities.iter().flat_map(|identity| &identity.records);
     detail.records = records.map(|record| record.record_id.clone()).collect();
     detail.reasons.extend(selection.reason().map(str::to_owned));
+    detail.combination_outcome = selection.notes.as_ref().map(|notes| notes.outcome.code().to_owned());
+    let note = identities.first().and_then(|identity| selection.note(&identity.identity_id));
+    detail.combination = note.and_then(|note| note.rule.clone());
 }
 
 /// The grade from which a match counts as certain.

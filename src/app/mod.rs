@@ -9,16 +9,19 @@ pub mod audit_backlog;
 pub mod audit_event;
 pub mod backup;
 pub mod bundle;
+pub mod candidates;
 pub mod capability;
 pub mod clock;
 pub mod compose;
 pub mod conditional;
+mod constraint_copy;
 pub mod context;
 pub mod create;
 pub mod delete;
 pub mod error;
 pub mod explain;
 pub mod export;
+pub mod follower;
 pub mod history;
 pub mod incoming;
 pub mod keep;
@@ -28,13 +31,18 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
+pub mod partition;
 pub mod patch;
 pub mod read;
 pub mod refresh;
 pub mod responder;
+pub mod rule_book;
 pub mod rules;
 pub mod search;
 pub mod select;
+pub mod settle;
+pub mod steward;
+pub mod stored_index;
 pub mod train;
 pub mod update;
 pub mod validate;
@@ -42,23 +50,21 @@ pub mod verification;
 pub mod write;
 pub mod writer;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
 
 use crate::audit::{Action, AuditRecord, Outcome};
-use crate::config::Config;
+use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
-use crate::matching::index::Ask;
+use crate::matching::index::{Ask, Reach};
 use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
 
+use candidates::Candidates;
 use clock::Clock;
 use context::Context;
 use error::AppError;
+use follower::Follower;
 use incoming::Door;
-use live_index::LiveIndex;
 use rules::Rules;
 use search::page_token::PageKey;
 use writer::Writer;
@@ -69,13 +75,11 @@ pub struct App {
     pub clock: Clock,
     pub rules: Arc<Rules>,
     store: Store,
-    live: Arc<LiveIndex>,
+    candidates: Arc<Candidates>,
+    follower: Follower,
     writer: Arc<Writer>,
     planner: export::worker::Planner,
     page_key: PageKey,
-    is_stopping: Arc<AtomicBool>,
-    is_following: Arc<AtomicBool>,
-    follower: Mutex<Option<JoinHandle<()>>>,
     started_us: i64,
 }
 
@@ -101,18 +105,33 @@ impl App {
     /// # Errors
     /// When a file of `profiles/` cannot be enforced or the database cannot be used.
     pub fn open(config: Config, clock: Clock, progress: impl FnMut(usize)) -> Result<Self, StartError> {
-        let rules = Arc::new(Rules::of(&config)?);
+        Self::open_with(config, clock, None, progress)
+    }
+
+    /// The same with the text of another model file.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the model cannot be used.
+    pub fn open_with(
+        config: Config,
+        clock: Clock,
+        model: Option<&str>,
+        progress: impl FnMut(usize),
+    ) -> Result<Self, StartError> {
+        let mut rules = Rules::of(&config)?;
+        if let Some(model) = model {
+            rules = rules.with_model(model)?;
+        }
+        let rules = Arc::new(rules);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
         let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;
         start_pool(config.matching.threads);
-        let mut conn = store.connection().map_err(cannot)?;
-        let (live, old) = LiveIndex::build(&mut conn, Arc::clone(&rules), progress).map_err(cannot)?;
-        let live = Arc::new(live);
-        drop(conn);
+        let (candidates, old) = open_index(&config, &store, &rules, progress).map_err(cannot)?;
+        let candidates = Arc::new(candidates);
         let writer = Arc::new(Writer::start(
             store.clone(),
-            Arc::clone(&live),
+            Arc::clone(&candidates),
             clock,
             writer::Limits {
                 queue_max: config.limits.write_queue_max,
@@ -122,21 +141,24 @@ impl App {
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
+        let follower = Follower::start(follower::Workplace {
+            store: store.clone(),
+            candidates: Arc::clone(&candidates),
+            writer: Arc::clone(&writer),
+            pause: Duration::from_millis(config.limits.index_poll_ms),
+        })?;
         let app = Self {
             config: Arc::new(config),
             clock,
             rules,
             store,
-            live,
+            candidates,
+            follower,
             writer,
             planner: Default::default(),
             page_key,
-            is_stopping: Arc::default(),
-            is_following: Arc::new(AtomicBool::new(true)),
-            follower: Mutex::default(),
             started_us: (clock.now_us)(),
         };
-        app.follow_in_background()?;
         app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
         match app.refresh_features(&old) {
             Ok(0) => {}
@@ -144,30 +166,6 @@ impl App {
             Err(error) => tracing::warn!(%error, "features of an older normaliser stay for now"),
         }
         Ok(app)
-    }
-
-    /// Looks at the change log for writes of other processes, several times a second.
-    fn follow_in_background(&self) -> std::io::Result<()> {
-        let (store, live, stopping) = (self.store.clone(), Arc::clone(&self.live), Arc::clone(&self.is_stopping));
-        let is_following = Arc::clone(&self.is_following);
-        let pause = Duration::from_millis(self.config.limits.index_poll_ms);
-        let thread = std::thread::Builder::new().name("index".into()).spawn(move || {
-            while !stopping.load(Ordering::Relaxed) {
-                std::thread::park_timeout(pause);
-                let followed =
-                    catch_unwind(AssertUnwindSafe(|| store.connection().and_then(|mut conn| live.catch_up(&mut conn))));
-                let behind = followed.ok().and_then(Result::ok);
-                let followed = behind.is_some();
-                metrics::gauge!("idi_match_index_lag_changes").set(behind.unwrap_or_default() as f64);
-                is_following.store(followed, Ordering::Relaxed);
-                metrics::gauge!("idi_match_index_is_following").set(if followed { 1.0 } else { 0.0 });
-                #[allow(clippy::cast_precision_loss, reason = "a gauge")]
-                metrics::gauge!("idi_match_index_values_refused").set(live.read().values_refused() as f64);
-                metrics::gauge!("idi_match_index_records").set(live.records() as f64);
-            }
-        })?;
-        *self.follower.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-        Ok(())
     }
 
     /// Plans bulk exports on a thread of this instance: those that it takes on, and those that others have left.
@@ -206,15 +204,9 @@ impl App {
 
     /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
         self.planner.stop();
         self.writer.stop();
-        let follower = self.follower.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(follower) = follower else { return };
-        follower.thread().unpark();
-        if follower.join().is_err() {
-            tracing::error!("following the change log ended with a panic");
-        }
+        self.follower.stop();
     }
 
     /// The limits of received documents.
@@ -223,20 +215,35 @@ impl App {
         document_limits(&self.config)
     }
 
-    /// Whether the database answers and the index follows it.
+    /// Whether the database answers and the index is near enough to what it holds.
     ///
     /// # Errors
-    /// `Unavailable` when it does not.
-    pub fn check_ready(&self) -> Result<usize, AppError> {
+    /// `Unavailable` when the database does not answer.
+    pub fn check_ready(&self) -> Result<Readiness, AppError> {
+        let lag = self.follower.lag();
+        if lag > Duration::from_millis(self.config.limits.index_lag_ms_max) {
+            return Ok(Readiness::Behind(lag));
+        }
         let mut conn = self.connection()?;
         crate::store::change::last_seq(&mut conn)?;
-        if self.is_following.load(Ordering::Relaxed) { Ok(self.live.records()) } else { Err(AppError::unavailable()) }
+        Ok(Readiness::Ready { records: self.candidates.records(), lag })
     }
 
-    /// Records in the live index.
+    /// Sets the gauges that tell of the index: what they say is of the moment they are asked for.
+    pub fn publish_index(&self) {
+        let figures = self.candidates.figures();
+        metrics::gauge!("idi_match_index_records").set(figures.records as f64);
+        metrics::gauge!("idi_match_index_identities").set(figures.identities as f64);
+        metrics::gauge!("idi_match_index_bytes").set(figures.bytes as f64);
+        metrics::gauge!("idi_match_index_values_refused").set(figures.values_refused as f64);
+        metrics::gauge!("idi_match_index_lag_changes").set(figures.lag_changes as f64);
+        metrics::gauge!("idi_match_index_lag_seconds").set(self.follower.lag().as_secs_f64());
+    }
+
+    /// Records in the index.
     #[must_use]
     pub fn indexed_records(&self) -> usize {
-        self.live.records()
+        self.candidates.records()
     }
 
     fn connection(&self) -> Result<PooledConnection, AppError> {
@@ -277,8 +284,40 @@ impl App {
             candidates_max: matching.candidates_max,
             identities_max: matching.identities_max.max(IDENTITIES_SEEN_MIN) + 1,
             parallel_from: matching.parallel_from,
+            reach: Reach::Blocks,
         }
     }
+}
+
+/// Whether requests can be answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    Ready {
+        records: usize,
+        lag: Duration,
+    },
+    /// The index may lack what was committed this long ago.
+    Behind(Duration),
+}
+
+/// The index as configured, complete, and the ids of feature rows that are to be made again.
+fn open_index(
+    config: &Config,
+    store: &Store,
+    rules: &Arc<Rules>,
+    progress: impl FnMut(usize),
+) -> Result<(Candidates, Vec<String>), StoreError> {
+    let began = Instant::now();
+    let opened = match config.matching.index {
+        IndexPlace::Memory => Candidates::in_memory(&mut *store.connection()?, rules, progress)?,
+        IndexPlace::Database => (Candidates::in_database(store, rules, progress)?, Vec::new()),
+    };
+    let seconds = began.elapsed().as_secs_f64();
+    let figures = opened.0.figures();
+    let candidates::Figures { records, identities, bytes, .. } = figures;
+    tracing::info!(index = opened.0.name(), records, identities, bytes, seconds, "the index is complete");
+    metrics::gauge!("idi_match_index_start_seconds").set(seconds);
+    Ok(opened)
 }
 
 /// The limits of the store.

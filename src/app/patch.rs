@@ -37,8 +37,14 @@ impl App {
     }
 }
 
+/// A document and what a patch has made of it.
+pub struct Patched {
+    pub before: String,
+    pub document: String,
+}
+
 impl Desk {
-    /// What a patch makes of the stored version; `settle` sees the document before it is judged.
+    /// What a patch makes of the stored version; `settle` gives the document that is judged.
     ///
     /// # Errors
     /// As [`App::patch`].
@@ -49,7 +55,7 @@ impl Desk {
         id: String,
         expected: Expected,
         patch: &[u8],
-        settle: impl FnOnce(String) -> Result<String, AppError>,
+        settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
     ) -> Result<Arrival, AppError> {
         let current = resource::find(unit.conn, kind.name(), &id)?;
         let current = current.ok_or_else(|| AppError::not_found("There is no such resource."))?;
@@ -59,9 +65,10 @@ impl Desk {
         check_expected(Some(&current), expected)?;
         let door = self.door();
         let limits = Limits { operations_max: self.config.limits.patch_operations_max, document: door.limits };
-        let document = settle(apply(&current.body, patch, &limits)?)?;
+        let (document, version) = (apply(&current.body, patch, &limits)?, current.version);
+        let document = settle(unit, Patched { before: current.body, document }).map_err(of_result)?;
         let incoming = admit(&door, Some(kind), document.as_bytes()).map_err(of_result)?;
-        Ok(Arrival { id, incoming, expected: Expected::Version(current.version) })
+        Ok(Arrival { id, incoming, expected: Expected::Version(version) })
     }
 }
 

@@ -22,6 +22,8 @@ use super::{App, STORED_LIMITS, close, panicked};
 
 /// Rows rewritten in one transaction at most.
 const BATCH_ROWS: usize = 500;
+/// Bytes of documents that are read for one transaction, or one document.
+const BATCH_BYTES: i64 = 16 << 20;
 
 impl App {
     /// Rewrites the rows of these records; gives the number of those that were of another version still.
@@ -44,7 +46,7 @@ impl App {
         let mut refreshed = 0;
         loop {
             let ctx = Context::new(Caller::Open, self.clock);
-            if resource::list_outdated_search(&mut *self.connection()?, 1)?.is_empty() {
+            if resource::list_outdated_search(&mut *self.connection()?, 1, 0)?.is_empty() {
                 break;
             }
             let mut audit = ctx.audit(Action::Update);
@@ -89,7 +91,7 @@ fn refresh(unit: &mut Unit<'_>, rules: &Rules, ids: &[String]) -> Result<usize, 
 }
 
 fn refresh_search(unit: &mut Unit<'_>, base_url: &str) -> Result<usize, StoreError> {
-    let rows = resource::list_outdated_search(unit.conn, BATCH_ROWS as u32)?;
+    let rows = resource::list_outdated_search(unit.conn, BATCH_ROWS as u32, BATCH_BYTES)?;
     let values: Vec<(i64, SearchValues)> = rows
         .iter()
         .map(|row| {

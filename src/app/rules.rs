@@ -8,6 +8,7 @@ use std::sync::Arc;
 use include_dir::{Dir, include_dir};
 
 use crate::config::Config;
+use crate::matching::combination::Book;
 use crate::matching::model::Model;
 use crate::matching::normalise::Normaliser;
 use crate::profile::{ProfileFile, Profiles};
@@ -19,6 +20,8 @@ pub struct Rules {
     pub profiles: Profiles,
     pub normaliser: Normaliser,
     pub model: Arc<Model>,
+    /// The CMS combinations.
+    pub combinations: Book,
 }
 
 /// A file that cannot be used; it stops the start.
@@ -65,13 +68,21 @@ impl Rules {
         let directory = &config.server.profiles_dir;
         let rules = if directory.is_empty() { Self::built_in()? } else { Self::from_directory(Path::new(directory))? };
         let model = &config.matching.model;
-        if model.is_empty() { Ok(rules) } else { rules.with_model(Path::new(model)) }
+        if model.is_empty() {
+            return Ok(rules);
+        }
+        let refuse = |reason: String| RulesError { file: model.clone(), reason };
+        let text = std::fs::read_to_string(model).map_err(|error| refuse(error.to_string()))?;
+        rules.with_model(&text).map_err(|error| refuse(error.reason))
     }
 
-    fn with_model(self, path: &Path) -> Result<Self, RulesError> {
-        let refuse = |reason: String| RulesError { file: path.display().to_string(), reason };
-        let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-        let model = self.model.of_same_names(&text).map_err(|error| refuse(error.to_string()))?;
+    /// The same with the text of another model in place of `match-model.json`.
+    ///
+    /// # Errors
+    /// When the model cannot be used.
+    pub fn with_model(self, text: &str) -> Result<Self, RulesError> {
+        let refuse = |reason: String| RulesError { file: "model".to_owned(), reason };
+        let model = self.model.of_same_names(text).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { model: Arc::new(model), ..self })
     }
 
@@ -94,7 +105,9 @@ impl Rules {
             .map_err(|reason| wrap("nicknames.json or placeholders.json", reason))?;
         let model = Model::parse(text("match-model.json")?, text("name-frequencies.json")?)
             .map_err(|error| wrap("match-model.json", error.to_string()))?;
-        Ok(Self { profiles, normaliser, model: Arc::new(model) })
+        let combinations =
+            Book::parse(text("cms-combinations.json")?).map_err(|reason| wrap("cms-combinations.json", reason))?;
+        Ok(Self { profiles, normaliser, model: Arc::new(model), combinations })
     }
 }
 

@@ -5,9 +5,12 @@
 use crate::config::Match;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::match_parameters::MatchParameters;
+use crate::matching::combination::Outcome;
 use crate::matching::pool::{Decision, IdentityMatch, NameDistance};
 
+use super::answer::CombinationNote;
 use super::match_patient::{Found, MatchOperation, is_certain};
+use super::rule_book::{CombinationNotes, Decider};
 
 /// Why nothing, or not everything, is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +19,10 @@ pub enum Reason {
     Ambiguous,
     /// `onlySingleMatch`: the only likely identity is not certain enough.
     NotCertain,
+    /// Combinations hold for several identities.
+    SeveralCombined,
+    /// The request lacks the fields of every combination.
+    FieldsMissing,
     /// More candidate records than are compared.
     CandidatesCut,
     /// More identities than are returned.
@@ -35,6 +42,14 @@ impl Reason {
                 IssueCode::Informational,
                 "No identity matches with high confidence; none is returned (onlySingleMatch).",
             ),
+            Self::SeveralCombined => Issue::information(
+                IssueCode::MultipleMatches,
+                "Combinations of the rule-book hold for several identities; none of them is certain.",
+            ),
+            Self::FieldsMissing => Issue::information(
+                IssueCode::Informational,
+                "The request lacks the fields of every combination of the rule-book.",
+            ),
             Self::CandidatesCut => Issue::warning(
                 IssueCode::Incomplete,
                 "More stored records share features with the request than are compared; a match may be missing.",
@@ -53,6 +68,8 @@ impl Reason {
         match self {
             Self::Ambiguous => "multiple-matches",
             Self::NotCertain => "not-certain",
+            Self::SeveralCombined => "several-combined",
+            Self::FieldsMissing => "fields-missing",
             Self::CandidatesCut => "candidates-cut",
             Self::IdentitiesCut => "identities-cut",
             Self::RecordsCut => "records-cut",
@@ -68,6 +85,12 @@ pub struct Selection {
     pub bodies: Vec<(String, String)>,
     pub candidates: usize,
     pub reasons: Vec<Reason>,
+    /// What the CMS combinations say, where they were asked.
+    pub notes: Option<CombinationNotes>,
+    /// Records that others have replaced, by a steward's merge or as they say: survivor and replaced.
+    pub replaced: Vec<(String, String)>,
+    /// Identities of which stewards have confirmed that all records are one person's.
+    pub confirmed: Vec<String>,
 }
 
 impl Selection {
@@ -76,6 +99,30 @@ impl Selection {
     pub fn remarks(&self) -> Vec<Issue> {
         let none = self.identities.is_empty().then(|| Issue::information(IssueCode::NotFound, "No Match Found"));
         none.into_iter().chain(self.reasons.iter().map(|reason| reason.remark())).collect()
+    }
+
+    /// Leaves the best records, of which there is room for so many.
+    pub fn cut(&mut self, records_max: usize) {
+        let before = (self.identities.len(), self.records());
+        cap_entries(&mut self.identities, records_max);
+        let reason = match (self.identities.len(), self.records()) {
+            after if after == before => return,
+            (identities, _) if identities < before.0 => Reason::IdentitiesCut,
+            _ => Reason::RecordsCut,
+        };
+        if !self.reasons.contains(&reason) {
+            self.reasons.push(reason);
+        }
+    }
+
+    fn records(&self) -> usize {
+        self.identities.iter().map(|identity| identity.records.len()).sum()
+    }
+
+    /// What the CMS combinations say of an identity.
+    #[must_use]
+    pub fn note(&self, identity_id: &str) -> Option<&CombinationNote> {
+        self.notes.as_ref().and_then(|notes| notes.of(identity_id))
     }
 
     /// The reason for the audit.
@@ -92,14 +139,17 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
     if found.is_truncated {
         reasons.push(Reason::CandidatesCut);
     }
+    let decider = found.decider;
+    reasons.extend(why_not_combined(decider));
     let mut identities = found.identities;
+    // What the combinations hold for is returned; what the guide finds, from a row or a probability on.
+    identities.retain(|identity| decider != Decider::Guide || is_returned(identity, limits));
     if asked.only_single_match {
-        reasons.extend(why_not_single(&identities, found.is_truncated, limits));
+        reasons.extend(why_not_single(&identities, found.is_truncated));
         let is_single =
             identities.first().is_some_and(is_high_confidence) && !hides_a_second(&identities, found.is_truncated);
         identities.truncate(usize::from(is_single));
     }
-    identities.retain(|identity| is_returned(identity, limits));
     if asked.only_certain_matches {
         identities.retain(|identity| is_certain(identity) && identity.name_distance == NameDistance::WithinTwoEdits);
     }
@@ -124,7 +174,23 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
         cap_entries(&mut identities, count);
     }
     reasons.dedup();
-    Selection { identities, bodies: Vec::new(), candidates: found.candidates, reasons }
+    Selection {
+        identities,
+        bodies: Vec::new(),
+        candidates: found.candidates,
+        reasons,
+        notes: found.notes,
+        replaced: Vec::new(),
+        confirmed: Vec::new(),
+    }
+}
+
+const fn why_not_combined(decider: Decider) -> Option<Reason> {
+    match decider {
+        Decider::Combinations(Outcome::Ambiguous) => Some(Reason::SeveralCombined),
+        Decider::Combinations(Outcome::InsufficientFields) => Some(Reason::FieldsMissing),
+        Decider::Combinations(Outcome::Match | Outcome::NoMatch) | Decider::Guide => None,
+    }
 }
 
 fn is_high_confidence(identity: &IdentityMatch) -> bool {
@@ -140,9 +206,8 @@ fn hides_a_second(identities: &[IdentityMatch], is_truncated: bool) -> bool {
 const SETTLED_SCORE: f64 = 0.99;
 
 /// Why `onlySingleMatch` returns nothing although something is likely.
-fn why_not_single(identities: &[IdentityMatch], is_truncated: bool, limits: &Match) -> Option<Reason> {
-    let likely = identities.iter().filter(|identity| is_returned(identity, limits)).count();
-    match likely {
+fn why_not_single(identities: &[IdentityMatch], is_truncated: bool) -> Option<Reason> {
+    match identities.len() {
         0 => None,
         _ if hides_a_second(identities, is_truncated) => Some(Reason::Ambiguous),
         _ if identities.first().is_some_and(is_high_confidence) => None,

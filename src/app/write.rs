@@ -20,6 +20,7 @@ use super::delete::delete;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{Door, Incoming, ResourceKind, admit};
 use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, kept};
+use super::patch::Patched;
 use super::responder::check_not_responder;
 use super::rules::Rules;
 use super::update::check_same_id;
@@ -145,11 +146,16 @@ impl Desk {
         Keeper { rules: &self.rules, clock: self.clock, ask: &self.ask }
     }
 
-    /// Aims and does one write.
+    /// Aims and does one write; `settle` sees what a patch makes.
     ///
     /// # Errors
     /// `PreconditionFailed` when it cannot be aimed at one resource or something else is expected there.
-    pub fn perform(&self, unit: &mut Unit<'_>, write: Write) -> Result<Written, AppError> {
+    pub fn perform(
+        &self,
+        unit: &mut Unit<'_>,
+        write: Write,
+        settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
+    ) -> Result<Written, AppError> {
         let (id, expected) = match self.aim(unit, &write)? {
             Aim::At(id, expected) => (id, expected),
             Aim::There(found) => return Ok(Written::Kept(kept(write.kind, &found, false))),
@@ -157,7 +163,7 @@ impl Desk {
         };
         match write.content {
             Content::Nothing => {
-                let found = delete(unit, write.kind, &id, expected)?;
+                let found = delete(self.keeper(), unit, write.kind, &id, expected)?;
                 Ok(Written::Deleted(Some(id).filter(|_| found)))
             }
             Content::Resource(incoming) => {
@@ -165,7 +171,7 @@ impl Desk {
                 keep_single(self.keeper(), unit, arrival).map(Written::Kept)
             }
             Content::Patch(patch) => {
-                let arrival = self.patched(unit, write.kind, id, expected, &patch, Ok)?;
+                let arrival = self.patched(unit, write.kind, id, expected, &patch, settle)?;
                 keep_single(self.keeper(), unit, arrival).map(Written::Kept)
             }
         }
@@ -272,18 +278,26 @@ impl App {
             Ok(write) => write,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| desk.perform_audited(unit, write, audit))
+        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
+            desk.perform_audited(unit, write, audit, |_, patched| Ok(patched.document))
+        })
     }
 }
 
 impl Desk {
     /// As [`Self::perform`], with the audit row.
-    pub fn perform_audited(&self, unit: &mut Unit<'_>, write: Write, mut audit: AuditRecord) -> Done<Written> {
+    pub fn perform_audited(
+        &self,
+        unit: &mut Unit<'_>,
+        write: Write,
+        mut audit: AuditRecord,
+        settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
+    ) -> Done<Written> {
         let named = match &write.target {
             Target::Id(id) => Some(id.clone()),
             _ => None,
         };
-        let result = self.perform(unit, write);
+        let result = self.perform(unit, write, settle);
         let written = result.as_ref().ok().and_then(Written::id).map(str::to_owned);
         audit.detail.records.extend(if result.is_ok() { written } else { named });
         close(&mut audit, result.as_ref().err(), (self.clock.now_us)());

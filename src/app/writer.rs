@@ -12,16 +12,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audit::{AuditRecord, Outcome};
-use crate::matching::index::{Ask, Member, Overlay, Proposal};
+use crate::identity::constraint::Constraints;
+use crate::matching::index::{Index, Member, Overlay, Space};
 use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, resource, transaction};
 
 use super::audit_backlog::AuditBacklog;
+use super::candidates::Candidates;
 use super::clock::Clock;
 use super::error::{AppError, ErrorKind};
 use super::incoming::ResourceKind;
-use super::live_index::LiveIndex;
 
 /// What a job may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,27 +46,67 @@ pub struct Unit<'a> {
     pub conn: &'a mut Connection,
     /// The time of the transaction, taken under its lock: what this process commits later has a later one.
     pub now_us: i64,
-    live: &'a LiveIndex,
+    candidates: &'a Candidates,
     overlay: Overlay,
     kept: Vec<IndexChange>,
     pending: Vec<IndexChange>,
+    constraints: Arc<Constraints>,
+    /// As they were before the job that is running.
+    constraints_before: Arc<Constraints>,
+    /// The log has entries that change no record.
+    has_notes: bool,
 }
 
 #[derive(Clone)]
 enum IndexChange {
     Upsert { record_id: String, version: i64, identity_id: String, record: Box<Record> },
+    Move { record_id: String, identity_id: String },
     Remove { record_id: String },
 }
 
 impl<'a> Unit<'a> {
-    fn new(conn: &'a mut Connection, now_us: i64, live: &'a LiveIndex) -> Self {
-        Self { conn, now_us, live, overlay: Overlay::new(&live.read()), kept: Vec::new(), pending: Vec::new() }
+    fn new(conn: &'a mut Connection, now_us: i64, candidates: &'a Candidates) -> Self {
+        let constraints = candidates.constraints();
+        Self {
+            conn,
+            now_us,
+            candidates,
+            overlay: candidates.overlay(),
+            kept: Vec::new(),
+            pending: Vec::new(),
+            constraints_before: Arc::clone(&constraints),
+            constraints,
+            has_notes: false,
+        }
     }
 
-    /// Identities that `query` may belong to, with what this transaction has changed.
+    /// The records of the index and what is known of them, with what this transaction has changed. `look` may be asked
+    /// several times, and the last answer counts.
+    ///
+    /// # Errors
+    /// Those of the database, when the candidates are there.
+    pub fn with_space<T>(
+        &mut self,
+        candidates_max: usize,
+        look: impl Fn(&Space<'_>, &Constraints) -> T,
+    ) -> Result<T, StoreError> {
+        let Self { conn, candidates, overlay, constraints, .. } = self;
+        candidates.with_space(conn, overlay, candidates_max, |space| look(space, constraints))
+    }
+
+    /// The change log was written to; the index follows it after the commit.
+    pub fn note_change(&mut self) {
+        self.has_notes = true;
+    }
+
     #[must_use]
-    pub fn propose(&self, query: &Record, ask: &Ask) -> Proposal {
-        self.overlay.propose(&self.live.read(), query, ask)
+    pub fn constraints(&self) -> &Constraints {
+        &self.constraints
+    }
+
+    /// The same, to be changed together with what is stored.
+    pub fn constraints_mut(&mut self) -> &mut Constraints {
+        Arc::make_mut(&mut self.constraints)
     }
 
     /// Makes a written record visible to the jobs that follow in this transaction.
@@ -76,39 +117,48 @@ impl<'a> Unit<'a> {
             identity_id: member.identity_id.to_owned(),
             record: Box::new(record.clone()),
         };
-        apply(&mut self.overlay, &change);
+        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
+        self.pending.push(change);
+    }
+
+    /// Puts a record that this transaction has written into another identity.
+    pub fn index_move(&mut self, record_id: &str, identity_id: &str) {
+        let change = IndexChange::Move { record_id: record_id.to_owned(), identity_id: identity_id.to_owned() };
+        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
         self.pending.push(change);
     }
 
     /// Hides a deleted record from the jobs that follow in this transaction.
     pub fn index_remove(&mut self, record_id: &str) {
         let change = IndexChange::Remove { record_id: record_id.to_owned() };
-        apply(&mut self.overlay, &change);
+        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
         self.pending.push(change);
     }
 
     fn keep_job(&mut self) {
         self.kept.append(&mut self.pending);
+        self.constraints_before = Arc::clone(&self.constraints);
     }
 
     fn undo_job(&mut self) {
+        self.constraints = Arc::clone(&self.constraints_before);
         if self.pending.is_empty() {
             return;
         }
         self.pending.clear();
-        self.overlay = Overlay::new(&self.live.read());
-        for change in &self.kept {
-            apply(&mut self.overlay, change);
-        }
+        self.overlay = self.candidates.overlay();
+        let (overlay, kept) = (&mut self.overlay, &self.kept);
+        self.candidates.change(|base| kept.iter().for_each(|change| apply(overlay, base, change)));
     }
 }
 
-fn apply(overlay: &mut Overlay, change: &IndexChange) {
+fn apply(overlay: &mut Overlay, base: Option<&Index>, change: &IndexChange) {
     match change {
         IndexChange::Upsert { record_id, version, identity_id, record } => {
-            overlay.upsert(Member { record_id, version: *version, identity_id }, record);
+            overlay.upsert(base, Member { record_id, version: *version, identity_id }, record);
         }
-        IndexChange::Remove { record_id } => overlay.remove(record_id),
+        IndexChange::Move { record_id, identity_id } => overlay.move_to(record_id, identity_id),
+        IndexChange::Remove { record_id } => overlay.remove(base, record_id),
     }
 }
 
@@ -175,12 +225,12 @@ impl Writer {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(store: Store, live: Arc<LiveIndex>, clock: Clock, limits: Limits) -> std::io::Result<Self> {
+    pub fn start(store: Store, candidates: Arc<Candidates>, clock: Clock, limits: Limits) -> std::io::Result<Self> {
         let (queue, jobs) = sync_channel(limits.queue_max);
         let backlog = Arc::new(AuditBacklog::new(limits.backlog_bytes_max));
         let worker = Worker {
             store,
-            live,
+            candidates,
             clock,
             last_us: i64::MIN,
             conn: None,
@@ -210,9 +260,10 @@ impl Writer {
     /// As [`Self::submit`].
     pub fn upkeep<T: Send + 'static>(
         &self,
+        scope: Scope,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
     ) -> Result<T, AppError> {
-        self.submit_one(Scope::Resources, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
+        self.submit_one(scope, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
     }
 
     fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
@@ -312,7 +363,7 @@ fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T,
 
 struct Worker {
     store: Store,
-    live: Arc<LiveIndex>,
+    candidates: Arc<Candidates>,
     clock: Clock,
     /// The time of the last transaction.
     last_us: i64,
@@ -378,8 +429,8 @@ impl Worker {
     /// What was committed is durable, whatever becomes of the index: it will catch up later.
     fn follow(&mut self) {
         let Some(conn) = self.conn.as_mut() else { return };
-        match catch_unwind(AssertUnwindSafe(|| self.live.catch_up(conn))) {
-            Ok(Ok(_)) => {}
+        match catch_unwind(AssertUnwindSafe(|| self.candidates.after_commit(conn))) {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the index will catch up later"),
             Err(_) => tracing::error!("the index could not follow"),
         }
@@ -394,23 +445,27 @@ impl Worker {
         let identities = runs.iter().any(|(scope, _)| *scope == Scope::Identities);
         if identities {
             transaction::lock_identities(conn)?;
-            self.live.catch_up(conn)?;
+            self.candidates.catch_up(conn)?;
             // What other instances wrote, or this one before its clock was set back, is earlier all the same.
             let kinds = ResourceKind::ALL.map(ResourceKind::name);
             self.last_us = self.last_us.max(resource::last_updated_us(conn, &kinds)?);
         }
         self.last_us = self.last_us.saturating_add(1).max((self.clock.now_us)());
-        let mut unit = Unit::new(conn, self.last_us, &self.live);
+        let mut unit = Unit::new(conn, self.last_us, &self.candidates);
         let mut audits = self.backlog.oldest();
         let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
-        for (number, (scope, run)) in (0..).zip(runs) {
-            let executed = run_job(&mut unit, scope, number, run)?;
+        let mut savepoints = Savepoints::default();
+        for (scope, run) in runs {
+            let executed = run_job(&mut unit, scope, &mut savepoints, run)?;
             audits.extend(executed.audit);
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;
-        let has_changes = !unit.kept.is_empty();
+        let has_changes = !unit.kept.is_empty() || unit.has_notes;
+        if has_changes {
+            self.candidates.before_commit(unit.conn)?;
+        }
         drop(unit);
         let conn = self.conn.as_mut().ok_or(StoreError::Unavailable(Unavailable::Lost))?;
         transaction::commit(conn)?;
@@ -430,24 +485,44 @@ struct Committed {
 }
 
 /// Runs one job behind its savepoint. A job that panics is rolled back like one that fails.
-fn run_job(unit: &mut Unit<'_>, scope: Scope, number: u32, run: Run) -> Result<Executed, StoreError> {
+fn run_job(unit: &mut Unit<'_>, scope: Scope, savepoints: &mut Savepoints, run: Run) -> Result<Executed, StoreError> {
     if scope == Scope::Audit {
         return Ok(run(unit));
     }
-    transaction::savepoint(unit.conn, number)?;
+    savepoints.begin(unit.conn)?;
     let executed = run(unit);
     match executed.failed {
-        None => {
-            transaction::release(unit.conn, number)?;
-            unit.keep_job();
-        }
+        None => unit.keep_job(),
         // Nothing can go on without a connection, and a full disk may have undone everything by itself.
         Some(ErrorKind::Unavailable) => return Err(StoreError::Unavailable(Unavailable::Lost)),
         Some(ErrorKind::Full) => return Err(StoreError::Full),
         Some(_) => {
-            transaction::rollback_to(unit.conn, number)?;
+            savepoints.undo(unit.conn)?;
             unit.undo_job();
         }
     }
     Ok(executed)
+}
+
+/// One savepoint a job. That of a finished job is released as the next one begins: a round trip less each.
+#[derive(Default)]
+struct Savepoints {
+    number: u32,
+    is_open: bool,
+}
+
+impl Savepoints {
+    fn begin(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
+        self.number += 1;
+        if self.is_open {
+            return transaction::next_savepoint(conn, self.number - 1, self.number);
+        }
+        self.is_open = true;
+        transaction::savepoint(conn, self.number)
+    }
+
+    fn undo(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
+        self.is_open = false;
+        transaction::rollback_to(conn, self.number)
+    }
 }

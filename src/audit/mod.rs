@@ -28,6 +28,19 @@ pub enum Action {
     Backup,
     /// A matching model was fitted to what is stored.
     Train,
+    /// What stewards decide.
+    Merge,
+    Unmerge,
+    Link,
+    Unlink,
+    Split,
+    Decide,
+    /// A decision was taken back.
+    Revoke,
+    /// What there is to decide was read, or what was decided.
+    ReviewQueue,
+    /// Every record was assigned anew.
+    Partition,
 }
 
 impl Action {
@@ -50,6 +63,15 @@ impl Action {
             Self::Export => "export",
             Self::Backup => "backup",
             Self::Train => "train",
+            Self::Merge => "merge",
+            Self::Unmerge => "unmerge",
+            Self::Link => "link",
+            Self::Unlink => "unlink",
+            Self::Split => "split",
+            Self::Decide => "decide",
+            Self::Revoke => "revoke",
+            Self::ReviewQueue => "review-queue",
+            Self::Partition => "partition",
         }
     }
 }
@@ -125,6 +147,12 @@ pub struct Detail {
     /// The best grade that was returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grade: Option<String>,
+    /// The outcome of the CMS combinations, where they were asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combination_outcome: Option<String>,
+    /// The combination that holds for the best identity returned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub combination: Option<String>,
     /// How many candidates were scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,
@@ -133,6 +161,9 @@ pub struct Detail {
     /// The bulk export that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// The steward's decision that was made or taken back; the decision says why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
     /// How many resources left, where they are too many to be named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -168,15 +199,18 @@ mod tests {
             profile: Some("IDI-Patient-L0".to_owned()),
             weight: Some(9),
             grade: Some("certain".to_owned()),
+            combination_outcome: Some("match".to_owned()),
+            combination: Some("C2-34".to_owned()),
             candidates: Some(36),
             model_version: Some("m1".to_owned()),
             job: Some("j1".to_owned()),
+            decision: Some("d1".to_owned()),
             count: Some(25_000),
             duration_us: 120,
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","candidates":36,"model_version":"m1","job":"j1","count":25000,"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"duration_us":120}"#
         );
     }
 

@@ -37,6 +37,8 @@ pub enum Commands {
     Restore(RestoreArgs),
     /// Check that a backup is whole, unaltered and consistent.
     VerifyBackup(VerifyBackupArgs),
+    /// Say what the model would join, split and ask about all stored records, or do it.
+    Partition(PartitionArgs),
     /// Match every Patient of an NDJSON file against the database.
     Match(MatchArgs),
     /// Show how a stored record is scored for a query.
@@ -135,6 +137,24 @@ pub struct VerifyBackupArgs {
 }
 
 #[derive(Debug, Args)]
+pub struct PartitionArgs {
+    /// Change identities; without it nothing is changed. A run that was cut off is run again.
+    #[arg(long)]
+    pub apply: bool,
+    /// The model to score with, in place of the configured one.
+    #[arg(long)]
+    pub model: Option<PathBuf>,
+    /// Where each change goes, a line of JSON.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+    /// Print the summary as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
 pub struct MatchArgs {
     /// One Patient a line.
     pub file: PathBuf,
@@ -219,6 +239,9 @@ pub struct TrainArgs {
     /// Pairs of stored records that a person judged, as CSV: record_id,record_id,match (true or false).
     #[arg(long)]
     pub labels: Option<PathBuf>,
+    /// Count what stewards have linked and held apart as labelled pairs.
+    #[arg(long)]
+    pub steward_decisions: bool,
     /// Also write the report, as JSON.
     #[arg(long)]
     pub report: Option<PathBuf>,

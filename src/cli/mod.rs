@@ -14,6 +14,7 @@ mod explain;
 mod load;
 mod match_file;
 mod model;
+mod partition;
 mod progress;
 mod serve;
 pub mod synth;
@@ -135,6 +136,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Restore(args) => backup::restore(&args, environment),
         Commands::VerifyBackup(args) => backup::verify(&args, environment),
         Commands::Match(args) => match_file::run(&args, environment),
+        Commands::Partition(args) => partition::run(&args, environment),
         Commands::Explain(args) => explain::run(&args, environment),
         Commands::Validate(args) => validate::run(&args, environment),
         Commands::Weigh(args) => weigh::run(&args, environment),

@@ -14,6 +14,8 @@ use figment::value::{Dict, Value};
 use figment::{Figment, Profile};
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::fhir::match_parameters::RuleBook;
+
 use settings::{Kind, SETTINGS, Setting};
 
 /// The whole configuration, checked.
@@ -60,11 +62,21 @@ pub enum Response {
     Bundle,
 }
 
+/// Where candidates are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IndexPlace {
+    Memory,
+    Database,
+}
+
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Match {
+    pub index: IndexPlace,
     pub response: Response,
     pub require_profile: bool,
+    pub rule_book: RuleBook,
     pub probability_min: f64,
     pub identities_max: usize,
     pub records_per_identity_max: usize,
@@ -91,6 +103,7 @@ pub struct Limits {
     pub search_values_max: usize,
     pub search_total_max: u32,
     pub search_includes_max: usize,
+    pub page_bytes_max: usize,
     pub http_connections_max: usize,
     pub requests_in_flight_max: usize,
     pub header_timeout_ms: u64,
@@ -103,6 +116,7 @@ pub struct Limits {
     pub audit_backlog_bytes_max: usize,
     pub load_batch_lines: usize,
     pub index_poll_ms: u64,
+    pub index_lag_ms_max: u64,
     pub export_jobs_max: u32,
     pub export_expires_s: u64,
     pub export_part_resources_max: u32,

@@ -3,6 +3,8 @@
 //! TOML keys, environment variables, flags, defaults, checks and `docs/configuration.md` all come from [`SETTINGS`].
 //! Not here: the typed form (see `config`), lists of tables such as `[[sources]]`.
 
+use crate::fhir::match_parameters::RuleBook;
+
 /// What an option takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
@@ -126,6 +128,13 @@ pub const SETTINGS: &[Setting] = &[
         "Contact web address of the responding Organization. When no contact is given, the base URL stands in.",
     ),
     setting(
+        "match.index",
+        "match-index",
+        Kind::Choice(&["memory", "database"]),
+        "memory",
+        "Where candidates are looked for. memory: a copy of all records in this process. database: block keys in the database; no copy, more time a request.",
+    ),
+    setting(
         "match.response",
         "match-response",
         Kind::Choice(&["auto", "parameters", "bundle"]),
@@ -138,6 +147,13 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Flag,
         "true",
         "Refuse requests whose Patient claims no IDI profile. false: IDI-Patient is assumed, with a warning.",
+    ),
+    setting(
+        "match.rule_book",
+        "match-rule-book",
+        Kind::Choice(&RuleBook::CODES),
+        "idi",
+        "Rules that decide on a match where the request does not choose: idi, the guide's table and the matching model; cms, the CMS combinations; both, the guide's table, annotated with what the CMS combinations say.",
     ),
     setting(
         "match.probability_min",
@@ -247,6 +263,13 @@ pub const SETTINGS: &[Setting] = &[
         "Entries of a search page at most.",
     ),
     setting(
+        "limits.page_bytes_max",
+        "limits-page-bytes-max",
+        integer(65_536, 1_073_741_824),
+        "4194304",
+        "Bytes of the resources on a page of a search or history, or of the records of a match, at most. A page that is full ends early and links to the next; one resource is always shown.",
+    ),
+    setting(
         "limits.search_values_max",
         "limits-search-values-max",
         integer(1, 400),
@@ -350,6 +373,13 @@ pub const SETTINGS: &[Setting] = &[
         integer(10, 60_000),
         "200",
         "Milliseconds between looks at the change log for writes of other processes.",
+    ),
+    setting(
+        "limits.index_lag_ms_max",
+        "limits-index-lag-ms-max",
+        integer(100, 3_600_000),
+        "5000",
+        "Milliseconds for which the index may not have seen the change log; beyond them /readyz answers 503.",
     ),
     setting(
         "limits.export_jobs_max",

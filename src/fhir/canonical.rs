@@ -22,6 +22,10 @@ pub const ATTRIBUTE_RESULTS: &str = own!("StructureDefinition/attribute-results"
 pub const STEWARDSHIP: &str = own!("StructureDefinition/stewardship");
 /// On a stored Patient: how its identity was verified. Never leaves.
 pub const IDENTITY_VERIFICATION: &str = own!("StructureDefinition/identity-verification");
+/// On a Patient: whose child the person is, by which source.
+pub const RELATIONSHIP_LINKAGE: &str = own!("StructureDefinition/relationship-linkage");
+/// `search.extension` of a match: the CMS combination that holds, and the outcome of that rule-book.
+pub const CMS_COMBINATION: &str = own!("StructureDefinition/cms-combination");
 /// This project's operation `$explain-match`.
 pub const EXPLAIN_MATCH_OPERATION: &str = own!("OperationDefinition/explain-match");
 /// Under the base URL of a server: the system of its own record ids, which is also where its NamingSystem is read.

@@ -3,6 +3,8 @@
 //! IG Patient Matching, operation IDI-match; FHIR R4 Patient-match. Accepted names for the Patient: `IDIPatient`,
 //! `patient` (older clients) and `resource` (base operation). Not here: judging the Patient.
 
+use serde::{Deserialize, Serialize};
+
 use super::issue::{Issue, IssueCode};
 use super::json::{Object, Value};
 
@@ -26,6 +28,29 @@ impl PatientParameter {
     }
 }
 
+/// Which rules decide on a match.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleBook {
+    /// The guide's table and the matching model.
+    #[default]
+    Idi,
+    /// The CMS combinations.
+    Cms,
+    /// The guide's table decides; beside each grade stands what the CMS combinations say.
+    Both,
+}
+
+impl RuleBook {
+    /// The codes of the parameter `ruleBook` and of the option `match.rule_book`.
+    pub const CODES: [&'static str; 3] = ["idi", "cms", "both"];
+
+    fn of(code: &str) -> Option<Self> {
+        let at = Self::CODES.iter().position(|known| *known == code)?;
+        [Self::Idi, Self::Cms, Self::Both].get(at).copied()
+    }
+}
+
 /// What a caller asks for.
 #[derive(Debug, Clone)]
 pub struct MatchParameters<'d> {
@@ -37,6 +62,8 @@ pub struct MatchParameters<'d> {
     pub only_certain_matches: bool,
     /// At most this many identities (`$idi-match`) or Patient entries (`$match`).
     pub count: Option<usize>,
+    /// This project's own parameter; `None` leaves it to the caller's registration and the configuration.
+    pub rule_book: Option<RuleBook>,
     /// Warnings that belong in the answer.
     pub warnings: Vec<Issue>,
 }
@@ -64,6 +91,7 @@ impl<'d> MatchParameters<'d> {
             only_single_match: false,
             only_certain_matches: false,
             count: None,
+            rule_book: None,
             warnings: Vec::new(),
         }
     }
@@ -78,6 +106,7 @@ struct Reader<'d> {
     only_single_match: Option<bool>,
     only_certain_matches: Option<bool>,
     count: Option<usize>,
+    rule_book: Option<RuleBook>,
     issues: Vec<Issue>,
     warnings: Vec<Issue>,
 }
@@ -98,6 +127,7 @@ impl<'d> Reader<'d> {
                 only_single_match: self.only_single_match.unwrap_or(false),
                 only_certain_matches: self.only_certain_matches.unwrap_or(false),
                 count: self.count,
+                rule_book: self.rule_book,
                 warnings: self.warnings,
                 ..MatchParameters::of(patient, given_as, location)
             }),
@@ -122,6 +152,11 @@ impl<'d> Reader<'d> {
                 let value = self.positive(parameter, location);
                 let slot = std::mem::take(&mut self.count);
                 self.count = self.once(slot, value, location);
+            }
+            "ruleBook" => {
+                let value = self.rule_book_code(parameter, location);
+                let slot = self.rule_book.take();
+                self.rule_book = self.once(slot, value, location);
             }
             _ => match PatientParameter::of(name) {
                 Some(given_as) => self.take_patient(parameter, given_as, location),
@@ -160,6 +195,14 @@ impl<'d> Reader<'d> {
         let value = parameter.get("valueBoolean").and_then(Value::as_bool);
         if value.is_none() {
             self.refuse("The parameter must have a valueBoolean.", location);
+        }
+        value
+    }
+
+    fn rule_book_code(&mut self, parameter: &Object<'d>, location: &str) -> Option<RuleBook> {
+        let value = parameter.get("valueCode").and_then(Value::as_str).and_then(RuleBook::of);
+        if value.is_none() {
+            self.refuse("The parameter must have a valueCode: idi, cms or both.", location);
         }
         value
     }
@@ -237,6 +280,11 @@ mod tests {
         assert!(read.only_single_match && !read.only_certain_matches);
         assert_eq!(read.count, Some(3));
         assert_eq!(read.warnings[0].expression, ["Parameters.parameter[4]"]);
+        assert_eq!(read.rule_book, None);
+        for (code, expected) in RuleBook::CODES.into_iter().zip([RuleBook::Idi, RuleBook::Cms, RuleBook::Both]) {
+            let body = parameters(&format!(r#"{PATIENT},{{"name":"ruleBook","valueCode":"{code}"}}"#));
+            assert_eq!(self::read(&body).expect("readable").rule_book, Some(expected), "{code}");
+        }
     }
 
     #[test]
@@ -272,6 +320,16 @@ mod tests {
             ),
             (
                 format!(r#"{PATIENT},{{"name":"count","valueDecimal":1.5}}"#),
+                IssueCode::Invalid,
+                "Parameters.parameter[1]",
+            ),
+            (
+                format!(r#"{PATIENT},{{"name":"ruleBook","valueCode":"ours"}}"#),
+                IssueCode::Invalid,
+                "Parameters.parameter[1]",
+            ),
+            (
+                format!(r#"{PATIENT},{{"name":"ruleBook","valueString":"cms"}}"#),
                 IssueCode::Invalid,
                 "Parameters.parameter[1]",
             ),

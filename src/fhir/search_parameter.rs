@@ -6,11 +6,11 @@
 mod extract;
 mod table;
 
-pub use self::extract::{contact_key, phonetic_codes, reference_target, search_values};
+pub use self::extract::{contact_key, phonetic_codes, reference_target, search_values, too_many};
 use self::table::TABLES;
 
 /// Which version of the table made a resource's search values. Values of an older one are made again at the next start.
-pub const SEARCH_VERSION: i32 = 1;
+pub const SEARCH_VERSION: i32 = 2;
 
 /// How a parameter is compared (FHIR R4 Search, parameter types).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,7 +136,7 @@ pub struct SearchValues {
     pub dates: Vec<DateValue>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StringValue {
     pub parameter: i16,
     /// Folded: without case and accents.
@@ -146,7 +146,7 @@ pub struct StringValue {
 }
 
 /// A token, or a reference: then the system is the type and the value the id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TokenValue {
     pub parameter: i16,
     /// Empty when there is none.
@@ -155,7 +155,7 @@ pub struct TokenValue {
 }
 
 /// The first and the last microsecond that a date or time may mean.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct DateValue {
     pub parameter: i16,
     pub lo_us: i64,

@@ -1,10 +1,13 @@
 //! The one mapping from an application error to an HTTP answer; the table stands in `app::error`.
 
+use std::borrow::Cow;
+
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 
 use crate::app::error::{AppError, ErrorKind};
+use crate::fhir::issue::Issue;
 
 use super::FHIR_JSON;
 use super::render::outcome;
@@ -30,5 +33,15 @@ pub fn respond(error: &AppError, request_id: &str) -> HttpResponse {
         // What is read only; routes say themselves which methods they have (see `fhir::unknown`).
         response.insert_header((ALLOW, "GET, HEAD"));
     }
-    response.content_type(FHIR_JSON).body(outcome::render(&error.issues, request_id))
+    response.content_type(FHIR_JSON).body(outcome::render(&placed(error), request_id))
+}
+
+/// What is wrong with the input has a place: of a body that is no document, the body itself.
+fn placed(error: &AppError) -> Cow<'_, [Issue]> {
+    let is_of_input = matches!(error.kind, ErrorKind::Invalid | ErrorKind::TooLarge | ErrorKind::Unprocessable);
+    if !is_of_input || error.issues.iter().all(|issue| !issue.expression.is_empty()) {
+        return Cow::Borrowed(&error.issues);
+    }
+    let place = |issue: &Issue| if issue.expression.is_empty() { issue.clone().at("http.body") } else { issue.clone() };
+    error.issues.iter().map(place).collect()
 }

@@ -6,6 +6,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 
 use super::extract::{AppData, run_probe};
 use super::route::{Row, at};
+use crate::app::Readiness;
 
 pub fn routes(config: &mut ServiceConfig) {
     for row in rows() {
@@ -24,14 +25,23 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
 }
 
-/// The database answers too.
+/// The database answers too, and the index is near enough to what it holds.
 async fn readyz(app: AppData) -> HttpResponse {
     match run_probe(&app, |app| app.check_ready()).await {
-        Ok(records) => HttpResponse::Ok().json(serde_json::json!({ "status": "ok", "records": records })),
+        Ok(Readiness::Ready { records, lag }) => {
+            let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+            HttpResponse::Ok().json(serde_json::json!({ "status": "ok", "records": records, "index_lag_ms": lag_ms }))
+        }
+        Ok(Readiness::Behind(lag)) => {
+            let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+            let body = serde_json::json!({ "status": "index behind", "index_lag_ms": lag_ms });
+            HttpResponse::ServiceUnavailable().json(body)
+        }
         Err(_) => HttpResponse::ServiceUnavailable().json(serde_json::json!({ "status": "database unavailable" })),
     }
 }
 
-async fn metrics(handle: web::Data<PrometheusHandle>) -> HttpResponse {
+async fn metrics(app: AppData, handle: web::Data<PrometheusHandle>) -> HttpResponse {
+    app.publish_index();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render())
 }

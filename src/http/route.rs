@@ -3,6 +3,7 @@
 //! From the rows come the routes themselves, the `Allow` of a method that is not served, and the addresses that the
 //! OpenAPI document describes. Not here: which rows there are (see `fhir` and `health`).
 
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::Method;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig};
@@ -96,8 +97,14 @@ impl Row {
         let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         let allow = methods.join(", ");
         let closed = move |app: AppData, request: HttpRequest| unknown::method(app, request, allow.clone());
-        self.resource.default_service(web::to(closed))
+        let resource = self.resource.default_service(web::to(closed));
+        // An operation has a row of its own; no general address is one that is not served (FHIR R4 Operations).
+        if self.path.contains('$') { resource } else { resource.guard(fn_guard(|asked| !names_operation(asked))) }
     }
+}
+
+fn names_operation(asked: &GuardContext<'_>) -> bool {
+    asked.head().uri.path().contains("/$")
 }
 
 /// Serves `rows` of FHIR in order: a more special address stands before a more general one.

@@ -5,8 +5,13 @@
 //! the record (IG Patient Matching, minimum search sets). Not here: the lists behind the keys (see `postings`).
 
 use super::dictionary::{Dictionary, NameForm, mix};
-use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts};
+use super::entry::{Query, QueryName, QueryText, Tag, View, birth_parts, birth_word};
 use super::normalise::identifier::Kind;
+use super::record::BirthDate;
+use crate::fhir::date::days_in;
+
+/// Raised whenever the same [`super::record::Record`] would give other keys; stored keys of another version are made anew.
+pub const BLOCKING_VERSION: i32 = 2;
 
 /// A blocking rule. The order is that of storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +76,7 @@ impl Rule {
 }
 
 /// A block key under its rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockKey {
     pub rule: u8,
     pub hash: u32,
@@ -105,7 +110,7 @@ impl Components {
     /// record without the component has none.
     #[must_use]
     pub fn at(&self, rule: u8, depth: usize) -> Vec<u64> {
-        match (rule == Rule::FamilyInitial as u8, depth) {
+        match (is_split_by_given(rule), depth) {
             (true, 0) => self.given.clone(),
             (true, _) | (false, 0) => self.birth_year.into_iter().collect(),
             (false, _) => self.initials.clone(),
@@ -113,10 +118,16 @@ impl Components {
     }
 }
 
+/// Whether a large block of the rule is split by the given name first, and not by the birth year.
+#[must_use]
+pub const fn is_split_by_given(rule: u8) -> bool {
+    rule == Rule::FamilyInitial as u8
+}
+
 /// Entries in one block of a rule before it is split: a family's names beyond this are looked up by the given name.
 #[must_use]
 pub const fn block_max(rule: u8) -> usize {
-    if rule == Rule::FamilyInitial as u8 { 96 } else { 256 }
+    if is_split_by_given(rule) { 96 } else { 256 }
 }
 
 /// The components of a query for looking under refined keys.
@@ -187,6 +198,53 @@ pub fn query_keys(query: &Query<'_>) -> Vec<BlockKey> {
         keys.retain(|key| key.rule != Rule::FamilyInitial as u8);
     }
     distinct(keys)
+}
+
+/// Whom to look for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// Whoever shares a block key.
+    #[default]
+    Blocks,
+    /// Also whoever was born within a day, of any sex: the CMS combinations take no other evidence for granted.
+    BornWithinADay,
+}
+
+/// The keys that a query looks under, each once.
+#[must_use]
+pub fn keys_within(query: &Query<'_>, reach: Reach) -> Vec<BlockKey> {
+    let mut keys = query_keys(query);
+    if reach == Reach::BornWithinADay {
+        keys.append(&mut near_birth_date_keys(query));
+        keys = distinct(keys);
+    }
+    keys
+}
+
+/// Further keys: all sexes on the birth date itself, on the day before and on the day after.
+fn near_birth_date_keys(query: &Query<'_>) -> Vec<BlockKey> {
+    let mut keys = Vec::with_capacity(9);
+    for day in [Some(query.birth_date), neighbour(query.birth_date, -1), neighbour(query.birth_date, 1)] {
+        birth_date_sex(day.unwrap_or_default(), &[0, 1, 2], &mut keys);
+    }
+    keys
+}
+
+/// The day before or after a full birth date.
+fn neighbour(birth_date: u32, step: i64) -> Option<u32> {
+    let (year, month, day) = birth_parts(birth_date);
+    if day == 0 {
+        return None;
+    }
+    let (year, month) = (u16::try_from(year).ok()?, u8::try_from(month).ok()?);
+    let (year, month, day) = match (i64::from(day) + step, month) {
+        (0, 1) => (year.checked_sub(1)?, 12, 31),
+        (0, _) => (year, month - 1, days_in(year, month - 1)),
+        (next, 12) if next > 31 => (year + 1, 1, 1),
+        (next, _) if next > i64::from(days_in(year, month)) => (year, month + 1, 1),
+        (next, _) => (year, month, u8::try_from(next).ok()?),
+    };
+    Some(birth_word(Some(BirthDate { year, month, day })))
 }
 
 fn distinct(mut keys: Vec<BlockKey>) -> Vec<BlockKey> {
@@ -365,6 +423,18 @@ mod tests {
     }
 
     #[test]
+    fn the_keys_are_those_of_this_version() {
+        let (dictionary, stored) = (Dictionary::default(), record(&format!("{{{STORED}}}")));
+        let keys = stored_keys(&Query::new(&stored, &dictionary, model()));
+        let digest = keys.iter().fold(0, |digest, key| mix(mix(digest, u64::from(key.rule)), u64::from(key.hash)));
+        assert_eq!(
+            (BLOCKING_VERSION, digest),
+            (2, 682_580_391_527_171_954),
+            "other keys need another BLOCKING_VERSION"
+        );
+    }
+
+    #[test]
     fn month_and_day_exchanged_still_meet_by_either_name_and_an_initial_by_the_family_name() {
         let person = |family: &str, given: &str, date: &str| {
             format!(r#""name":[{{"family":"{family}","given":["{given}"]}}],"birthDate":"{date}""#)
@@ -375,6 +445,29 @@ mod tests {
         }
         assert!(!meets(&person("Lang", "Xaver", "1980-11-02"), &stored));
         assert!(meets(&person("Novak", "Marzanna", "1955-07-30"), &person("Novak", "M", "1980-02-11")));
+    }
+
+    #[test]
+    fn whoever_was_born_within_a_day_meets_over_months_years_and_leap_days() {
+        let born = |date: &str| record(&format!(r#"{{"birthDate":"{date}","gender":"male"}}"#));
+        for (asked, stored, meets) in [
+            ("1980-02-13", "1980-02-13", true),
+            ("1980-02-13", "1980-02-14", true),
+            ("1980-02-13", "1980-02-12", true),
+            ("1980-02-13", "1980-02-15", false),
+            ("1980-02-28", "1980-02-29", true),
+            ("1981-02-28", "1981-03-01", true),
+            ("1981-03-01", "1981-02-28", true),
+            ("1980-12-31", "1981-01-01", true),
+            ("1981-01-01", "1980-12-31", true),
+            ("1980-02", "1980-02-01", false),
+        ] {
+            let dictionary = Dictionary::default();
+            let (asked_record, stored_record) = (born(asked), born(stored));
+            let asked_keys = near_birth_date_keys(&Query::new(&asked_record, &dictionary, model()));
+            let stored_keys = stored_keys(&Query::new(&stored_record, &dictionary, model()));
+            assert_eq!(asked_keys.iter().any(|key| stored_keys.contains(key)), meets, "{asked} {stored}");
+        }
     }
 
     #[test]

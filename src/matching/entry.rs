@@ -233,6 +233,7 @@ const fn read_facts(word: u32) -> (Facts, usize) {
             3 => Some(Suffix::Second),
             4 => Some(Suffix::Third),
             5 => Some(Suffix::Fourth),
+            6 => Some(Suffix::Fifth),
             _ => None,
         },
         is_imitated: (word >> 8) & 1 == 1,
@@ -352,12 +353,11 @@ impl<'d> Query<'d> {
 }
 
 impl<'d> Query<'d> {
-    /// A stored record as a query over its own dictionary.
+    /// A stored record as a query, so that it can be asked about without its document.
     #[must_use]
     pub fn stored(view: &View<'_>, dictionary: &'d Dictionary) -> Self {
         let names = |tag: Tag| {
-            let name = |id: u32| QueryName { id, form: Cow::Borrowed(dictionary.name(id)) };
-            view.ids(tag).map(name).collect::<Vec<_>>()
+            view.ids(tag).map(|id| QueryName { id, form: Cow::Borrowed(dictionary.name(id)) }).collect::<Vec<_>>()
         };
         let text = |id: u32| {
             let text = dictionary.bytes_of(id);
@@ -383,6 +383,28 @@ impl<'d> Query<'d> {
             emails: view.ids(Tag::Email).map(text).collect(),
             identifiers: view.identifiers().map(|(kind, id)| (kind, text(id))).collect(),
         }
+    }
+
+    /// The same query resolved against another dictionary.
+    #[must_use]
+    pub fn resolved(mut self, dictionary: &Dictionary) -> Self {
+        let lists =
+            [&mut self.given, &mut self.given_parts, &mut self.middle, &mut self.family, &mut self.family_parts];
+        for name in lists.into_iter().flatten() {
+            name.id = dictionary.find_name(&name.form.text).unwrap_or(UNKNOWN);
+        }
+        let address = |address: &mut QueryAddress| {
+            let QueryAddress { line, unit, place, zip } = address;
+            for text in [line, unit, place, zip].into_iter().flatten() {
+                text.id = dictionary.find_text(&text.text).unwrap_or(UNKNOWN);
+            }
+        };
+        self.addresses.iter_mut().for_each(address);
+        let identifiers = self.identifiers.iter_mut().map(|(_, text)| text);
+        for text in self.phones.iter_mut().chain(&mut self.emails).chain(identifiers) {
+            text.id = dictionary.find_text(&text.text).unwrap_or(UNKNOWN);
+        }
+        self
     }
 }
 

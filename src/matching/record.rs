@@ -12,19 +12,21 @@ use super::normalise::Normaliser;
 use super::normalise::address::{self, Address};
 use super::normalise::identifier::{self, Identifier};
 use super::normalise::name::{self, Name};
+use super::normalise::relationship::{self, Relationship};
 use super::normalise::telecom::{self, Telecom};
 use crate::fhir::date::Date;
 use crate::fhir::json::Value;
 
 /// Raised whenever the same Patient would give another [`Record`], by code or by `profiles/nicknames.json` and
 /// `profiles/placeholders.json`; encoded records of another version are recomputed.
-pub const NORMALISER_VERSION: i32 = 4;
+pub const NORMALISER_VERSION: i32 = 5;
 
 const NAMES_MAX: usize = 8;
 const ADDRESSES_MAX: usize = 8;
 const PHONES_MAX: usize = 8;
 const EMAILS_MAX: usize = 8;
 const IDENTIFIERS_MAX: usize = 24;
+const RELATIONSHIPS_MAX: usize = 4;
 
 const BIRTH_SEX: &str = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex";
 
@@ -41,6 +43,8 @@ pub struct Record {
     pub phones: Vec<String>,
     pub emails: Vec<String>,
     pub identifiers: Vec<Identifier>,
+    /// By clinical records only.
+    pub relationships: Vec<Relationship>,
 }
 
 /// A birth date of the precision it was given with; month and day are 0 when unknown.
@@ -113,6 +117,7 @@ impl Record {
             phones,
             emails,
             identifiers: identifiers(patient, rules),
+            relationships: relationships(patient, rules),
         }
     }
 
@@ -174,6 +179,11 @@ fn telecoms(patient: &Value<'_>, rules: &Normaliser) -> (Vec<String>, Vec<String
 fn identifiers(patient: &Value<'_>, rules: &Normaliser) -> Vec<Identifier> {
     let list = patient.list("identifier").iter().take(IDENTIFIERS_MAX * 4);
     distinct(list.filter_map(|identifier| identifier::read(identifier, rules)), IDENTIFIERS_MAX)
+}
+
+fn relationships(patient: &Value<'_>, rules: &Normaliser) -> Vec<Relationship> {
+    let extensions = patient.list("extension").iter();
+    distinct(extensions.filter_map(|extension| relationship::read(extension, rules)), RELATIONSHIPS_MAX)
 }
 
 fn is_old(value: &Value<'_>) -> bool {

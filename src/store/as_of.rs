@@ -4,15 +4,14 @@
 //! the current row where it is old enough, else the newest older version of that moment. Every function runs in the
 //! caller's snapshot. Not here: which moment, and what is made of the rows.
 
-use std::collections::HashMap;
-
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
+use super::body::{self, Named};
 use super::connection::Connection;
 use super::error::StoreError;
-use super::resource::{SearchConstraint, find_current, find_version};
+use super::resource::SearchConstraint;
 use super::schema::{resource, resource_history};
 
 /// A stretch of the resources of one type, as they were at one moment.
@@ -138,30 +137,6 @@ pub fn list_bodies(
     resource_type: &str,
     standing: &[&Standing],
 ) -> Result<Vec<String>, StoreError> {
-    let ids: Vec<&str> = standing.iter().map(|standing| standing.id.as_str()).collect();
-    let current = find_current(connection, resource_type, &ids)?.into_iter();
-    let mut current: HashMap<String, (i64, String)> =
-        current.map(|resource| (resource.id, (resource.version, resource.body))).collect();
-    let mut bodies = Vec::with_capacity(standing.len());
-    for standing in standing {
-        match current.remove(&standing.id) {
-            Some((version, body)) if version == standing.version => bodies.push(body),
-            _ => bodies.push(find_body(connection, resource_type, &standing.id, standing.version)?),
-        }
-    }
-    Ok(bodies)
-}
-
-/// The body of one version.
-///
-/// # Errors
-/// `Corrupt` when it is gone, which is never deleted.
-pub fn find_body(
-    connection: &mut Connection,
-    resource_type: &str,
-    id: &str,
-    version: i64,
-) -> Result<String, StoreError> {
-    let found = find_version(connection, resource_type, id, version)?;
-    found.map(|found| found.body).ok_or_else(|| StoreError::Corrupt("a version is missing".to_owned()))
+    let named = standing.iter().map(|Standing { id, version, .. }| Named { resource_type, id, version: *version });
+    body::list(connection, &named.collect::<Vec<_>>())
 }

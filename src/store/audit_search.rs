@@ -7,10 +7,11 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::audit::AuditRow;
+use super::body::fitting;
 use super::connection::{Connection, MultiBackend};
 use super::error::StoreError;
 use super::resource::{DatePrefix, DateTest, Direction, Total};
-use super::schema::audit;
+use super::schema::{audit, octet_length};
 
 /// A search: all conditions must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct AuditQuery {
     /// Time and sequence number of the last row of the page before.
     pub after: Option<(i64, i64)>,
     pub count: u32,
+    /// Bytes of the details of a page; it ends before the row that has no room, but never before its first one.
+    pub bytes_max: i64,
     pub total: Total,
 }
 
@@ -55,7 +58,7 @@ pub fn search(connection: &mut Connection, query: &AuditQuery) -> Result<AuditPa
     if query.count == 0 {
         return Ok(AuditPage { rows: Vec::new(), total, has_more: false });
     }
-    let mut page = audit::table.select(AuditRow::as_select()).into_boxed::<MultiBackend>();
+    let mut page = audit::table.select((audit::seq, octet_length(audit::detail))).into_boxed::<MultiBackend>();
     for condition in &query.conditions {
         page = page.filter(expression(condition));
     }
@@ -67,9 +70,13 @@ pub fn search(connection: &mut Connection, query: &AuditQuery) -> Result<AuditPa
         Direction::Descending => page.order((audit::at_us.desc(), audit::seq.desc())),
     };
     // One more than asked for tells whether there is a next page.
-    let mut rows: Vec<AuditRow> = page.limit(i64::from(query.count) + 1).load(connection)?;
-    let has_more = rows.len() > query.count as usize;
-    rows.truncate(query.count as usize);
+    let lengths: Vec<(i64, i32)> = page.limit(i64::from(query.count) + 1).load(connection)?;
+    let shown = fitting(lengths.iter().map(|(_, bytes)| i64::from(*bytes)), query.bytes_max).max(1);
+    let shown: Vec<i64> = lengths.iter().take(shown.min(query.count as usize)).map(|(seq, _)| *seq).collect();
+    let has_more = lengths.len() > shown.len();
+    let mut rows: Vec<AuditRow> =
+        audit::table.select(AuditRow::as_select()).filter(audit::seq.eq_any(&shown)).load(connection)?;
+    rows.sort_unstable_by_key(|row| shown.iter().position(|seq| *seq == row.seq));
     Ok(AuditPage { rows, total, has_more })
 }
 

@@ -157,8 +157,9 @@ fn establish_postgres(url: &PostgresUrl, options: &StoreOptions, purpose: Purpos
 /// fixed ones (see its first migration).
 pub(super) fn analyze(connection: &mut Connection) -> Result<(), StoreError> {
     let Connection::Postgres(connection) = connection else { return Ok(()) };
-    Ok(connection
-        .batch_execute("ANALYZE resource, search_string, search_token, search_date, record, identity, change")?)
+    Ok(connection.batch_execute(
+        "ANALYZE resource, search_string, search_token, search_date, record, identity, change, block_key, block_record",
+    )?)
 }
 
 impl Connection {

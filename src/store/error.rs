@@ -31,6 +31,8 @@ pub enum Unavailable {
     Pool(String),
     #[error("the transaction was cancelled in favour of another")]
     Serialization,
+    #[error("the block keys are those of another version of this program")]
+    BlockKeys,
 }
 
 /// The store's one error; the table is in the module documentation.

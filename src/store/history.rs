@@ -4,14 +4,14 @@
 //! continues after the last version of the one before (keyset): a version that becomes an older one meanwhile stays
 //! where it is in the order, so nothing is left out or repeated. Not here: one version (see `resource`), links.
 
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool};
+use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
-use super::connection::{Connection, MultiBackend};
+use super::body::{self, Named, columns};
+use super::connection::Connection;
 use super::error::StoreError;
 use super::resource::SearchConstraint;
-use super::schema::{resource, resource_history};
+use super::search::Sql;
 
 /// Which versions are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub struct HistoryQuery {
     pub after: Option<HistoryPosition>,
     /// Rows of a page; 0 gives none.
     pub count: u32,
+    /// Bytes of the bodies of a page; it ends before the version that has no room, but never before its first one.
+    pub bytes_max: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +55,7 @@ pub struct HistoryPosition {
 }
 
 /// One version.
-#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HistoryVersion {
     pub id: String,
     pub version: i64,
@@ -81,32 +83,99 @@ pub fn list(connection: &mut Connection, query: &HistoryQuery) -> Result<History
     if count == 0 {
         return Ok(HistoryPage { versions: Vec::new(), next: None });
     }
-    let mut versions = list_current(connection, query)?;
-    versions.append(&mut list_older(connection, query)?);
-    match query.scope {
-        HistoryScope::Instance(_) => versions.sort_unstable_by_key(|row| std::cmp::Reverse(row.version)),
-        HistoryScope::Type => versions.sort_unstable_by(|a, b| key(b).cmp(&key(a))),
-    }
-    let has_more = versions.len() > count;
-    versions.truncate(count);
-    let next = versions.last().filter(|_| has_more).map(|last| HistoryPosition {
+    let mut rows: Vec<Row> = statement(query).into_query().load(connection)?;
+    let shown = body::fitting(rows.iter().map(|row| row.bytes), query.bytes_max).max(1).min(count);
+    let has_more = rows.len() > shown;
+    rows.truncate(shown);
+    let next = rows.last().filter(|_| has_more).map(|last| HistoryPosition {
         updated_us: last.updated_us,
         id: last.id.clone(),
         version: last.version,
     });
-    Ok(HistoryPage { versions, next })
+    let there = rows.iter_mut().map(|row| row.body.take()).collect();
+    let resource_type = query.resource_type.as_str();
+    let named: Vec<Named<'_>> =
+        rows.iter().map(|row| Named { resource_type, id: &row.id, version: row.version }).collect();
+    let bodies = body::complete(connection, &named, there)?;
+    Ok(HistoryPage { versions: rows.into_iter().zip(bodies).map(|(row, body)| row.with(body)).collect(), next })
 }
 
-fn key(row: &HistoryVersion) -> (i64, &str, i64) {
-    (row.updated_us, &row.id, row.version)
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text)]
+    id: String,
+    #[diesel(sql_type = BigInt)]
+    version: i64,
+    #[diesel(sql_type = BigInt)]
+    updated_us: i64,
+    #[diesel(sql_type = Bool)]
+    deleted: bool,
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+    #[diesel(sql_type = Nullable<Text>)]
+    body: Option<String>,
+}
+
+impl Row {
+    fn with(self, body: String) -> HistoryVersion {
+        let Self { id, version, updated_us, deleted, .. } = self;
+        HistoryVersion { id, version, updated_us, deleted, body }
+    }
+}
+
+/// The page from both tables, each read as far as it may take; one row more tells that there is a next page.
+fn statement(query: &HistoryQuery) -> Sql {
+    let mut sql = Sql::default();
+    sql.push("SELECT id, version, updated_us, deleted, bytes, body FROM (SELECT * FROM (");
+    sql.versions(query, "resource").push(") AS newest UNION ALL SELECT * FROM (");
+    sql.versions(query, "resource_history").push(") AS older) AS v").newest_first(query);
+    sql
+}
+
+impl Sql {
+    fn versions(&mut self, query: &HistoryQuery, table: &str) -> &mut Self {
+        let rows = usize::try_from(query.count).unwrap_or(usize::MAX);
+        self.push("SELECT v.id, v.version, v.updated_us, v.deleted, ").push(&columns("v", query.bytes_max, rows));
+        self.push(" FROM ").push(table).push(" AS v WHERE v.resource_type = ").text(&query.resource_type);
+        self.push(" AND v.updated_us <= ").number(query.until_us());
+        if let Some(since) = query.since_us {
+            self.push(" AND v.updated_us >= ").number(since);
+        }
+        if let Some(period) = query.at {
+            // What was deleted before the period was not current in it; nor was what had been superseded.
+            self.push(" AND (v.deleted = FALSE OR v.updated_us >= ").number(period.lo_us).push(")");
+            if table == "resource_history" {
+                self.push(" AND ").push(SUPERSEDED_US).push(" > ").number(period.lo_us);
+            }
+        }
+        if let HistoryScope::Instance(id) = &query.scope {
+            self.push(" AND v.id = ").text(id);
+        }
+        if let Some(after) = &query.after {
+            self.behind(&query.scope, after);
+        }
+        self.newest_first(query)
+    }
+
+    fn behind(&mut self, scope: &HistoryScope, after: &HistoryPosition) {
+        if *scope == HistoryScope::Type {
+            self.push(" AND (v.updated_us < ").number(after.updated_us).push(" OR v.id < ").text(&after.id);
+            self.push(" OR (v.id = ").text(&after.id).push(" AND v.version < ").number(after.version).push("))");
+        } else {
+            self.push(" AND v.version < ").number(after.version);
+        }
+    }
+
+    fn newest_first(&mut self, query: &HistoryQuery) -> &mut Self {
+        self.push(match query.scope {
+            HistoryScope::Instance(_) => " ORDER BY v.version DESC",
+            HistoryScope::Type => " ORDER BY v.updated_us DESC, v.id DESC, v.version DESC",
+        });
+        self.push(" LIMIT ").number(i64::from(query.count) + 1)
+    }
 }
 
 impl HistoryQuery {
-    /// One more than asked for tells whether there is a next page.
-    fn limit(&self) -> i64 {
-        i64::from(self.count) + 1
-    }
-
     fn until_us(&self) -> i64 {
         let until = self.at.map_or(i64::MAX, |period| period.hi_us);
         match (&self.scope, &self.after) {
@@ -116,69 +185,8 @@ impl HistoryQuery {
     }
 }
 
-fn list_current(connection: &mut Connection, query: &HistoryQuery) -> Result<Vec<HistoryVersion>, StoreError> {
-    use resource::{body, deleted, id, resource_type, table, updated_us, version};
-    let mut rows = table
-        .select((id, version, updated_us, deleted, body))
-        .filter(resource_type.eq(&query.resource_type))
-        .filter(updated_us.le(query.until_us()))
-        .limit(query.limit())
-        .into_boxed::<MultiBackend>();
-    if let Some(since) = query.since_us {
-        rows = rows.filter(updated_us.ge(since));
-    }
-    if let Some(period) = query.at {
-        // What was deleted before the period was not current in it.
-        rows = rows.filter(deleted.eq(false).or(updated_us.ge(period.lo_us)));
-    }
-    rows = match (&query.scope, &query.after) {
-        (HistoryScope::Instance(of), None) => rows.filter(id.eq(of)),
-        (HistoryScope::Instance(of), Some(after)) => rows.filter(id.eq(of)).filter(version.lt(after.version)),
-        (HistoryScope::Type, None) => rows,
-        (HistoryScope::Type, Some(after)) => rows.filter(
-            updated_us.lt(after.updated_us).or(id.lt(&after.id)).or(id.eq(&after.id).and(version.lt(after.version))),
-        ),
-    };
-    rows = match query.scope {
-        HistoryScope::Instance(_) => rows.order(version.desc()),
-        HistoryScope::Type => rows.order((updated_us.desc(), id.desc(), version.desc())),
-    };
-    Ok(rows.load(connection)?)
-}
-
-fn list_older(connection: &mut Connection, query: &HistoryQuery) -> Result<Vec<HistoryVersion>, StoreError> {
-    use resource_history::{body, deleted, id, resource_type, table, updated_us, version};
-    let mut rows = table
-        .select((id, version, updated_us, deleted, body))
-        .filter(resource_type.eq(&query.resource_type))
-        .filter(updated_us.le(query.until_us()))
-        .limit(query.limit())
-        .into_boxed::<MultiBackend>();
-    if let Some(since) = query.since_us {
-        rows = rows.filter(updated_us.ge(since));
-    }
-    if let Some(period) = query.at {
-        rows = rows.filter(deleted.eq(false).or(updated_us.ge(period.lo_us)));
-        rows = rows.filter(sql::<Bool>(SUPERSEDED_US).sql(" > ").bind::<BigInt, _>(period.lo_us));
-    }
-    rows = match (&query.scope, &query.after) {
-        (HistoryScope::Instance(of), None) => rows.filter(id.eq(of)),
-        (HistoryScope::Instance(of), Some(after)) => rows.filter(id.eq(of)).filter(version.lt(after.version)),
-        (HistoryScope::Type, None) => rows,
-        (HistoryScope::Type, Some(after)) => rows.filter(
-            updated_us.lt(after.updated_us).or(id.lt(&after.id)).or(id.eq(&after.id).and(version.lt(after.version))),
-        ),
-    };
-    rows = match query.scope {
-        HistoryScope::Instance(_) => rows.order(version.desc()),
-        HistoryScope::Type => rows.order((updated_us.desc(), id.desc(), version.desc())),
-    };
-    Ok(rows.load(connection)?)
-}
-
 /// When an older version ceased to be the current one: when the next was made.
 const SUPERSEDED_US: &str = "COALESCE((SELECT later.updated_us FROM resource_history AS later \
-     WHERE later.resource_type = resource_history.resource_type AND later.id = resource_history.id \
-     AND later.version = resource_history.version + 1), \
+     WHERE later.resource_type = v.resource_type AND later.id = v.id AND later.version = v.version + 1), \
      (SELECT latest.updated_us FROM resource AS latest \
-     WHERE latest.resource_type = resource_history.resource_type AND latest.id = resource_history.id))";
+     WHERE latest.resource_type = v.resource_type AND latest.id = v.id))";

@@ -45,6 +45,22 @@ pub fn count(connection: &mut Connection) -> Result<i64, StoreError> {
     Ok(identity::table.count().get_result(connection)?)
 }
 
+/// How many identities have records. It reads the index of them all.
+///
+/// # Errors
+/// Those of the database.
+pub fn count_populated(connection: &mut Connection) -> Result<i64, StoreError> {
+    let query = "SELECT COUNT(*) AS identities FROM (SELECT DISTINCT identity_id FROM record) AS populated";
+    let counted: Counted = diesel::sql_query(query).get_result(connection)?;
+    Ok(counted.identities)
+}
+
+#[derive(QueryableByName)]
+struct Counted {
+    #[diesel(sql_type = diesel::sql_types::BigInt)]
+    identities: i64,
+}
+
 /// What became of an identity that may have lost its last record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emptied {

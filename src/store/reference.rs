@@ -5,10 +5,10 @@
 
 use diesel::prelude::*;
 
+use super::body::{Head, list_numbered_heads};
 use super::connection::Connection;
 use super::error::StoreError;
-use super::resource::{Resource, current};
-use super::schema::{resource, search_token};
+use super::schema::search_token;
 
 /// Type and id of what these resources refer to under these parameters; no other server's.
 ///
@@ -27,7 +27,8 @@ pub fn list_targets(
         .load(connection)?)
 }
 
-/// The resources that refer to one of these under these parameters, in the order of their creation.
+/// The resources that refer to one of these under these parameters, in the order of their creation; bodies come along as
+/// far as there is room.
 ///
 /// # Errors
 /// Those of the database.
@@ -37,7 +38,8 @@ pub fn list_sources(
     resource_type: &str,
     ids: &[&str],
     rows_max: usize,
-) -> Result<Vec<Resource>, StoreError> {
+    bytes_max: i64,
+) -> Result<Vec<Head>, StoreError> {
     let numbers: Vec<i64> = search_token::table
         .filter(search_token::parameter.eq_any(parameters))
         .filter(search_token::value.eq_any(ids))
@@ -47,5 +49,5 @@ pub fn list_sources(
         .order(search_token::number)
         .limit(i64::try_from(rows_max).unwrap_or(i64::MAX))
         .load(connection)?;
-    Ok(current().filter(resource::number.eq_any(numbers)).order(resource::number).load(connection)?)
+    list_numbered_heads(connection, &numbers, bytes_max)
 }

@@ -5,9 +5,9 @@
 //! Not here: which ids and versions are right, which values a document is found by, splicing of `meta`.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
 use serde::{Deserialize, Serialize};
 
+use super::body::{Head, fitting, heads, load};
 use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
@@ -95,14 +95,14 @@ pub(super) struct ExpectedVersion<'a> {
 }
 
 /// The rows of the search tables, each once.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct SearchRows {
     pub strings: Vec<StringRow>,
     pub tokens: Vec<TokenRow>,
     pub dates: Vec<DateRow>,
 }
 
-#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Insertable, Queryable, PartialEq, Eq, PartialOrd, Ord)]
 #[diesel(table_name = search_string)]
 pub(super) struct StringRow {
     pub parameter: i16,
@@ -111,7 +111,7 @@ pub(super) struct StringRow {
     pub exact: String,
 }
 
-#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Insertable, Queryable, PartialEq, Eq, PartialOrd, Ord)]
 #[diesel(table_name = search_token)]
 pub(super) struct TokenRow {
     pub parameter: i16,
@@ -120,7 +120,7 @@ pub(super) struct TokenRow {
     pub number: i64,
 }
 
-#[derive(Debug, Insertable, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Insertable, Queryable, PartialEq, Eq, PartialOrd, Ord)]
 #[diesel(table_name = search_date)]
 pub(super) struct DateRow {
     pub parameter: i16,
@@ -194,31 +194,6 @@ pub fn find(connection: &mut Connection, resource_type: &str, id: &str) -> Resul
         .optional()?)
 }
 
-/// The current versions of those that exist and are not deleted, ordered by id.
-///
-/// # Errors
-/// Those of the database.
-pub fn find_many(connection: &mut Connection, resource_type: &str, ids: &[&str]) -> Result<Vec<Resource>, StoreError> {
-    Ok(current()
-        .filter(resource::resource_type.eq(resource_type))
-        .filter(resource::id.eq_any(ids))
-        .filter(resource::deleted.eq(false))
-        .order(resource::id)
-        .load(connection)?)
-}
-
-/// The current versions of those that exist, tombstones too, in any order: what a write has to know.
-///
-/// # Errors
-/// Those of the database.
-pub fn find_current(
-    connection: &mut Connection,
-    resource_type: &str,
-    ids: &[&str],
-) -> Result<Vec<Resource>, StoreError> {
-    dialect::current_resources(connection, resource_type, ids)
-}
-
 /// One version, current or older.
 ///
 /// # Errors
@@ -256,21 +231,7 @@ pub fn last_number(connection: &mut Connection) -> Result<i64, StoreError> {
 /// # Errors
 /// Those of the database.
 pub fn last_updated_us(connection: &mut Connection, resource_types: &[&str]) -> Result<i64, StoreError> {
-    // One statement, each part the end of an index.
-    let part = |number: usize| format!("SELECT max(updated_us) AS at_us FROM resource WHERE resource_type = ${number}");
-    let parts: Vec<String> = (1..=resource_types.len()).map(part).collect();
-    let sql = format!("SELECT coalesce(max(at_us), 0) AS at_us FROM ({}) AS latest", parts.join(" UNION ALL "));
-    let query = resource_types
-        .iter()
-        .fold(diesel::sql_query(sql).into_boxed(), |query, resource_type| query.bind::<Text, _>(*resource_type));
-    let latest: Latest = query.get_result(connection)?;
-    Ok(latest.at_us)
-}
-
-#[derive(QueryableByName)]
-struct Latest {
-    #[diesel(sql_type = BigInt)]
-    at_us: i64,
+    dialect::last_updated_us(connection, resource_types)
 }
 
 /// Stores new resources in one round trip.
@@ -315,7 +276,7 @@ pub fn update(connection: &mut Connection, resource: &NewResource, expected_vers
         body: &resource.body,
     };
     let number = replace(connection, &resource.resource_type, &resource.id, &version, expected_version)?;
-    dialect::insert_search_rows(connection, &SearchRows::of([(number, &resource.search)]))
+    dialect::put_search_rows(connection, number, &SearchRows::of([(number, &resource.search)]))
 }
 
 /// Puts a tombstone in place of the current version, which stays as history. Returns the tombstone's version.
@@ -331,11 +292,13 @@ pub fn delete(
 ) -> Result<i64, StoreError> {
     let version = expected_version + 1;
     let tombstone = NewVersion { version, updated_us, deleted: true, search_version: SEARCH_VERSION, body: "" };
-    replace(connection, resource_type, id, &tombstone, expected_version)?;
+    let number = replace(connection, resource_type, id, &tombstone, expected_version)?;
+    dialect::put_search_rows(connection, number, &SearchRows::default())?;
     Ok(version)
 }
 
-/// Current row to history, then the new version in its place, without search values; gives its number.
+/// Current row to history, then the new version in its place; gives its number. The search rows are still the former
+/// ones.
 fn replace(
     connection: &mut Connection,
     resource_type: &str,
@@ -344,21 +307,26 @@ fn replace(
     expected_version: i64,
 ) -> Result<i64, StoreError> {
     let expected = ExpectedVersion { resource_type, id, version: expected_version };
-    let number = dialect::replace_resource(connection, &expected, version)?.ok_or_else(StoreError::version_changed)?;
-    dialect::delete_search_rows(connection, number)?;
-    Ok(number)
+    dialect::replace_resource(connection, &expected, version)?.ok_or_else(StoreError::version_changed)
 }
 
-/// Up to `rows_max` resources whose search values were made by another version of the search parameters.
+/// Up to `rows_max` resources whose search values were made by another version of the search parameters, and one or as
+/// many as have `bytes_max`.
 ///
 /// # Errors
 /// Those of the database.
-pub fn list_outdated_search(connection: &mut Connection, rows_max: u32) -> Result<Vec<Resource>, StoreError> {
-    Ok(current()
+pub fn list_outdated_search(
+    connection: &mut Connection,
+    rows_max: u32,
+    bytes_max: i64,
+) -> Result<Vec<Resource>, StoreError> {
+    let mut heads: Vec<Head> = heads(0)
         .filter(resource::search_version.lt(SEARCH_VERSION))
         .order((resource::search_version, resource::number))
         .limit(i64::from(rows_max))
-        .load(connection)?)
+        .load(connection)?;
+    heads.truncate(fitting(heads.iter().map(|head| head.bytes), bytes_max).max(1));
+    load(connection, heads)
 }
 
 /// Writes search values anew, of documents that stay as they are; of tombstones there are none.
@@ -366,13 +334,13 @@ pub fn list_outdated_search(connection: &mut Connection, rows_max: u32) -> Resul
 /// # Errors
 /// Those of the database.
 pub fn replace_search_values(connection: &mut Connection, values: &[(i64, SearchValues)]) -> Result<(), StoreError> {
-    for (number, _) in values {
-        dialect::delete_search_rows(connection, *number)?;
+    for (number, values) in values {
+        dialect::put_search_rows(connection, *number, &SearchRows::of([(*number, values)]))?;
         diesel::update(resource::table.filter(resource::number.eq(number)))
             .set(resource::search_version.eq(SEARCH_VERSION))
             .execute(connection)?;
     }
-    dialect::insert_search_rows(connection, &SearchRows::of(values.iter().map(|(number, values)| (*number, values))))
+    Ok(())
 }
 
 /// As [`Resource`] has them.

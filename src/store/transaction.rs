@@ -8,9 +8,9 @@
 
 use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager};
 use diesel::result::Error;
-use diesel::{PgConnection, RunQueryDsl, sql_query};
 
 use super::connection::Connection;
+use super::dialect;
 use super::error::StoreError;
 
 /// Advisory locks of this program on PostgreSQL: `idim` in ASCII, and a number.
@@ -47,16 +47,7 @@ pub(super) fn lock_schema(connection: &mut Connection) -> Result<(), StoreError>
 }
 
 fn advisory_lock(connection: &mut Connection, lock: i32) -> Result<(), StoreError> {
-    let Connection::Postgres(connection) = connection else { return Ok(()) };
-    lock_postgres(connection, lock)
-}
-
-fn lock_postgres(connection: &mut PgConnection, lock: i32) -> Result<(), StoreError> {
-    sql_query("SELECT pg_advisory_xact_lock($1, $2)")
-        .bind::<diesel::sql_types::Integer, _>(LOCK_SPACE)
-        .bind::<diesel::sql_types::Integer, _>(lock)
-        .execute(connection)?;
-    Ok(())
+    dialect::lock(connection, LOCK_SPACE, lock)
 }
 
 /// Marks a point inside the open transaction to which [`rollback_to`] can return.
@@ -83,6 +74,14 @@ fn check_open(connection: &mut Connection) -> Result<(), StoreError> {
 /// `Unavailable` when the connection is lost.
 pub fn release(connection: &mut Connection, number: u32) -> Result<(), StoreError> {
     Ok(connection.batch_execute(&format!("RELEASE SAVEPOINT job_{number}"))?)
+}
+
+/// [`release`] of the one and [`savepoint`] of the next, in one round trip.
+///
+/// # Errors
+/// As [`savepoint`].
+pub fn next_savepoint(connection: &mut Connection, finished: u32, number: u32) -> Result<(), StoreError> {
+    Ok(connection.batch_execute(&format!("RELEASE SAVEPOINT job_{finished}; SAVEPOINT job_{number}"))?)
 }
 
 /// Undoes what happened since [`savepoint`], also after an error of the database, and forgets the point.

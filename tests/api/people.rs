@@ -44,7 +44,11 @@ pub fn parameters(name: &str, patient: &Value, options: &[Value]) -> Value {
 
 pub fn option(name: &str, value: impl Into<Value>) -> Value {
     let value = value.into();
-    let member = if value.is_boolean() { "valueBoolean" } else { "valueInteger" };
+    let member = match &value {
+        Value::Bool(_) => "valueBoolean",
+        Value::String(_) => "valueCode",
+        _ => "valueInteger",
+    };
     json!({"name": name, member: value})
 }
 

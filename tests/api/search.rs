@@ -18,6 +18,7 @@ on_both_databases! {
     what_cannot_be_searched_for_is_refused_with_its_parameter,
     what_is_not_known_is_warned_of_or_refused,
     a_form_is_searched_like_an_address,
+    a_resource_is_found_by_all_of_its_values_or_not_stored,
     matches_come_in_the_order_that_is_asked_for,
     totals_are_counted_as_asked,
     what_is_referred_to_comes_along,
@@ -430,6 +431,20 @@ fn totals_are_counted_as_asked(app: &TestApp) {
     assert_eq!(total("/AuditEvent"), None);
 }
 
+fn a_resource_is_found_by_all_of_its_values_or_not_stored(app: &TestApp) {
+    let person = |count: usize| {
+        let identifiers: Vec<Value> =
+            (0..count).map(|n| json!({"system": "urn:many", "value": format!("v{n}")})).collect();
+        person("many", &json!([{"family": "Roe"}]), "1980", &json!(identifiers))
+    };
+    app.store_patient(&person(1_500));
+    let found = |value: &str| app.get(&format!("/Patient?identifier=urn:many%7C{value}")).send().match_bundle().total();
+    assert_eq!((found("v0"), found("v501"), found("v1499"), found("v1500")), (1, 1, 1, 0));
+    let refused = app.put("/Patient/many", person(4_001)).send().expect(422);
+    assert_eq!(refused.errors(), [("too-costly".to_owned(), vec!["Patient.identifier".to_owned()])]);
+    assert_eq!((found("v1499"), found("v1500")), (1, 0));
+}
+
 /// Ids of matches and of what comes along, each in order.
 fn along(app: &TestApp, query: &str) -> (Vec<String>, Vec<String>) {
     let found = app.get(query).send().expect(200).match_bundle();
@@ -544,6 +559,16 @@ fn pages_link_to_each_other_and_hold_everything_once(app: &TestApp) {
     let page = app.get("/Patient?family=b&_count=1&shoe=1").send().match_bundle();
     assert_eq!(page.link("self"), Some(format!("{}/Patient?family=b&_count=1", app.base).as_str()));
     assert!(page.link("next").unwrap().starts_with(&format!("{}/Patient?_page=", app.base)));
+    let asked = "/Patient?_elements=name&family=b&_format=json&_include=Patient:link&_sort=family&_count=1&shoe=1";
+    let first = app.get(asked).send().match_bundle();
+    let second = app.get(first.link("next").unwrap()).send().match_bundle();
+    let understood = "family=b&_include=Patient%3Alink&_sort=family&_count=1&_elements=name&_format=json";
+    for page in [first, second] {
+        assert_eq!(page.link("self"), Some(format!("{}/Patient?{understood}", app.base).as_str()));
+    }
+    let artifacts = app.get("/StructureDefinition?_elements=url&_id=IDI-Patient&shoe=1").send().match_bundle();
+    let understood = format!("{}/StructureDefinition?_id=IDI-Patient&_elements=url", app.base);
+    assert_eq!(artifacts.link("self"), Some(understood.as_str()));
 }
 
 fn pages_stay_without_repetition_while_another_thread_writes(app: &TestApp) {

@@ -21,6 +21,7 @@ on_both_databases! {
     two_entries_with_equal_criteria_never_make_two_people,
     an_address_in_the_place_of_a_name_is_no_name_again,
     a_patch_leaves_references_that_it_does_not_touch,
+    references_that_a_patch_brings_are_settled_or_refused,
     people_in_a_transaction_get_their_identity,
     a_bundle_that_is_too_large_is_refused_before_it_is_judged,
     a_bundle_that_asks_for_too_much_or_takes_too_long_is_refused,
@@ -751,6 +752,65 @@ fn a_patch_leaves_references_that_it_does_not_touch(app: &TestApp) {
         (&patched["active"], &patched["managingOrganization"]["reference"]),
         (&json!(true), &json!("Organization/1"))
     );
+}
+
+fn references_that_a_patch_brings_are_settled_or_refused(app: &TestApp) {
+    let clinic = |value: &str| {
+        with(&without(&organization("x"), "id"), "identifier", json!([{"system": "urn:orgs", "value": value}]))
+    };
+    let criteria = |value: &str| json!({"reference": format!("Organization?identifier=urn:orgs%7C{value}")});
+    let known = id_of(&json!({"fullUrl": app.post("/Organization", clinic("one")).send().expect(201).json()["id"]}));
+    let asking = with(&with_id(&stranger(1), "p"), "managingOrganization", criteria("never"));
+    app.put("/Patient/p", &asking).send().expect(201);
+    let brings = |reference: &Value| {
+        let value = json!([{"op": "add", "path": "/generalPractitioner", "value": [reference]}]);
+        entry("PATCH", "Patient/p", Some(&patch(&value)))
+    };
+    let stored = || {
+        let patient = app.get("/Patient/p").send().expect(200).json();
+        assert_eq!(patient["managingOrganization"], criteria("never"), "what no patch has brought stays as it is");
+        patient["generalPractitioner"][0]["reference"].clone()
+    };
+    transact(app, &[brings(&criteria("one"))]).expect(200);
+    assert_eq!(stored(), format!("Organization/{known}"));
+    // What others write in the same transaction is found, also where that asks by criteria itself.
+    let part = with(&clinic("two"), "partOf", criteria("one"));
+    let answer = transact(app, &[brings(&criteria("two")), entry("POST", "Organization", Some(&part))]).expect(200);
+    let written = text(&answer.json()["entry"][1]["response"], "location").split('/').nth_back(2).unwrap().to_owned();
+    assert_eq!(stored(), format!("Organization/{written}"));
+    let name = "urn:uuid:3d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0002";
+    let named_one = named(name, "POST", "Organization", &clinic("three"));
+    let answer = transact(app, &[brings(&json!({"reference": name})), named_one]).expect(200).json();
+    let written = text(&answer["entry"][1]["response"], "location").split('/').nth_back(2).unwrap().to_owned();
+    assert_eq!(stored(), format!("Organization/{written}"));
+
+    let unknown = json!({"reference": "urn:uuid:3d5c7d2e-9f5b-4b5e-8a6b-2f6f6b9f0003"});
+    let place = "Bundle.entry[0].resource.generalPractitioner[0].reference";
+    for (kind, reference, status, code) in [
+        ("transaction", &unknown, 422, "not-found"),
+        ("transaction", &criteria("nobody"), 412, "conflict"),
+        ("transaction", &json!({"reference": "Organization?shoe=44"}), 422, "not-supported"),
+        ("batch", &unknown, 422, "not-found"),
+        ("batch", &criteria("one"), 422, "not-supported"),
+    ] {
+        let answer = app.post("", bundle(kind, &[brings(reference)])).send();
+        let outcome = if kind == "batch" {
+            let answered = answer.expect(200).json()["entry"][0]["response"].clone();
+            assert_eq!(&text(&answered, "status")[..3], status.to_string());
+            answered["outcome"].clone()
+        } else {
+            answer.expect(status).json()
+        };
+        let issue = &outcome["issue"][0];
+        assert_eq!((text(issue, "code"), &issue["expression"]), (code, &json!([place])), "{kind} {reference}");
+        assert_eq!(stored(), format!("Organization/{written}"));
+    }
+    let active = entry("PATCH", "Patient/p", Some(&patch(&json!([{"op": "add", "path": "/active", "value": false}]))));
+    for kind in ["transaction", "batch"] {
+        let answer = app.post("", bundle(kind, std::slice::from_ref(&active))).send().expect(200).json();
+        assert_eq!(responses(&answer)[0].0, "200");
+        assert_eq!(stored(), format!("Organization/{written}"));
+    }
 }
 
 fn people_in_a_transaction_get_their_identity(app: &TestApp) {

@@ -1,6 +1,7 @@
 //! Earlier moments, read back a piece at a time.
 
-use idi_match::store::as_of::{Look, Standing, Stretch, find_body, list_bodies, look};
+use idi_match::store::as_of::{Look, Standing, Stretch, list_bodies, look};
+use idi_match::store::body::{self, Named};
 use idi_match::store::resource::{self, NewResource, SearchConstraint};
 use idi_match::store::{Connection, Store, StoreError};
 
@@ -96,8 +97,11 @@ fn a_version_that_is_missing_is_said_to_be(database: &Database) {
     let store = database.open();
     fill(&store);
     let connection = &mut store.connection().unwrap();
-    assert_eq!(find_body(connection, "Patient", "a", 1).unwrap(), "a1");
-    for (id, version) in [("a", 9), ("nobody", 1)] {
-        assert!(matches!(find_body(connection, "Patient", id, version), Err(StoreError::Corrupt(_))));
+    let named = |id, version| Named { resource_type: "Patient", id, version };
+    let (older, newest) = (named("a", 1), named("b", 3));
+    assert_eq!(body::list(connection, &[newest, older, newest]).unwrap(), ["b3", "a1", "b3"]);
+    assert_eq!(body::list(connection, &[]).unwrap(), Vec::<String>::new());
+    for missing in [named("a", 9), named("nobody", 1), Named { resource_type: "Task", ..older }] {
+        assert!(matches!(body::list(connection, &[older, missing]), Err(StoreError::Corrupt(_))));
     }
 }

@@ -86,6 +86,7 @@ pub fn history_of(connection: &mut Connection, id: &str, count: u32) -> Vec<Hist
         constraint: SearchConstraint::None,
         after: None,
         count,
+        bytes_max: 1 << 20,
     };
     history::list(connection, &query).unwrap().versions
 }
@@ -103,6 +104,7 @@ pub fn record_of(id: &str, identity: &str) -> RecordRow {
         verification_level: None,
         verified_on: None,
         replaced_by: None,
+        decision_id: None,
     }
 }
 

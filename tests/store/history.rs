@@ -22,6 +22,7 @@ fn query(scope: HistoryScope, count: u32) -> HistoryQuery {
         constraint: SearchConstraint::None,
         after: None,
         count,
+        bytes_max: 1 << 20,
     }
 }
 

@@ -32,14 +32,17 @@ macro_rules! on_both_databases {
 }
 
 mod as_of;
+mod block_keys;
 mod changes;
 mod database;
 mod export_jobs;
 mod failures;
 mod history;
 mod migrations;
+mod pages;
 mod records;
 mod resources;
 mod search_plans;
 mod searching;
+mod stewards;
 mod transactions;

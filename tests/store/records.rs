@@ -3,7 +3,7 @@
 use idi_match::audit::{Action, AuditRecord, Detail, Outcome};
 use idi_match::store::identity::Emptied;
 use idi_match::store::review::ReviewRow;
-use idi_match::store::{StoreError, audit, identity, record, resource, review};
+use idi_match::store::{StoreError, audit, body, identity, record, resource, review};
 
 use crate::database::{Database, identity_row, in_transaction, insert_person, patient, record_of, write};
 
@@ -102,7 +102,7 @@ fn what_a_write_has_to_know_includes_tombstones(database: &Database) {
     let connection = &mut store.writer_connection().unwrap();
     resource::insert_many(connection, &[patient("a", 1, "a"), patient("b", 1, "b")]).unwrap();
     resource::delete(connection, "Patient", "b", 1, 9).unwrap();
-    let found = resource::find_current(connection, "Patient", &["a", "b", "missing"]).unwrap();
+    let found = body::list_heads(connection, "Patient", &["a", "b", "missing"], 0).unwrap();
     let mut found: Vec<_> = found.iter().map(|row| (row.id.as_str(), row.version, row.deleted)).collect();
     found.sort_unstable();
     assert_eq!(found, [("a", 1, false), ("b", 2, true)]);
@@ -135,6 +135,8 @@ fn review_of(record: &str, identity: &str, probability: f64) -> ReviewRow {
         probability,
         created_us: 3,
         model_version: "m1".to_owned(),
+        state: review::OPEN.to_owned(),
+        reason: None,
     }
 }
 

@@ -12,7 +12,6 @@ on_both_databases! {
     an_update_of_another_version_conflicts_and_changes_nothing,
     an_id_is_given_once,
     a_deleted_resource_is_a_tombstone_and_can_come_back,
-    several_are_found_at_once_without_the_deleted,
     types_do_not_mix,
 }
 
@@ -101,17 +100,6 @@ fn a_deleted_resource_is_a_tombstone_and_can_come_back(database: &Database) {
     let history = history_of(&mut connection, "a", 10);
     let expected = [(3, 3_000, false, "three"), (2, 2_500, true, ""), (1, 1_000, false, "one")];
     assert_eq!(history.iter().map(row_of).collect::<Vec<_>>(), expected);
-}
-
-fn several_are_found_at_once_without_the_deleted(database: &Database) {
-    let store = database.open();
-    let batch: Vec<_> = ["c", "a", "b", "d"].iter().map(|id| patient(id, 1, id)).collect();
-    write(&store, |connection| resource::insert_many(connection, &batch));
-    write(&store, |connection| resource::delete(connection, "Patient", "b", 1, 9));
-    let connection = &mut store.connection().unwrap();
-    let found = resource::find_many(connection, "Patient", &["d", "b", "missing", "a"]).unwrap();
-    assert_eq!(found.iter().map(|resource| resource.id.as_str()).collect::<Vec<_>>(), ["a", "d"]);
-    assert_eq!(resource::find_many(connection, "Patient", &[]), Ok(Vec::new()));
 }
 
 fn types_do_not_mix(database: &Database) {

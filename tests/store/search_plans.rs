@@ -62,6 +62,7 @@ fn query(conditions: &[SearchCondition]) -> SearchQuery {
         sort: Vec::new(),
         after: None,
         count: 20,
+        bytes_max: 1 << 20,
         total: Total::UpTo(1_000),
     }
 }

@@ -12,6 +12,7 @@ use crate::database::{Database, in_transaction, patient, write};
 on_both_databases! {
     each_condition_finds_what_it_means,
     an_update_replaces_and_a_deletion_removes_what_is_found,
+    what_stays_the_same_in_an_update_is_found_on,
     pages_are_complete_and_without_repetition,
     pages_stay_without_repetition_while_others_write,
     long_and_strange_texts_are_indexed_and_found,
@@ -60,6 +61,7 @@ fn query(conditions: Vec<SearchCondition>) -> SearchQuery {
         sort: Vec::new(),
         after: None,
         count: 100,
+        bytes_max: 1 << 20,
         total: Total::Accurate,
     }
 }
@@ -183,6 +185,29 @@ fn an_update_replaces_and_a_deletion_removes_what_is_found(database: &Database) 
     }
     let all = search(&store, &query(vec![]));
     assert_eq!((ids(&all), all.total), (vec!["p1", "p3", "p4", "p5"], Some(4)));
+}
+
+fn what_stays_the_same_in_an_update_is_found_on(database: &Database) {
+    let store = database.open();
+    write(&store, |connection| resource::insert_many(connection, &people()));
+    let birth_date = Some((19800203, 19800203));
+    let mixed = person("p1", &["brown", "smith"], &["mary"], birth_date, &["urn:ssn|9", "7", "urn:new|5"]);
+    let mixed = NewResource { version: 2, ..mixed };
+    write(&store, |connection| resource::update(connection, &mixed, 1));
+    let table: Vec<(SearchCondition, &[&str])> = vec![
+        (family("smith"), &["p1", "p2"]),
+        (family("brown"), &["p1"]),
+        (given("ann"), &["p3", "p5"]),
+        (given("mary"), &["p1", "p2"]),
+        (birth(19800203, 19800203), &["p1", "p5"]),
+        (tokens(&[system_value("urn:mrn", "1")]), &[]),
+        (tokens(&[system_value("urn:ssn", "9")]), &["p1"]),
+        (tokens(&[value("7")]), &["p1", "p4"]),
+        (tokens(&[system_value("urn:new", "5")]), &["p1"]),
+    ];
+    for (condition, expected) in table {
+        assert_eq!(ids(&search(&store, &query(vec![condition.clone()]))), expected, "{condition:?}");
+    }
 }
 
 /// Follows the pages to the end.

@@ -7,16 +7,17 @@ use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::app::context::Context;
 use crate::app::error::AppError;
+use crate::app::patch::Patched;
 use crate::app::write::{Desk, Verb, Write, write_audit};
 use crate::app::writer::{Done, Scope, Unit, Work};
-use crate::app::{App, close, panicked};
+use crate::app::{App, STORED_LIMITS, close, panicked};
 use crate::audit::AuditRecord;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::parse;
 
 use super::answer::{Echo, EntryAnswer, Room};
 use super::entry::{Entry, Url};
-use super::links::{Names, find_conditional};
+use super::links::{Conditional, Names, find_conditional, find_patched};
 use super::patch_body::patch_of;
 use super::place::locate;
 use super::reading::Reading;
@@ -28,7 +29,7 @@ impl App {
         let (desk, room_bytes) = (self.desk(), self.config.limits.bundle_answer_bytes_max);
         let judged: Vec<Result<Ready, AppError>> =
             entries.par_iter().map(|entry| self.ready(ctx, &desk, entry)).collect();
-        let shared = Shared { desk, echo, room: Room::new(room_bytes) };
+        let shared = Shared { ctx: ctx.clone(), desk, echo, room: Room::new(room_bytes) };
         let mut answers = Vec::with_capacity(entries.len());
         let mut judged = judged.into_iter();
         for entries in entries.chunks(COMMIT_ENTRIES_MAX) {
@@ -97,6 +98,7 @@ impl App {
 /// What the entries of one batch have together.
 #[derive(Clone)]
 struct Shared {
+    ctx: Context,
     desk: Desk,
     echo: Echo,
     room: Room,
@@ -104,7 +106,8 @@ struct Shared {
 
 impl Shared {
     fn write(&self, unit: &mut Unit<'_>, write: Write, audit: AuditRecord) -> Done<EntryAnswer> {
-        let Done { result, mut audit } = self.desk.perform_audited(unit, write, audit);
+        let settle = |_: &mut Unit<'_>, patched| check_patched(&self.ctx, &self.desk, patched);
+        let Done { result, mut audit } = self.desk.perform_audited(unit, write, audit, settle);
         let result = result.and_then(|written| self.room.take(EntryAnswer::of_write(written, self.echo)));
         close(&mut audit, result.as_ref().err(), (self.desk.clock.now_us)());
         Done { result, audit }
@@ -132,7 +135,18 @@ fn refused(error: AppError, entry: &Entry) -> EntryAnswer {
 /// (FHIR R4 RESTful API, batch: such references are non-conformant).
 fn check_alone(ctx: &Context, desk: &Desk, body: &str) -> Result<(), AppError> {
     let document = parse(body.as_bytes(), &desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
-    let conditional = find_conditional(ctx, &desk.config, &Names::default(), &document)?;
+    check_settled(&find_conditional(ctx, &desk.config, &Names::default(), &document)?)
+}
+
+/// The same of what a patch brings into a document.
+fn check_patched(ctx: &Context, desk: &Desk, patched: Patched) -> Result<String, AppError> {
+    let parse = |document| parse(document, &STORED_LIMITS).map_err(|_| AppError::internal());
+    let (before, document) = (parse(patched.before.as_bytes())?, parse(patched.document.as_bytes())?);
+    check_settled(&find_patched(ctx, &desk.config, &Names::default(), &before, &document)?)?;
+    Ok(patched.document)
+}
+
+fn check_settled(conditional: &[Conditional]) -> Result<(), AppError> {
     if conditional.is_empty() {
         return Ok(());
     }

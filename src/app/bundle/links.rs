@@ -116,15 +116,64 @@ pub fn find_conditional(
     names: &Names,
     document: &Value<'_>,
 ) -> Result<Vec<Conditional>, AppError> {
-    let mut found = Found { ctx, config, names, seen: HashSet::new(), conditional: Vec::new(), issues: Vec::new() };
+    find_unsettled(ctx, config, names, HashSet::new(), document)
+}
+
+/// As [`find_conditional`], of the references that a patch has brought into `document`: those of `before` are left alone.
+///
+/// # Errors
+/// As [`find_conditional`].
+pub fn find_patched(
+    ctx: &Context,
+    config: &Config,
+    names: &Names,
+    before: &Value<'_>,
+    document: &Value<'_>,
+) -> Result<Vec<Conditional>, AppError> {
+    let mut there = HashSet::new();
+    add_references(before, &mut there);
+    find_unsettled(ctx, config, names, there, document)
+}
+
+fn find_unsettled(
+    ctx: &Context,
+    config: &Config,
+    names: &Names,
+    seen: HashSet<String>,
+    document: &Value<'_>,
+) -> Result<Vec<Conditional>, AppError> {
+    let mut found = Found { ctx, config, names, seen, conditional: Vec::new(), issues: Vec::new() };
     found.walk(document, &Path::root(document.text("resourceType").unwrap_or("Resource")));
     if found.issues.is_empty() { Ok(found.conditional) } else { Err(AppError::invalid(found.issues)) }
+}
+
+fn add_references(value: &Value<'_>, all: &mut HashSet<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| add_references(item, all)),
+        Value::Object(object) => {
+            all.extend(value.text("reference").map(str::to_owned));
+            object.iter().for_each(|(_, member)| add_references(member, all));
+        }
+        _ => {}
+    }
+}
+
+/// Whether a patch has a text that may become a reference by criteria: it waits for what the others write.
+#[must_use]
+pub fn has_criteria(patch: &Value<'_>) -> bool {
+    match patch {
+        Value::String(text) => text.split_once('?').is_some_and(|(name, _)| stored_kind(name).is_ok()),
+        Value::Array(items) => items.iter().any(has_criteria),
+        Value::Object(object) => object.iter().any(|(_, member)| has_criteria(member)),
+        _ => false,
+    }
 }
 
 struct Found<'f> {
     ctx: &'f Context,
     config: &'f Config,
     names: &'f Names,
+    /// References that are not looked at again.
     seen: HashSet<String>,
     conditional: Vec<Conditional>,
     issues: Vec<Issue>,
@@ -150,7 +199,7 @@ impl Found<'_> {
 
     fn reference(&mut self, text: &str, path: &Path<'_>) {
         if text.starts_with("urn:uuid:") || text.starts_with("urn:oid:") {
-            if !self.names.knows(text) {
+            if !self.names.knows(text) && !self.seen.contains(text) {
                 let why = "The reference names no entry of the Bundle that is stored.";
                 self.issues.push(Issue::error(IssueCode::NotFound, why).at(path));
             }

@@ -1,16 +1,18 @@
 //! A transaction while it is done, under the identity lock: FHIR R4 RESTful API, transaction processing rules.
 //!
 //! In their order: deletes; whom the others are aimed at, which may move a conditional create or update to an address other
-//! than the one allotted; creates, updates, patches; those whose references ask by criteria, so that these find what the
-//! others have written; reads. Not here: what is known outside of the lock (see `transaction`).
+//! than the one allotted; creates, updates, patches; those of them whose references ask by criteria, so that these find what
+//! the others have written; reads. Not here: what is known outside of the lock (see `transaction`).
 
 use std::collections::{HashMap, HashSet};
 
+use crate::app::STORED_LIMITS;
 use crate::app::conditional::{Criteria, find_match};
 use crate::app::delete::delete;
 use crate::app::error::AppError;
 use crate::app::incoming::{Incoming, ResourceKind, admit};
 use crate::app::keep::{Arrival, Expected, Kept, keep, keep_single, kept};
+use crate::app::patch::Patched;
 use crate::app::write::{Aim, Content, Desk, Target, Write, Written};
 use crate::app::writer::Unit;
 use crate::audit::AuditRecord;
@@ -20,6 +22,7 @@ use crate::fhir::references::replace;
 
 use super::answer::{Echo, EntryAnswer, Room};
 use super::deadline::Deadline;
+use super::links::{Conditional, find_patched, has_criteria};
 use super::place::stop;
 use super::transaction::{Draft, Linked, Plan, StepWork, address, allotted};
 
@@ -57,8 +60,11 @@ impl Aimed<'_> {
         matches!(self.draft.write.content, Content::Patch(_))
     }
 
-    /// Whether its references ask by criteria.
-    fn asks(&self) -> bool {
+    /// Whether its references ask by criteria, or of a patch may.
+    fn asks(&self, desk: &Desk) -> bool {
+        if let Content::Patch(patch) = &self.draft.write.content {
+            return parse(patch, &desk.door().limits).is_ok_and(|patch| has_criteria(&patch));
+        }
         self.draft.linked.as_ref().is_some_and(|linked| !linked.conditional.is_empty())
     }
 }
@@ -88,12 +94,14 @@ impl<'r> Run<'r> {
     pub fn run(mut self, unit: &mut Unit<'_>, audit: &mut AuditRecord) -> Result<Vec<EntryAnswer>, AppError> {
         self.delete(unit, audit)?;
         let aimed = self.aim(unit)?;
-        self.keep(unit, aimed.iter().filter(|aimed| !aimed.is_patch() && !aimed.asks()), &HashMap::new())?;
-        for patch in aimed.iter().filter(|aimed| aimed.is_patch()) {
-            self.patch(unit, patch)?;
-        }
-        let found = self.find_references(unit, &aimed)?;
-        self.keep(unit, aimed.iter().filter(|aimed| aimed.asks()), &found)?;
+        let (asking, others): (Vec<_>, Vec<_>) = aimed.iter().partition(|aimed| aimed.asks(self.desk));
+        let (patches, stores): (Vec<_>, Vec<_>) = others.into_iter().partition(|aimed| aimed.is_patch());
+        self.keep(unit, stores.into_iter(), &HashMap::new())?;
+        patches.into_iter().try_for_each(|patch| self.patch(unit, patch))?;
+        let (patches, stores): (Vec<_>, Vec<_>) = asking.into_iter().partition(|aimed| aimed.is_patch());
+        let found = self.find_references(unit, &stores)?;
+        self.keep(unit, stores.into_iter(), &found)?;
+        patches.into_iter().try_for_each(|patch| self.patch(unit, patch))?;
         for (step, earlier) in std::mem::take(&mut self.repeated) {
             let Some(answer) = self.answers[earlier].clone() else { continue };
             let answer =
@@ -155,7 +163,7 @@ impl<'r> Run<'r> {
             }
         }
         for (step, kind, id, expected) in aimed {
-            delete(unit, kind, &id, expected).map_err(|error| self.stop(step, error))?;
+            delete(self.desk.keeper(), unit, kind, &id, expected).map_err(|error| self.stop(step, error))?;
             audit.detail.records.push(address(kind, &id));
         }
         Ok(())
@@ -255,15 +263,8 @@ impl<'r> Run<'r> {
     fn patch(&mut self, unit: &mut Unit<'_>, aimed: &Aimed<'r>) -> Result<(), AppError> {
         self.deadline.check(self.desk)?;
         let Content::Patch(patch) = &aimed.draft.write.content else { return Err(AppError::internal()) };
-        let settle = |document: String| {
-            let value = parse(document.as_bytes(), &self.desk.door().limits)
-                .map_err(|issue| AppError::unprocessable(vec![issue]))?;
-            if !self.plan.names.concern(None, &value) {
-                return Ok(document);
-            }
-            replaced(&self.plan.names.settle_patched(&document)?, &self.moved)
-        };
         let kind = aimed.draft.write.kind;
+        let settle = |unit: &mut Unit<'_>, patched| self.settle(unit, patched);
         let kept = self
             .desk
             .patched(unit, kind, aimed.id.clone(), aimed.expected, patch, settle)
@@ -272,8 +273,30 @@ impl<'r> Run<'r> {
         self.answer_kept(aimed.step, kept)
     }
 
+    /// What a patch has made, with addresses in place of the names and criteria that it has brought.
+    fn settle(&self, unit: &mut Unit<'_>, patched: Patched) -> Result<String, AppError> {
+        let Patched { before, document } = patched;
+        let plan = self.plan;
+        let value =
+            parse(document.as_bytes(), &self.desk.door().limits).map_err(|issue| AppError::invalid(vec![issue]))?;
+        let before = parse(before.as_bytes(), &STORED_LIMITS).map_err(|_| AppError::internal())?;
+        let asked = find_patched(&plan.ctx, &self.desk.config, &plan.names, &before, &value)?;
+        let mut found = HashMap::new();
+        for asked in asked {
+            self.deadline.check(self.desk)?;
+            let one = asked.find(unit)?;
+            found.insert(asked.written, one);
+        }
+        let named = if plan.names.concern(None, &value) {
+            replaced(&plan.names.settle_patched(&document)?, &self.moved)?
+        } else {
+            document.clone()
+        };
+        replaced(&named, &found)
+    }
+
     /// What the references by criteria refer to. "If there are no matches, or multiple matches, the transaction fails."
-    fn find_references(&self, unit: &mut Unit<'_>, aimed: &[Aimed<'_>]) -> Result<HashMap<String, String>, AppError> {
+    fn find_references(&self, unit: &mut Unit<'_>, aimed: &[&Aimed<'_>]) -> Result<HashMap<String, String>, AppError> {
         let mut found = HashMap::new();
         for Aimed { step, draft, .. } in aimed {
             for asked in draft.linked.iter().flat_map(|linked| &linked.conditional) {
@@ -281,10 +304,8 @@ impl<'r> Run<'r> {
                     continue;
                 }
                 self.deadline.check(self.desk)?;
-                let one = find_match(unit.conn, asked.kind, &asked.criteria)
-                    .and_then(|one| one.ok_or_else(|| asked.criteria.no_match()))
-                    .map_err(|error| self.stop(*step, error))?;
-                found.insert(asked.written.clone(), address(asked.kind, &one.id));
+                let one = asked.find(unit).map_err(|error| self.stop(*step, error))?;
+                found.insert(asked.written.clone(), one);
             }
         }
         Ok(found)
@@ -299,6 +320,14 @@ impl<'r> Run<'r> {
             }
         }
         Ok(())
+    }
+}
+
+impl Conditional {
+    /// The address that it stands for.
+    fn find(&self, unit: &mut Unit<'_>) -> Result<String, AppError> {
+        let found = find_match(unit.conn, self.kind, &self.criteria)?;
+        found.map(|one| address(self.kind, &one.id)).ok_or_else(|| self.criteria.no_match())
     }
 }
 

@@ -32,6 +32,8 @@ const SEARCHES_MAX: usize = 50;
 
 /// Everything that can be known of a transaction outside of the lock.
 pub(super) struct Plan {
+    /// For the criteria that patches bring.
+    pub ctx: Context,
     pub names: Names,
     pub steps: Vec<Step>,
 }
@@ -107,7 +109,7 @@ impl App {
             step(&desk, ctx, &names, entry, task).map_err(|error| stop(error, number))
         });
         let steps = gather(steps.collect())?;
-        Ok(Plan { names, steps })
+        Ok(Plan { ctx: ctx.clone(), names, steps })
     }
 }
 

@@ -6,7 +6,8 @@ use crate::app::STORED_LIMITS;
 use crate::app::error::AppError;
 use crate::fhir::compartment::is_of_a_patient;
 use crate::fhir::json::parse;
-use crate::store::as_of::{Standing, Stretch, find_body, list_bodies, look};
+use crate::store::as_of::{Standing, Stretch, list_bodies, look};
+use crate::store::body::{self, Named};
 use crate::store::resource::SearchConstraint;
 use crate::store::{Connection, StoreError, transaction};
 
@@ -67,11 +68,8 @@ impl Selection {
     /// What the store gives.
     pub fn read(&self, conn: &mut Connection, after: i64, last: i64) -> Result<Taken, AppError> {
         let mut taken = transaction::read_snapshot(conn, |conn| self.read_piece(conn, after, last))?;
-        if self.is_by_content() {
-            let is_of_a_patient = |item: &Item| {
-                parse(item.body.as_bytes(), &STORED_LIMITS).is_ok_and(|resource| is_of_a_patient(&resource))
-            };
-            taken.items.retain(is_of_a_patient);
+        if self.is_by_content() && self.content != Content::Deletions {
+            taken.items.retain(|item| is_of_some_patient(&item.body));
         }
         Ok(taken)
     }
@@ -89,23 +87,34 @@ impl Selection {
                 break;
             }
         }
-        let bodies = self.bodies(conn, &wanted)?;
+        let bodies = match self.content {
+            Content::Deletions => {
+                self.retain_of_patients(conn, &mut wanted)?;
+                vec![String::new(); wanted.len()]
+            }
+            Content::Resources | Content::Remarks => list_bodies(conn, &self.resource_type, &wanted)?,
+        };
         let item =
             |(standing, body): (&Standing, String)| Item { number: standing.number, id: standing.id.clone(), body };
         Ok(Taken { items: wanted.into_iter().zip(bodies).map(item).collect(), reached })
     }
 
-    /// Of what was deleted the body before, where it tells whether it was of a Patient.
-    fn bodies(&self, conn: &mut Connection, wanted: &[&Standing]) -> Result<Vec<String>, StoreError> {
-        match self.content {
-            Content::Deletions if self.is_by_content() => {
-                let before =
-                    |standing: &&Standing| find_body(conn, &self.resource_type, &standing.id, standing.version - 1);
-                wanted.iter().map(before).collect()
-            }
-            Content::Deletions => Ok(vec![String::new(); wanted.len()]),
-            Content::Resources | Content::Remarks => list_bodies(conn, &self.resource_type, wanted),
+    /// Of what was deleted, the body before tells whether it was of a Patient; they are read one by one, for their lengths
+    /// are not known.
+    fn retain_of_patients(&self, conn: &mut Connection, deleted: &mut Vec<&Standing>) -> Result<(), StoreError> {
+        if !self.is_by_content() {
+            return Ok(());
         }
+        let mut of_patients = Vec::with_capacity(deleted.len());
+        for standing in deleted.drain(..) {
+            let Standing { id, version, .. } = standing;
+            let before = Named { resource_type: &self.resource_type, id, version: version - 1 };
+            if body::list(conn, &[before])?.iter().any(|body| is_of_some_patient(body)) {
+                of_patients.push(standing);
+            }
+        }
+        *deleted = of_patients;
+        Ok(())
     }
 
     fn stretch(&self, after_number: i64, last_number: i64) -> Stretch {
@@ -127,4 +136,8 @@ impl Selection {
     fn is_by_content(&self) -> bool {
         self.level == Level::Patient && self.resource_type != "Patient"
     }
+}
+
+fn is_of_some_patient(body: &str) -> bool {
+    parse(body.as_bytes(), &STORED_LIMITS).is_ok_and(|resource| is_of_a_patient(&resource))
 }

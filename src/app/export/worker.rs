@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::app::clock::Clock;
 use crate::app::context::Caller;
 use crate::app::error::{AppError, ErrorKind};
-use crate::app::writer::Writer;
+use crate::app::writer::{Scope, Writer};
 use crate::store::Store;
 use crate::store::export_job::{self, ExportJobRow, ExportPartRow};
 
@@ -131,7 +131,9 @@ impl Worker {
 
     fn claim(&self, job: &ExportJobRow) -> Result<bool, AppError> {
         let (job, name) = (job.clone(), self.name.clone());
-        self.place.writer.upkeep(move |unit| Ok(export_job::claim(unit.conn, &job, &name, unit.now_us)?))
+        self.place
+            .writer
+            .upkeep(Scope::Resources, move |unit| Ok(export_job::claim(unit.conn, &job, &name, unit.now_us)?))
     }
 
     /// A database that is away leaves the job to be begun again; anything else, and too many tries, ends it.
@@ -143,8 +145,10 @@ impl Worker {
             catch_unwind(AssertUnwindSafe(|| self.plan(job))).unwrap_or_else(|_| Err(AppError::internal()))
         };
         match planned {
-            Ok(Ended::Left) => self.place.writer.upkeep(move |unit| Ok(export_job::release(unit.conn, &id, &name)?)),
-            Ok(Ended::Planned(parts)) => self.place.writer.upkeep(move |unit| {
+            Ok(Ended::Left) => {
+                self.place.writer.upkeep(Scope::Resources, move |unit| Ok(export_job::release(unit.conn, &id, &name)?))
+            }
+            Ok(Ended::Planned(parts)) => self.place.writer.upkeep(Scope::Resources, move |unit| {
                 let expires_us = unit.now_us.saturating_add(expires_us);
                 export_job::complete(unit.conn, &id, &name, &parts, expires_us)?;
                 Ok(())
@@ -154,7 +158,7 @@ impl Worker {
             }
             Err(error) => {
                 tracing::error!(export.id = %id, kind = ?error.kind, "an export cannot be planned");
-                self.place.writer.upkeep(move |unit| {
+                self.place.writer.upkeep(Scope::Resources, move |unit| {
                     let expires_us = unit.now_us.saturating_add(expires_us);
                     export_job::fail(unit.conn, &id, &name, expires_us)?;
                     Ok(())
@@ -185,6 +189,8 @@ impl Worker {
 
     fn renew(&self, id: &str, permille: i32) -> Result<bool, AppError> {
         let (id, name) = (id.to_owned(), self.name.clone());
-        self.place.writer.upkeep(move |unit| Ok(export_job::renew(unit.conn, &id, &name, unit.now_us, permille)?))
+        self.place
+            .writer
+            .upkeep(Scope::Resources, move |unit| Ok(export_job::renew(unit.conn, &id, &name, unit.now_us, permille)?))
     }
 }

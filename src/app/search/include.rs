@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::store::resource::{Resource, find_many};
+use crate::store::body::{Head, fitting, list_heads, load};
+use crate::store::resource::Resource;
 use crate::store::{Connection, StoreError, reference};
 
 use super::query::{Include, Reach, Way};
@@ -21,7 +22,15 @@ pub struct Along {
     pub is_cut: bool,
 }
 
-/// Finds what comes along with `matches`, `rows_max` at most.
+/// How much may come along.
+#[derive(Debug, Clone, Copy)]
+pub struct AlongMax {
+    pub rows: usize,
+    /// Of all bodies together.
+    pub bytes: i64,
+}
+
+/// Finds what comes along with `matches`.
 ///
 /// # Errors
 /// Those of the database.
@@ -29,29 +38,27 @@ pub fn find(
     conn: &mut Connection,
     includes: &[Include],
     matches: &[Resource],
-    rows_max: usize,
+    max: AlongMax,
 ) -> Result<Along, StoreError> {
-    let mut along = Along::default();
+    let mut heads = Vec::new();
     let mut seen: HashSet<i64> = matches.iter().map(|row| row.number).collect();
     let mut from: Vec<Origin> = matches.iter().map(Origin::of).collect();
     for round in 0..ROUNDS_MAX {
-        let reaching = includes.iter().filter(|include| round == 0 || include.reach == Reach::Iterate);
-        let mut found = Vec::new();
-        for include in reaching {
-            found.extend(step(conn, include, &from, rows_max)?.into_iter().filter(|row| seen.insert(row.number)));
+        let before = heads.len();
+        for include in includes.iter().filter(|include| round == 0 || include.reach == Reach::Iterate) {
+            heads.extend(step(conn, include, &from, max)?.into_iter().filter(|head| seen.insert(head.number)));
+            let shown = fitting(heads.iter().map(|head| head.bytes), max.bytes).min(max.rows);
+            if shown < heads.len() {
+                heads.truncate(shown);
+                return Ok(Along { rows: load(conn, heads)?, is_cut: true });
+            }
         }
-        if found.is_empty() {
+        if heads.len() == before {
             break;
         }
-        from = found.iter().map(Origin::of).collect();
-        along.rows.append(&mut found);
-        if along.rows.len() > rows_max {
-            along.rows.truncate(rows_max);
-            along.is_cut = true;
-            break;
-        }
+        from = heads[before..].iter().map(Origin::of_head).collect();
     }
-    Ok(along)
+    Ok(Along { rows: load(conn, heads)?, is_cut: false })
 }
 
 /// A resource that references start or end at.
@@ -65,15 +72,14 @@ impl Origin {
     fn of(row: &Resource) -> Self {
         Self { number: row.number, resource_type: row.resource_type.clone(), id: row.id.clone() }
     }
+
+    fn of_head(head: &Head) -> Self {
+        Self { number: head.number, resource_type: head.resource_type.clone(), id: head.id.clone() }
+    }
 }
 
 /// One more than is returned tells that there are more.
-fn step(
-    conn: &mut Connection,
-    include: &Include,
-    from: &[Origin],
-    rows_max: usize,
-) -> Result<Vec<Resource>, StoreError> {
+fn step(conn: &mut Connection, include: &Include, from: &[Origin], max: AlongMax) -> Result<Vec<Head>, StoreError> {
     let is_meant = |resource_type: &str| include.target.as_deref().is_none_or(|target| target == resource_type);
     let mut found = Vec::new();
     match include.way {
@@ -85,8 +91,11 @@ fn step(
                 targets.entry(resource_type).or_default().insert(id);
             }
             for (resource_type, ids) in targets.iter().filter(|(resource_type, _)| is_meant(resource_type)) {
-                let ids: Vec<&str> = ids.iter().map(String::as_str).take(rows_max + 1).collect();
-                found.append(&mut find_many(conn, resource_type, &ids)?);
+                let ids: Vec<&str> = ids.iter().map(String::as_str).take(max.rows + 1).collect();
+                let mut heads = list_heads(conn, resource_type, &ids, max.bytes)?;
+                heads.retain(|head| !head.deleted);
+                heads.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+                found.append(&mut heads);
             }
         }
         Way::Reverse => {
@@ -100,7 +109,8 @@ fn step(
                     &include.parameters,
                     resource_type,
                     &ids,
-                    rows_max + 1,
+                    max.rows + 1,
+                    max.bytes,
                 )?);
             }
         }

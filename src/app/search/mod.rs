@@ -23,6 +23,7 @@ use super::create::stored_kind;
 use super::error::AppError;
 use super::incoming::ResourceKind;
 use condition::{Reader, refuse};
+use include::AlongMax;
 use page_token::{Continuation, Holder, PageKey};
 use query::{Asked, AskedTotal, PageSizes, read_query};
 
@@ -74,6 +75,8 @@ pub struct PreparedSearch {
     paged: Paged,
     query: SearchQuery,
     includes_max: usize,
+    /// Of a page and what comes along with it.
+    bytes_max: usize,
 }
 
 /// What a search has found.
@@ -90,7 +93,9 @@ impl PreparedSearch {
     /// Those of the store.
     pub(super) fn run(&self, conn: &mut Connection) -> Result<Found, AppError> {
         let page = search(conn, &self.query)?;
-        let along = include::find(conn, &self.paged.asked.includes, &page.rows, self.includes_max)?;
+        let taken = page.rows.iter().map(|row| row.body.len()).sum::<usize>();
+        let max = AlongMax { bytes: bytes(self.bytes_max.saturating_sub(taken)), rows: self.includes_max };
+        let along = include::find(conn, &self.paged.asked.includes, &page.rows, max)?;
         Ok(Found { page, along })
     }
 }
@@ -105,6 +110,16 @@ impl Found {
     pub(super) fn addresses(&self) -> impl Iterator<Item = String> {
         self.page.rows.iter().chain(&self.along.rows).map(address)
     }
+}
+
+/// Where something is to come along, the matches leave it half of the room: a further page has further matches, and what is
+/// left out of what comes along is on no page.
+fn matches_bytes_max(asked: &Asked, page_bytes_max: usize) -> i64 {
+    bytes(if asked.includes.is_empty() { page_bytes_max } else { page_bytes_max / 2 })
+}
+
+pub(super) fn bytes(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 fn address(row: &Resource) -> String {
@@ -158,9 +173,11 @@ impl App {
             sort: paged.asked.sort.clone(),
             after: paged.after.clone(),
             count: paged.asked.count,
+            bytes_max: matches_bytes_max(&paged.asked, self.config.limits.page_bytes_max),
             total: self.total_of(&paged),
         };
-        Ok(PreparedSearch { paged, query, includes_max: self.config.limits.search_includes_max })
+        let includes_max = self.config.limits.search_includes_max;
+        Ok(PreparedSearch { paged, query, includes_max, bytes_max: self.config.limits.page_bytes_max })
     }
 
     /// The search that is asked for, or the one that a link goes on with.
@@ -216,7 +233,7 @@ impl App {
         Ok(Page { total, entries: matches.chain(along).collect(), self_link, next_link, issues })
     }
 
-    /// The search as it was understood, and the sealed link to the next page.
+    /// The search as it was understood, form of the answer included (FHIR R4 Search, self link), and the sealed link to the next page.
     pub(super) fn links(
         &self,
         ctx: &Context,
@@ -234,7 +251,8 @@ impl App {
             pairs.push(("_page".to_owned(), token));
             Ok::<_, AppError>(link::link(&base, &pairs))
         };
-        Ok((link::link(&base, &asked.understood), next.map(seal).transpose()?))
+        let stated: Vec<_> = asked.understood.iter().chain(&asked.presentation).cloned().collect();
+        Ok((link::link(&base, &stated), next.map(seal).transpose()?))
     }
 }
 

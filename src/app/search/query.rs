@@ -16,6 +16,12 @@ pub(super) const PARAMETERS_MAX: usize = 50;
 /// Parameters that say how an answer is written: they go from page to page as they are.
 const PRESENTATION: [&str; 4] = ["_format", "_pretty", "_summary", "_elements"];
 
+/// Whether a parameter says how an answer is written.
+#[must_use]
+pub fn is_presentation(name: &str) -> bool {
+    PRESENTATION.contains(&name)
+}
+
 /// Sizes of a page.
 #[derive(Debug, Clone, Copy)]
 pub struct PageSizes {
@@ -102,7 +108,7 @@ pub fn read_query(
         page: None,
     };
     for (name, value) in pairs {
-        if PRESENTATION.contains(&name.as_str()) {
+        if is_presentation(name) {
             asked.presentation.push((name.clone(), value.clone()));
         }
         match asked.read(reader, name, value, sizes)? {
@@ -137,7 +143,7 @@ impl Asked {
                 (self.count, self.total) = (0, AskedTotal::Accurate);
                 return Ok(Understood::Apart);
             }
-            _ if PRESENTATION.contains(&name) => return Ok(Understood::Apart),
+            _ if is_presentation(name) => return Ok(Understood::Apart),
             "_page" => {
                 self.page = Some(value.to_owned());
                 return Ok(Understood::Apart);

@@ -1,17 +1,21 @@
 //! From a document to the values under which it is found.
 //!
-//! Every value is bounded: a document with ten thousand names is found by the first of them. Not here: keys that fit an
-//! index entry (see `store::search`).
+//! Every value is bounded, and so is their number: a document that has more than are kept is not stored, for it would not
+//! be found by all of them. Not here: keys that fit an index entry (see `store::search`).
+
+use std::collections::HashSet;
+use std::hash::Hash;
 
 use rphonetic::{DoubleMetaphone, Encoder as _};
 
 use super::{DateValue, Form, SearchParameter, SearchValues, Source, StringValue, TokenValue, of_type};
 use crate::fhir::fold::fold;
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::Value;
 use crate::fhir::moment::range_us;
 
-/// Values of one parameter kept at most.
-const VALUES_MAX: usize = 500;
+/// Values of one parameter kept at most: far above any person's.
+const VALUES_MAX: usize = 4_000;
 /// Words of one text from which on it is found at most.
 const WORDS_MAX: usize = 8;
 /// Digits without which a contact is compared as written.
@@ -23,18 +27,45 @@ const PHONE_DIGITS_MIN: usize = 5;
 pub fn search_values(resource: &Value<'_>, base_url: &str) -> SearchValues {
     let mut all = SearchValues::default();
     for parameter in of_type(resource.text("resourceType").unwrap_or_default()) {
-        let mut values = Values { parameter, base_url, found: SearchValues::default() };
-        for source in parameter.sources {
-            for element in elements(resource, source).into_iter().take(VALUES_MAX) {
-                values.add(element, source.form);
-            }
-        }
-        let mut found = values.found;
+        let mut found = found(resource, parameter, base_url);
         all.strings.append(unique(&mut found.strings));
         all.tokens.append(unique(&mut found.tokens));
         all.dates.append(unique(&mut found.dates));
     }
     all
+}
+
+/// The search parameters that `values` have reached the limit of, so that some may be left out.
+#[must_use]
+pub fn too_many(resource: &Value<'_>, values: &SearchValues) -> Vec<Issue> {
+    let resource_type = resource.text("resourceType").unwrap_or_default();
+    let is_full = |parameter: &&SearchParameter| values.count(parameter.number) >= VALUES_MAX;
+    let issue = |parameter: &SearchParameter| {
+        let text = format!("The resource has {VALUES_MAX} or more values to be found by under one search parameter.");
+        let path = parameter.sources.first().map_or("", |source| source.path);
+        Issue::error(IssueCode::TooCostly, text).at(format!("{resource_type}.{path}").trim_end_matches('.'))
+    };
+    of_type(resource_type).iter().filter(is_full).map(issue).collect()
+}
+
+/// The values of one parameter, up to the limit.
+fn found(resource: &Value<'_>, parameter: &SearchParameter, base_url: &str) -> SearchValues {
+    let mut values = Values { parameter, base_url, found: SearchValues::default() };
+    for source in parameter.sources {
+        for element in elements(resource, source) {
+            values.add(element, source.form);
+        }
+    }
+    values.found
+}
+
+impl SearchValues {
+    /// How many values there are under the number of a parameter.
+    fn count(&self, parameter: i16) -> usize {
+        let strings = self.strings.iter().filter(|value| value.parameter == parameter).count();
+        let tokens = self.tokens.iter().filter(|value| value.parameter == parameter).count();
+        strings + tokens + self.dates.iter().filter(|value| value.parameter == parameter).count()
+    }
 }
 
 /// How a text sounds, by its words: codes of the double metaphone, else the folded word itself.
@@ -85,7 +116,7 @@ fn elements<'v, 'd>(resource: &'v Value<'d>, source: &Source) -> Vec<&'v Value<'
     let mut here = vec![resource];
     for step in source.path.split('.').filter(|step| !step.is_empty()) {
         let found = here.into_iter().filter_map(|value| value.get(step));
-        here = found.flat_map(items).take(VALUES_MAX * VALUES_MAX).collect();
+        here = found.flat_map(items).collect();
     }
     here
 }
@@ -97,14 +128,12 @@ fn items<'v, 'd>(value: &'v Value<'d>) -> impl Iterator<Item = &'v Value<'d>> {
     }
 }
 
-fn unique<T: PartialEq>(list: &mut Vec<T>) -> &mut Vec<T> {
-    let mut kept: Vec<T> = Vec::with_capacity(list.len());
-    for item in list.drain(..) {
-        if kept.len() < VALUES_MAX && !kept.contains(&item) {
-            kept.push(item);
-        }
-    }
-    *list = kept;
+/// Each once, the first ones up to the limit.
+fn unique<T: Eq + Hash>(list: &mut Vec<T>) -> &mut Vec<T> {
+    let mut seen = HashSet::with_capacity(list.len());
+    let mut is_new = list.iter().map(|item| seen.insert(item)).collect::<Vec<bool>>().into_iter();
+    list.retain(|_| is_new.next().unwrap_or_default());
+    list.truncate(VALUES_MAX);
     list
 }
 
@@ -336,10 +365,30 @@ mod tests {
     }
 
     #[test]
-    fn a_document_with_many_values_is_found_by_the_first_of_them() {
-        let names: Vec<String> = (0..10_000).map(|n| format!(r#"{{"family":"n{n}"}}"#)).collect();
-        let found = values(&format!(r#"{{"resourceType":"Patient","name":[{}]}}"#, names.join(",")));
-        assert_eq!(of(&found, "Patient", "family").len(), VALUES_MAX);
+    fn a_document_is_found_by_all_of_its_values_or_said_to_have_too_many() {
+        let repeat = |count: usize, item: &dyn Fn(usize) -> String| (0..count).map(item).collect::<Vec<_>>().join(",");
+        let names = |count| format!(r#""name":[{}]"#, repeat(count, &|n| format!(r#"{{"family":"n{n}"}}"#)));
+        let equal = |count| format!(r#""name":[{}]"#, repeat(count, &|_| r#"{"family":"n"}"#.to_owned()));
+        let codes = |count| {
+            let codings = repeat(count, &|n| format!(r#"{{"code":"c{n}"}}"#));
+            format!(r#""communication":[{{"language":{{"coding":[{codings}]}}}}]"#)
+        };
+        let full: &[&str] = &["Patient.name.family"];
+        for (members, parameter, kept, places) in [
+            (names(3_999), "family", 3_999, &[][..]),
+            (names(10_000), "family", VALUES_MAX, full),
+            (equal(10_000), "family", 1, &[]),
+            (codes(3_999), "language", 3_999, &[]),
+            (codes(9_000), "language", VALUES_MAX, &["Patient.communication.language"]),
+        ] {
+            let document = format!(r#"{{"resourceType":"Patient",{members}}}"#);
+            let resource = parse(document.as_bytes(), &Limits::DEFAULT).expect("JSON");
+            let found = search_values(&resource, BASE);
+            assert_eq!(of(&found, "Patient", parameter).len(), kept);
+            let issues = too_many(&resource, &found);
+            let found: Vec<&str> = issues.iter().map(|issue| issue.expression[0].as_str()).collect();
+            assert_eq!(found, places);
+        }
         let long = "x ".repeat(10_000);
         let found = values(&format!(r#"{{"resourceType":"Patient","name":[{{"family":"{long}"}}]}}"#));
         assert_eq!(of(&found, "Patient", "family").len(), WORDS_MAX);

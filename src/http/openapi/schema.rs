@@ -61,7 +61,10 @@ impl<'s> Schemas<'s> {
             "Element" => self.extended(),
             "JsonPatch" => json_patch(),
             "MatchParameters" => {
-                self.operation_input(&[("IDIPatient", "Patient"), ("patient", "Patient"), ("resource", "Patient")])
+                let named = [("IDIPatient", "Patient"), ("patient", "Patient"), ("resource", "Patient")];
+                let mut schema = self.operation_input(&named);
+                schema["description"] = RULE_BOOK.into();
+                schema
             }
             "ExplainParameters" => {
                 self.operation_input(&[("patient", "Patient"), ("IDIPatient", "Patient"), ("record", "")])
@@ -173,6 +176,9 @@ impl<'s> Schemas<'s> {
         })
     }
 }
+
+/// What no operation definition of the guides says.
+const RULE_BOOK: &str = "The parameter ruleBook (valueCode idi, cms or both) is this server's own: it chooses the rules that decide, and with both notes beside each grade what the CMS combinations say.";
 
 fn repeated(info: &ElementInfo<'_>, one: Json) -> Json {
     if info.is_list { json!({"type": "array", "minItems": 1, "items": one}) } else { one }

@@ -11,9 +11,9 @@ use fhir_types::{write_bundle, write_parameters};
 
 use super::responder::Responder;
 use super::{RenderError, instant, list, outcome};
-use crate::app::answer::{AnswerShape, MatchAnswer, PatientEntry, no_match_found};
+use crate::app::answer::{AnswerShape, CombinationNote, MatchAnswer, PatientEntry, no_match_found};
 use crate::fhir::canonical::{
-    ATTRIBUTE_RESULTS, IDI_MATCH_BUNDLE, MATCH_GRADE, MATCH_PROBABILITY, MATCHED_ROW, STEWARDSHIP,
+    ATTRIBUTE_RESULTS, CMS_COMBINATION, IDI_MATCH_BUNDLE, MATCH_GRADE, MATCH_PROBABILITY, MATCHED_ROW, STEWARDSHIP,
 };
 use crate::fhir::issue::{Issue, IssueCode};
 
@@ -57,7 +57,7 @@ fn idi_bundle(responder: &Responder, answer: &MatchAnswer) -> Result<String, Ren
 /// The answer to base `$match`: Patients only, each with a score (FHIR R4 Patient, operation match).
 fn render_base(responder: &Responder, answer: &MatchAnswer) -> Result<Vec<u8>, RenderError> {
     let entries: Result<Vec<BundleEntry>, RenderError> =
-        answer.patients.iter().map(|patient| patient_entry(responder, patient, vec![grade(patient)?])).collect();
+        answer.patients.iter().map(|patient| patient_entry(responder, patient, base_extensions(patient)?)).collect();
     let bodies: Vec<Option<&str>> = answer.patients.iter().map(|patient| Some(patient.body.as_str())).collect();
     Ok(write_bundle(shell(answer, entries?)?, &bodies)?.into_bytes())
 }
@@ -120,6 +120,12 @@ fn outcome_texts(answer: &MatchAnswer) -> Result<Vec<(String, String)>, RenderEr
         .collect()
 }
 
+fn base_extensions(patient: &PatientEntry) -> Result<Vec<Extension>, RenderError> {
+    let mut extensions = vec![grade(patient)?];
+    extensions.extend(patient.combination.as_ref().map(combination).transpose()?);
+    Ok(extensions)
+}
+
 fn own_extensions(patient: &PatientEntry) -> Result<Vec<Extension>, RenderError> {
     let mut extensions = vec![grade(patient)?];
     if let Some(row) = &patient.row {
@@ -132,7 +138,29 @@ fn own_extensions(patient: &PatientEntry) -> Result<Vec<Extension>, RenderError>
         extensions.push(Extension::builder().url(ATTRIBUTE_RESULTS.to_owned()).extension(results?).build()?);
     }
     extensions.push(coded(STEWARDSHIP, &patient.stewardship)?);
+    extensions.extend(patient.combination.as_ref().map(combination).transpose()?);
     Ok(extensions)
+}
+
+/// What the CMS combinations say, in the order of the extension's definition.
+fn combination(note: &CombinationNote) -> Result<Extension, RenderError> {
+    let mut parts = vec![coded("outcome", note.outcome)?, coded("verdict", note.verdict)?];
+    if let Some(rule) = &note.rule {
+        parts.push(coded("rule", rule)?);
+    }
+    if let Some(collision) = note.collision {
+        parts.push(extension("collisionProbability", ExtensionValue::Decimal(significant(collision)))?);
+    }
+    for (part, codes) in [("exact", &note.exact), ("fuzzy", &note.fuzzy)] {
+        for code in codes {
+            parts.push(coded(part, code)?);
+        }
+    }
+    parts.push(coded("idiGrade", note.idi_grade)?);
+    for conflict in &note.idi_conflicts {
+        parts.push(coded("idiConflict", conflict)?);
+    }
+    Ok(Extension::builder().url(CMS_COMBINATION.to_owned()).extension(parts).build()?)
 }
 
 fn grade(patient: &PatientEntry) -> Result<Extension, RenderError> {
@@ -145,6 +173,11 @@ fn coded(url: &str, code: &str) -> Result<Extension, RenderError> {
 
 fn extension(url: &str, value: ExtensionValue) -> Result<Extension, RenderError> {
     Ok(Extension::builder().url(url.to_owned()).value(value).build()?)
+}
+
+/// `value` to three significant digits: products of decimals are a hair beside the decimal that is meant.
+fn significant(value: f64) -> f64 {
+    format!("{value:.2e}").parse().unwrap_or(value)
 }
 
 /// `value` within 0 and 1, with at most `places` decimal places.
@@ -178,6 +211,7 @@ mod tests {
             probability: 0.999_987_654,
             attributes: vec![("family".into(), "exact".into()), ("birthDate".into(), "close".into())],
             stewardship: "unconfirmed".into(),
+            combination: None,
         }
     }
 
@@ -313,6 +347,43 @@ mod tests {
         let extensions = matches[0]["search"]["extension"].as_array().expect("extensions");
         let urls: Vec<&str> = extensions.iter().filter_map(|extension| extension["url"].as_str()).collect();
         assert_eq!(urls, [MATCH_GRADE, MATCH_PROBABILITY, STEWARDSHIP]);
+    }
+
+    #[test]
+    fn what_the_combinations_say_stands_beside_the_grade_in_both_answers() {
+        let note = CombinationNote {
+            outcome: "match",
+            verdict: "matched",
+            rule: Some("05".to_owned()),
+            collision: Some(0.02 * 1e-4 * 1e-6),
+            exact: vec!["first-name", "birth-date"],
+            fuzzy: vec!["last-name"],
+            idi_grade: "possible",
+            idi_conflicts: vec!["suffix"],
+        };
+        let noted = PatientEntry { combination: Some(note), ..patient("p1", 0.99) };
+        let part = |url: &str, value: &str| json!({"url": url, "valueCode": value});
+        let expected = json!({
+            "extension": [
+                part("outcome", "match"),
+                part("verdict", "matched"),
+                part("rule", "05"),
+                {"url": "collisionProbability", "valueDecimal": 2e-12},
+                part("exact", "first-name"),
+                part("exact", "birth-date"),
+                part("fuzzy", "last-name"),
+                part("idiGrade", "possible"),
+                part("idiConflict", "suffix"),
+            ],
+            "url": CMS_COMBINATION,
+        });
+        let answer = answer(vec![noted], vec![]);
+        for shape in [AnswerShape::Bundle, AnswerShape::BaseBundle] {
+            let bytes = render(&responder(), &answer, shape).expect("rendered");
+            let bundle: Value = serde_json::from_slice(&bytes).expect("JSON");
+            let matched = entries(&bundle, "match");
+            assert_eq!(matched[0]["search"]["extension"].as_array().and_then(|list| list.last()), Some(&expected));
+        }
     }
 
     #[test]

@@ -4,14 +4,21 @@
 //! [`Overlay`] adds what an open transaction has changed. The index proposes; the store decides. A removed or replaced
 //! entry stays as a gap until a quarter of all are gaps, then they are swept. Not here: the change log that feeds it.
 
+mod excerpt;
+mod neighbourhood;
+mod neighbours;
 mod overlay;
 mod propose;
 mod sample;
 
 use std::sync::Arc;
 
+pub use super::blocking::Reach;
+pub use excerpt::Excerpt;
+pub use neighbourhood::{Neighbourhood, Wanted};
+pub use neighbours::{Place, Space};
 pub use overlay::Overlay;
-pub use propose::{Ask, Proposal};
+pub use propose::{Ask, Layer, Proposal, rank};
 pub use sample::SampleAsk;
 
 use super::blocking::{stored_components, stored_keys};
@@ -19,7 +26,7 @@ use super::compact_id::CompactId;
 use super::dictionary::{Dictionary, IdTable};
 use super::entry::{Entry, Query};
 use super::model::Model;
-use super::postings::Postings;
+use super::postings::{Coverage, Postings};
 use super::record::Record;
 
 /// Gaps are not swept before there are this many.
@@ -54,7 +61,7 @@ pub struct Index {
 struct Slot {
     entry: Entry,
     record_id: CompactId,
-    version: i64,
+    version: u32,
     identity: u32,
     is_live: bool,
 }
@@ -155,37 +162,52 @@ impl Index {
     /// An estimate of the memory held (bytes).
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let slots: usize = self.slots.iter().map(|slot| slot.entry.bytes() + slot.record_id.bytes()).sum();
+        self.bytes_by_part().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The same by what holds it.
+    #[must_use]
+    pub fn bytes_by_part(&self) -> [(&'static str, usize); 5] {
+        let entries: usize = self.slots.iter().map(|slot| slot.entry.bytes() + slot.record_id.bytes()).sum();
         let identities: usize =
             self.identities.iter().map(|identity| identity.id.bytes() + identity.members.bytes()).sum();
-        let fixed = self.slots.capacity() * size_of::<Slot>() + self.identities.capacity() * size_of::<Identity>();
-        slots
-            + identities
-            + fixed
-            + self.dictionary.bytes()
-            + self.postings.bytes()
-            + self.slots_by_record.bytes()
-            + self.identities_by_id.bytes()
+        [
+            ("block keys", self.postings.bytes()),
+            ("values", self.dictionary.bytes()),
+            ("features", entries),
+            ("records", self.slots.capacity() * size_of::<Slot>() + self.slots_by_record.bytes()),
+            (
+                "identities",
+                identities + self.identities.capacity() * size_of::<Identity>() + self.identities_by_id.bytes(),
+            ),
+        ]
     }
 
     /// Adds `record`, in place of an earlier one of the same record id.
     pub fn upsert(&mut self, member: Member<'_>, record: &Record) {
-        self.remove(member.record_id);
-        let record_id = CompactId::new(member.record_id);
-        let identity = self.identity(CompactId::new(member.identity_id));
-        let entry = Entry::new(record, &mut self.dictionary, &self.model);
-        let hash = record_id.hash();
-        let slot = self.place(Slot { entry, record_id, version: member.version, identity, is_live: true });
-        self.identities[identity as usize].members.add(slot);
-        let slots = &self.slots;
-        self.slots_by_record.insert(hash, slot, |slot| slots[slot as usize].record_id.hash());
-        self.live += 1;
+        let slot = self.keep(member, record);
         let query = Query::new(record, &self.dictionary, &self.model);
         let (dictionary, slots) = (&self.dictionary, &self.slots);
         let components_of = |slot: u32| stored_components(&slots[slot as usize].entry.view(), dictionary);
         for key in stored_keys(&query) {
             self.postings.insert(key, slot, &components_of);
         }
+    }
+
+    /// Keeps `record` as evidence of its identity, without block keys; gives its slot.
+    fn keep(&mut self, member: Member<'_>, record: &Record) -> u32 {
+        self.remove(member.record_id);
+        let record_id = CompactId::new(member.record_id);
+        let identity = self.identity(CompactId::new(member.identity_id));
+        let entry = Entry::new(record, &mut self.dictionary, &self.model);
+        let hash = record_id.hash();
+        let version = u32::try_from(member.version).unwrap_or(u32::MAX);
+        let slot = self.place(Slot { entry, record_id, version, identity, is_live: true });
+        self.identities[identity as usize].members.add(slot);
+        let slots = &self.slots;
+        self.slots_by_record.insert(hash, slot, |slot| slots[slot as usize].record_id.hash());
+        self.live += 1;
+        slot
     }
 
     fn place(&mut self, slot: Slot) -> u32 {
@@ -249,11 +271,28 @@ impl Index {
         self.free_identities.push(identity);
     }
 
+    /// Puts the record, if it is there, into another identity.
+    pub fn move_to(&mut self, record_id: &str, identity_id: &str) {
+        let Some(slot) = self.slot_of(record_id) else { return };
+        let left = self.slots[slot as usize].identity;
+        let identity = self.identity(CompactId::new(identity_id));
+        if identity != left {
+            self.slots[slot as usize].identity = identity;
+            self.identities[identity as usize].members.add(slot);
+            self.leave(left, slot);
+        }
+    }
+
     /// Takes gaps out of all lists, so that their slots can be used again.
     fn sweep(&mut self) {
         let slots = &self.slots;
         self.postings.retain(|slot| slots[slot as usize].is_live);
         self.free.append(&mut self.gaps);
+    }
+
+    /// Puts what came lately where it takes less memory: for when much has come and nothing comes for a while.
+    pub fn settle(&mut self) {
+        self.postings.settle();
     }
 
     fn slot_of(&self, record_id: &str) -> Option<u32> {
@@ -265,10 +304,16 @@ impl Index {
         self.identities_by_id.find(id.hash(), |at| self.identities[at as usize].id == *id)
     }
 
+    /// All of it, to propose from.
+    #[must_use]
+    pub const fn layer(&self) -> Layer<'_> {
+        Layer { index: self, hidden: None, population: self.population(), left_out: 0, coverage: Coverage::Whole }
+    }
+
     /// The identities that `query` may mean, best first.
     #[must_use]
     pub fn propose(&self, query: &Record, ask: &Ask) -> Proposal {
-        propose::propose(&[propose::Layer { index: self, hidden: None }], query, ask)
+        propose::propose(&[self.layer()], query, ask)
     }
 }
 

@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{components, query_keys};
+use crate::matching::blocking::{Reach, components, keys_within};
+use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
 use crate::matching::grade::{MatchRow, grade};
@@ -32,11 +33,18 @@ pub struct Ask {
     pub identities_max: usize,
     /// Candidates from which rayon's current pool is used.
     pub parallel_from: usize,
+    pub reach: Reach,
 }
 
 impl Default for Ask {
     fn default() -> Self {
-        Self { exclude_record: None, candidates_max: 2000, identities_max: 10, parallel_from: 2000 }
+        Self {
+            exclude_record: None,
+            candidates_max: 2000,
+            identities_max: 10,
+            parallel_from: 2000,
+            reach: Reach::Blocks,
+        }
     }
 }
 
@@ -53,14 +61,20 @@ pub struct Proposal {
 
 /// An index, or a part of one.
 #[derive(Clone, Copy)]
-pub(super) struct Layer<'i> {
-    pub index: &'i Index,
+pub struct Layer<'i> {
+    pub(super) index: &'i Index,
     /// Slots that another layer replaces.
-    pub hidden: Option<&'i HashSet<u32>>,
+    pub(super) hidden: Option<&'i HashSet<u32>>,
+    /// Identities against which a match is weighed.
+    pub(super) population: usize,
+    /// Candidates of the query that are not in the index.
+    pub(super) left_out: usize,
+    /// Whether the index holds all that the blocks of the query do.
+    pub(super) coverage: Coverage,
 }
 
 impl Layer<'_> {
-    fn is_open(&self, slot: u32, excluded: Option<u32>) -> bool {
+    pub(super) fn is_open(&self, slot: u32, excluded: Option<u32>) -> bool {
         self.index.slots[slot as usize].is_live
             && Some(slot) != excluded
             && self.hidden.is_none_or(|hidden| !hidden.contains(&slot))
@@ -89,11 +103,11 @@ pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Propo
         return Proposal { identities: Vec::new(), candidates: 0, truncated: false };
     };
     let model = &*first.index.model;
-    let population = layers.iter().map(|layer| layer.index.population()).sum();
+    let population = layers.iter().map(|layer| layer.population).sum();
     let asked: Vec<Asked<'_>> = layers.iter().take(2).map(|layer| Asked::new(*layer, record, ask)).collect();
-    let (found, coverage) = collect(&asked);
-    let candidates = found.len();
-    let kept = cut(found, ask.candidates_max);
+    let (found, coverage) = collect(&asked, ask.reach);
+    let candidates = found.len() + layers.iter().map(|layer| layer.left_out).sum::<usize>();
+    let kept = cut(&asked, found, ask.candidates_max);
     let truncated = coverage == Coverage::Cut || kept.len() < candidates;
     let places = places(&asked, &kept);
     let score = |place: &Place| scored(&asked, *place, model, population);
@@ -135,13 +149,16 @@ struct Found {
     slot: u32,
 }
 
-fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
+fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
     let mut found = Vec::new();
     let mut coverage = Coverage::Whole;
     for (layer, asked) in asked.iter().enumerate() {
+        if asked.layer.coverage == Coverage::Cut {
+            coverage = Coverage::Cut;
+        }
         let components = components(&asked.query);
         let mut slots = Vec::with_capacity(256);
-        for key in query_keys(&asked.query) {
+        for key in keys_within(&asked.query, reach) {
             if asked.layer.index.postings.collect(key, &components, &mut slots) == Coverage::Cut {
                 coverage = Coverage::Cut;
             }
@@ -156,13 +173,22 @@ fn collect(asked: &[Asked<'_>]) -> (Vec<Found>, Coverage) {
     (found, coverage)
 }
 
-/// Keeps the records that share the most blocks with the query.
-fn cut(mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
+/// Keeps the records that share the most blocks with the query; among equals, those of the least [`rank`].
+fn cut(asked: &[Asked<'_>], mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
     if found.len() > candidates_max {
-        found.sort_by_key(|found| (std::cmp::Reverse(found.blocks), found.layer, found.slot));
+        found.sort_by_cached_key(|found| {
+            let slot = &asked[found.layer].layer.index.slots[found.slot as usize];
+            (std::cmp::Reverse(found.blocks), slot.record_id.hash())
+        });
         found.truncate(candidates_max);
     }
     found
+}
+
+/// The place of a record among others that are as good: the same in every index, in whatever order it was filled.
+#[must_use]
+pub fn rank(record_id: &str) -> u64 {
+    CompactId::new(record_id).hash()
 }
 
 /// The identities of the records found, each once.
@@ -189,7 +215,11 @@ fn pairs<'i>(asked: &[Asked<'i>], place: Place) -> Vec<RecordPair<'i>> {
     let mut pairs = Vec::new();
     for (asked, identity) in asked.iter().zip(place) {
         for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
-            pairs.push(RecordPair { record_id: &slot.record_id, version: slot.version, pair: asked.compare(slot) });
+            pairs.push(RecordPair {
+                record_id: &slot.record_id,
+                version: i64::from(slot.version),
+                pair: asked.compare(slot),
+            });
         }
     }
     pairs

@@ -38,7 +38,7 @@ fn add(index: &mut Index, n: usize, identity: usize) {
 }
 
 fn ask() -> Ask {
-    Ask { exclude_record: None, candidates_max: 1000, identities_max: 20, parallel_from: usize::MAX }
+    Ask { exclude_record: None, candidates_max: 1000, identities_max: 20, parallel_from: usize::MAX, ..Ask::default() }
 }
 
 fn ids(proposal: &Proposal) -> Vec<&str> {
@@ -135,19 +135,20 @@ fn a_cut_is_announced_and_keeps_the_records_that_share_most_blocks() {
 #[test]
 fn an_overlay_gives_what_the_index_will_give_after_the_commit() {
     let base = filled(0..200);
-    let (mut overlay, mut after) = (Overlay::new(&base), base.clone());
+    let (mut overlay, mut after) = (Overlay::new(Arc::clone(base.model())), base.clone());
     for n in [10, 11, 250, 251, 40] {
         let (record_id, identity_id) = (format!("r{n}"), format!("i{}", n / 3));
         let member = Member { record_id: &record_id, version: 2, identity_id: &identity_id };
-        overlay.upsert(member, &record(&person(n)));
+        overlay.upsert(Some(&base), member, &record(&person(n)));
         after.upsert(member, &record(&person(n)));
     }
     for id in ["r40", "r12"] {
-        overlay.remove(id);
+        overlay.remove(Some(&base), id);
         after.remove(id);
     }
     for n in [10, 11, 12, 40, 250, 30] {
-        let (a, b) = (overlay.propose(&base, &record(&person(n)), &ask()), after.propose(&record(&person(n)), &ask()));
+        let (a, b) =
+            (overlay.propose(base.layer(), &record(&person(n)), &ask()), after.propose(&record(&person(n)), &ask()));
         assert_eq!(ids(&a), ids(&b), "{n}");
         for (a, b) in a.identities.iter().zip(&b.identities) {
             assert_eq!((a.score, a.grade, &a.row), (b.score, b.grade, &b.row));
@@ -160,7 +161,7 @@ fn an_overlay_gives_what_the_index_will_give_after_the_commit() {
     overlay.clear();
     assert!(overlay.is_empty());
     assert_eq!(
-        ids(&overlay.propose(&base, &record(&person(10)), &ask())),
+        ids(&overlay.propose(base.layer(), &record(&person(10)), &ask())),
         ids(&base.propose(&record(&person(10)), &ask()))
     );
 }

@@ -11,7 +11,10 @@ use crate::fhir::json::Value;
 /// An address in comparable form; each part absent when missing or a placeholder.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Address {
+    /// All lines, without the unit.
     pub line: Option<String>,
+    /// The one line that has the street, where it is not all of `line`.
+    pub first_line: Option<String>,
     pub unit: Option<String>,
     /// City and state, `springfield, ma`, or the city alone; a state alone is no place.
     pub place: Option<String>,
@@ -175,6 +178,7 @@ pub(in crate::matching) fn read(address: &Value<'_>, rules: &Normaliser) -> Opti
         ..Address::default()
     };
     (read.line, read.unit) = street(&lines, rules);
+    read.first_line = first_line(&lines, rules).filter(|first| Some(first) != read.line.as_ref());
     if read == Address::default() {
         read = from_text(address.text("text").unwrap_or_default(), rules);
     }
@@ -194,8 +198,18 @@ fn from_text(text: &str, rules: &Normaliser) -> Address {
         None if is_code(tail) => ("", *tail),
         None => (*tail, ""),
     };
-    let (line, unit) = street(&rest[..rest.len() - 1], rules);
-    Address { line, unit, place: place(rest[rest.len() - 1], state, rules), zip: zip(postal, rules) }
+    let lines = &rest[..rest.len() - 1];
+    let (line, unit) = street(lines, rules);
+    let first_line = first_line(lines, rules).filter(|first| Some(first) != line.as_ref());
+    Address { line, first_line, unit, place: place(rest[rest.len() - 1], state, rules), zip: zip(postal, rules) }
+}
+
+/// Of several lines the first that begins with a house number, else the first: one before it may say "care of" or name
+/// the building.
+fn first_line(lines: &[&str], rules: &Normaliser) -> Option<String> {
+    let is_numbered = |line: &&&str| line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+    let line = lines.iter().find(is_numbered).or_else(|| lines.first()).filter(|_| lines.len() > 1)?;
+    street(&[line], rules).0
 }
 
 /// The street line and the unit of `lines`.

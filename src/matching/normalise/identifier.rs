@@ -42,6 +42,30 @@ pub enum Kind {
     SocialSecurityLast4,
 }
 
+/// A type of number that is no [`Kind`] of its own: all of them compare as numbers of their issuer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NumberType {
+    /// `PI`: a system's own number of a patient.
+    Patient,
+    /// `RI`: the id of a resource.
+    Resource,
+    /// `AN`: an account.
+    Account,
+}
+
+impl NumberType {
+    /// By its v2-0203 code.
+    #[must_use]
+    pub fn of_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "PI" => Self::Patient,
+            "RI" => Self::Resource,
+            "AN" => Self::Account,
+            _ => return None,
+        })
+    }
+}
+
 /// An identifier in comparable form.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identifier {
@@ -49,6 +73,8 @@ pub struct Identifier {
     /// System, or the one of a passport's or licence's type; empty for social security numbers.
     pub issuer: String,
     pub value: String,
+    /// Of identifiers of [`Kind::Other`], where the type says.
+    pub number_type: Option<NumberType>,
 }
 
 /// Reads one `Identifier`; `None` without value or issuer, or when it is a placeholder.
@@ -63,7 +89,13 @@ pub(in crate::matching) fn read(identifier: &Value<'_>, rules: &Normaliser) -> O
         return social_security(kind, &value, rules);
     }
     let system = if system.is_empty() { issuing_system(identifier)? } else { system };
-    Some(Identifier { kind, issuer: bounded(fold_whole(system), ISSUER_CHARS_MAX), value })
+    let number_type = codes(identifier).find_map(NumberType::of_code).filter(|_| kind == Kind::Other);
+    Some(Identifier { kind, issuer: bounded(fold_whole(system), ISSUER_CHARS_MAX), value, number_type })
+}
+
+fn codes<'v>(identifier: &'v Value<'_>) -> impl Iterator<Item = &'v str> {
+    let codings = identifier.get("type").map_or(&[][..], |kind| kind.list("coding"));
+    codings.iter().filter_map(|coding| coding.text("code"))
 }
 
 fn normal_value(text: &str) -> String {
@@ -75,8 +107,7 @@ fn kind(identifier: &Value<'_>, system: &str) -> Kind {
     if let Some(kind) = kind_of_system(system) {
         return kind;
     }
-    let codings = identifier.get("type").map_or(&[][..], |kind| kind.list("coding"));
-    codings.iter().filter_map(|coding| coding.text("code")).find_map(kind_of_code).unwrap_or(Kind::Other)
+    codes(identifier).find_map(kind_of_code).unwrap_or(Kind::Other)
 }
 
 fn kind_of_system(system: &str) -> Option<Kind> {
@@ -122,7 +153,7 @@ fn social_security(kind: Kind, value: &str, rules: &Normaliser) -> Option<Identi
             || &value[3..5] == "00"
             || rules.placeholders.social_security_numbers.contains(value));
     let is_made_up = is_impossible || value.ends_with("0000");
-    (!is_made_up).then(|| Identifier { kind, issuer: String::new(), value: value.to_owned() })
+    (!is_made_up).then(|| Identifier { kind, issuer: String::new(), value: value.to_owned(), number_type: None })
 }
 
 /// The country of a passport or the state of a licence where the type names it.

@@ -7,6 +7,7 @@
 pub mod address;
 pub mod identifier;
 pub mod name;
+pub mod relationship;
 pub mod telecom;
 pub mod text;
 

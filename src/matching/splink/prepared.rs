@@ -81,6 +81,7 @@ fn names(record: &Record, query: &Query<'_>) -> Vec<String> {
         Suffix::Junior | Suffix::Second => "2",
         Suffix::Third => "3",
         Suffix::Fourth => "4",
+        Suffix::Fifth => "5",
     };
     vec![
         text(given),

@@ -5,18 +5,22 @@
 //! query builder's common type too. Not here: queries that both databases read alike; they stand in their families.
 
 mod postgres;
+mod prepared;
 pub(super) mod restore;
 mod sqlite;
 
 use super::audit::NewAuditRow;
+use super::block_key::{Numbered, RecordKeys};
+use super::body::Head;
 use super::connection::Connection;
 use super::error::StoreError;
 use super::identity::IdentityRow;
 use super::load_progress::LoadProgress;
 use super::record::RecordRow;
-use super::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows};
+use super::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use super::review::ReviewRow;
 use super::search::Sql;
+use crate::matching::stored_blocks::KeyRange;
 
 /// SQLite prepares a list of values anew each time, and one value once for all.
 pub(super) fn records_of_identities(connection: &mut Connection, ids: &[&str]) -> Result<Vec<RecordRow>, StoreError> {
@@ -27,14 +31,15 @@ pub(super) fn records_of_identities(connection: &mut Connection, ids: &[&str]) -
 }
 
 /// Current versions, tombstones too.
-pub(super) fn current_resources(
+pub(super) fn current_heads(
     connection: &mut Connection,
     resource_type: &str,
     ids: &[&str],
-) -> Result<Vec<Resource>, StoreError> {
+    bytes_max: i32,
+) -> Result<Vec<Head>, StoreError> {
     match connection {
-        Connection::Sqlite(c) => Ok(sqlite::current_resources(c, resource_type, ids)?),
-        Connection::Postgres(c) => Ok(postgres::current_resources(c, resource_type, ids)?),
+        Connection::Sqlite(c) => Ok(sqlite::current_heads(c, resource_type, ids, bytes_max)?),
+        Connection::Postgres(c) => Ok(postgres::current_heads(c, resource_type, ids, bytes_max)?),
     }
 }
 
@@ -66,10 +71,10 @@ pub(super) fn replace_resource(
     }
 }
 
-pub(super) fn delete_search_rows(connection: &mut Connection, number: i64) -> Result<(), StoreError> {
+pub(super) fn put_search_rows(connection: &mut Connection, number: i64, rows: &SearchRows) -> Result<(), StoreError> {
     match connection {
-        Connection::Sqlite(c) => Ok(sqlite::delete_search_rows(c, number)?),
-        Connection::Postgres(c) => Ok(postgres::delete_search_rows(c, number)?),
+        Connection::Sqlite(c) => Ok(sqlite::put_search_rows(c, number, rows)?),
+        Connection::Postgres(c) => Ok(postgres::put_search_rows(c, number, rows)?),
     }
 }
 
@@ -104,12 +109,24 @@ pub(super) fn upsert_reviews(connection: &mut Connection, rows: &[ReviewRow]) ->
     }
 }
 
-pub(super) fn insert_changes(connection: &mut Connection, first_seq: i64, ids: &[&str]) -> Result<(), StoreError> {
-    match (ids, connection) {
-        ([], _) => Ok(()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_changes(c, first_seq, ids)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::insert_changes(c, first_seq, ids)?),
+pub(super) fn append_changes(connection: &mut Connection, ids: &[&str]) -> Result<i64, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::append_changes(c, ids)?),
+        Connection::Postgres(c) => Ok(postgres::append_changes(c, ids)?),
     }
+}
+
+pub(super) fn last_updated_us(connection: &mut Connection, resource_types: &[&str]) -> Result<i64, StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::last_updated_us(c, resource_types)?),
+        Connection::Postgres(c) => Ok(postgres::last_updated_us(c, resource_types)?),
+    }
+}
+
+/// SQLite has one writer at a time by itself.
+pub(super) fn lock(connection: &mut Connection, space: i32, number: i32) -> Result<(), StoreError> {
+    let Connection::Postgres(connection) = connection else { return Ok(()) };
+    Ok(postgres::lock(connection, space, number)?)
 }
 
 pub(super) fn insert_audit_rows(connection: &mut Connection, rows: &[NewAuditRow<'_>]) -> Result<(), StoreError> {
@@ -145,5 +162,47 @@ pub(super) fn explain(connection: &mut Connection, sql: Sql) -> Result<Vec<Strin
     match connection {
         Connection::Sqlite(c) => Ok(sqlite::explain(c, sql)?),
         Connection::Postgres(c) => Ok(postgres::explain(c, sql)?),
+    }
+}
+
+pub(super) fn insert_block_keys(connection: &mut Connection, rows: &[(i64, i64)]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_block_keys(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_block_keys(c, rows)?),
+    }
+}
+
+pub(super) fn delete_block_keys(connection: &mut Connection, rows: &[(i64, i64)]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::delete_block_keys(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::delete_block_keys(c, rows)?),
+    }
+}
+
+pub(super) fn insert_block_records(connection: &mut Connection, rows: &[&RecordKeys]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_block_records(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_block_records(c, rows)?),
+    }
+}
+
+/// The numbers in each range, as many as it wants.
+pub(super) fn block_ranges(connection: &mut Connection, ranges: &[KeyRange]) -> Result<Vec<(usize, i64)>, StoreError> {
+    match (ranges, connection) {
+        ([], _) => Ok(Vec::new()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::block_ranges(c, ranges)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::block_ranges(c, ranges)?),
+    }
+}
+
+/// One value is prepared once for all, a list of them anew each time (see [`records_of_identities`]).
+pub(super) fn records_of_numbers(connection: &mut Connection, numbers: &[i64]) -> Result<Vec<Numbered>, StoreError> {
+    match (numbers, connection) {
+        ([], _) => Ok(Vec::new()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::records_of_numbers(c, numbers)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::records_of_numbers(c, numbers)?),
     }
 }

@@ -7,17 +7,21 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use diesel::prelude::*;
-use diesel::sql_query;
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Text};
 
+use crate::matching::stored_blocks::KeyRange;
 use crate::store::audit::NewAuditRow;
+use crate::store::block_key::{Numbered, RecordKeys, written_keys};
+use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
 use crate::store::load_progress::LoadProgress;
 use crate::store::record::RecordRow;
-use crate::store::resource::{ExpectedVersion, NewVersion, Resource, ResourceRow, SearchRows, current};
+use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use crate::store::review::ReviewRow;
-use crate::store::schema::{load_progress, record, resource, secret};
+use crate::store::schema::{block_record, load_progress, record, resource, secret};
 use crate::store::search::Sql;
+
+use super::prepared::{Bind, Prepared};
 
 /// One column of the rows.
 pub(super) fn column<'a, R, T>(rows: impl IntoIterator<Item = &'a R>, value: impl FnMut(&'a R) -> T) -> Vec<T>
@@ -34,18 +38,20 @@ fn last_of_each<'a, R, K: Hash + Eq>(rows: &'a [R], key: impl Fn(&'a R) -> K) ->
 }
 
 pub(super) fn insert_resources(connection: &mut PgConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
-    sql_query(
+    Prepared::new(
         "INSERT INTO resource (number, resource_type, id, version, updated_us, deleted, search_version, body) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8)",
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?)",
+        vec![
+            Bind::BigInts(column(rows, |row| row.number)),
+            Bind::Texts(column(rows, |row| row.resource_type)),
+            Bind::Texts(column(rows, |row| row.id)),
+            Bind::BigInts(column(rows, |row| row.version)),
+            Bind::BigInts(column(rows, |row| row.updated_us)),
+            Bind::Bools(column(rows, |row| row.deleted)),
+            Bind::Integers(column(rows, |row| row.search_version)),
+            Bind::Texts(column(rows, |row| row.body)),
+        ],
     )
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.number))
-    .bind::<Array<Text>, _>(column(rows, |row| row.resource_type))
-    .bind::<Array<Text>, _>(column(rows, |row| row.id))
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.version))
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.updated_us))
-    .bind::<Array<Bool>, _>(column(rows, |row| row.deleted))
-    .bind::<Array<Integer>, _>(column(rows, |row| row.search_version))
-    .bind::<Array<Text>, _>(column(rows, |row| row.body))
     .execute(connection)?;
     Ok(())
 }
@@ -58,9 +64,11 @@ struct Number {
 
 pub(super) fn next_resource_numbers(connection: &mut PgConnection, count: usize) -> QueryResult<Vec<i64>> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
-    let rows: Vec<Number> = sql_query("SELECT nextval('resource_number') AS number FROM generate_series(1, $1)")
-        .bind::<BigInt, _>(count)
-        .load(connection)?;
+    let rows: Vec<Number> = Prepared::new(
+        "SELECT nextval('resource_number') AS number FROM generate_series(1, ?)",
+        vec![Bind::BigInt(count)],
+    )
+    .load(connection)?;
     Ok(rows.into_iter().map(|row| row.number).collect())
 }
 
@@ -70,92 +78,128 @@ pub(super) fn replace_resource(
     expected: &ExpectedVersion<'_>,
     version: &NewVersion<'_>,
 ) -> QueryResult<Option<i64>> {
-    let replaced: Option<Number> = sql_query(
-        "WITH current AS (SELECT * FROM resource WHERE resource_type = $1 AND id = $2 AND version = $3), \
+    let replaced: Option<Number> = Prepared::new(
+        "WITH current AS (SELECT * FROM resource WHERE resource_type = ? AND id = ? AND version = ?), \
          older AS (INSERT INTO resource_history (resource_type, id, version, updated_us, deleted, body) \
          SELECT resource_type, id, version, updated_us, deleted, body FROM current) \
-         UPDATE resource SET version = $4, updated_us = $5, deleted = $6, search_version = $7, body = $8 \
+         UPDATE resource SET version = ?, updated_us = ?, deleted = ?, search_version = ?, body = ? \
          FROM current WHERE resource.number = current.number RETURNING resource.number AS number",
+        vec![
+            Bind::Text(expected.resource_type),
+            Bind::Text(expected.id),
+            Bind::BigInt(expected.version),
+            Bind::BigInt(version.version),
+            Bind::BigInt(version.updated_us),
+            Bind::Bool(version.deleted),
+            Bind::Integer(version.search_version),
+            Bind::Text(version.body),
+        ],
     )
-    .bind::<Text, _>(expected.resource_type)
-    .bind::<Text, _>(expected.id)
-    .bind::<BigInt, _>(expected.version)
-    .bind::<BigInt, _>(version.version)
-    .bind::<BigInt, _>(version.updated_us)
-    .bind::<Bool, _>(version.deleted)
-    .bind::<Integer, _>(version.search_version)
-    .bind::<Text, _>(version.body)
     .get_result(connection)
     .optional()?;
     Ok(replaced.map(|row| row.number))
 }
 
-pub(super) fn delete_search_rows(connection: &mut PgConnection, number: i64) -> QueryResult<()> {
-    sql_query(
-        "WITH strings AS (DELETE FROM search_string WHERE number = $1), \
-         tokens AS (DELETE FROM search_token WHERE number = $1) DELETE FROM search_date WHERE number = $1",
+/// Makes `rows` those of `number`: what stays the same is not written again.
+pub(super) fn put_search_rows(connection: &mut PgConnection, number: i64, rows: &SearchRows) -> QueryResult<()> {
+    let SearchRows { strings, tokens, dates } = rows;
+    Prepared::new(
+        "WITH strings (parameter, value, exact) AS MATERIALIZED (SELECT * FROM UNNEST(?, ?, ?)), \
+         gone_strings AS (DELETE FROM search_string AS old WHERE number = ? AND NOT EXISTS (SELECT FROM strings \
+         WHERE strings.parameter = old.parameter AND strings.value = old.value AND strings.exact = old.exact)), \
+         tokens (parameter, value, system) AS MATERIALIZED (SELECT * FROM UNNEST(?, ?, ?)), \
+         gone_tokens AS (DELETE FROM search_token AS old WHERE number = ? AND NOT EXISTS (SELECT FROM tokens \
+         WHERE tokens.parameter = old.parameter AND tokens.value = old.value AND tokens.system = old.system)), \
+         dates (parameter, lo_us, hi_us) AS MATERIALIZED (SELECT * FROM UNNEST(?, ?, ?)), \
+         gone_dates AS (DELETE FROM search_date AS old WHERE number = ? AND NOT EXISTS (SELECT FROM dates \
+         WHERE dates.parameter = old.parameter AND dates.lo_us = old.lo_us AND dates.hi_us = old.hi_us)), \
+         new_strings AS (INSERT INTO search_string (parameter, value, exact, number) SELECT parameter, value, exact, ? FROM strings ON CONFLICT DO NOTHING), \
+         new_tokens AS (INSERT INTO search_token (parameter, value, system, number) SELECT parameter, value, system, ? FROM tokens ON CONFLICT DO NOTHING) \
+         INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT parameter, lo_us, hi_us, ? FROM dates ON CONFLICT DO NOTHING",
+        vec![
+            Bind::SmallInts(column(strings, |row| row.parameter)),
+            Bind::Texts(column(strings, |row| row.value.as_str())),
+            Bind::Texts(column(strings, |row| row.exact.as_str())),
+            Bind::BigInt(number),
+            Bind::SmallInts(column(tokens, |row| row.parameter)),
+            Bind::Texts(column(tokens, |row| row.value.as_str())),
+            Bind::Texts(column(tokens, |row| row.system.as_str())),
+            Bind::BigInt(number),
+            Bind::SmallInts(column(dates, |row| row.parameter)),
+            Bind::BigInts(column(dates, |row| row.lo_us)),
+            Bind::BigInts(column(dates, |row| row.hi_us)),
+            Bind::BigInt(number),
+            Bind::BigInt(number),
+            Bind::BigInt(number),
+            Bind::BigInt(number),
+        ],
     )
-    .bind::<BigInt, _>(number)
     .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn insert_search_rows(connection: &mut PgConnection, rows: &SearchRows) -> QueryResult<()> {
     let SearchRows { strings, tokens, dates } = rows;
-    sql_query(
+    Prepared::new(
         "WITH strings AS (INSERT INTO search_string (parameter, value, number, exact) \
-         SELECT * FROM UNNEST($1, $2, $3, $4)), \
-         tokens AS (INSERT INTO search_token (parameter, value, system, number) SELECT * FROM UNNEST($5, $6, $7, $8)) \
-         INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT * FROM UNNEST($9, $10, $11, $12)",
+         SELECT * FROM UNNEST(?, ?, ?, ?)), \
+         tokens AS (INSERT INTO search_token (parameter, value, system, number) SELECT * FROM UNNEST(?, ?, ?, ?)) \
+         INSERT INTO search_date (parameter, lo_us, hi_us, number) SELECT * FROM UNNEST(?, ?, ?, ?)",
+        vec![
+            Bind::SmallInts(column(strings, |row| row.parameter)),
+            Bind::Texts(column(strings, |row| row.value.as_str())),
+            Bind::BigInts(column(strings, |row| row.number)),
+            Bind::Texts(column(strings, |row| row.exact.as_str())),
+            Bind::SmallInts(column(tokens, |row| row.parameter)),
+            Bind::Texts(column(tokens, |row| row.value.as_str())),
+            Bind::Texts(column(tokens, |row| row.system.as_str())),
+            Bind::BigInts(column(tokens, |row| row.number)),
+            Bind::SmallInts(column(dates, |row| row.parameter)),
+            Bind::BigInts(column(dates, |row| row.lo_us)),
+            Bind::BigInts(column(dates, |row| row.hi_us)),
+            Bind::BigInts(column(dates, |row| row.number)),
+        ],
     )
-    .bind::<Array<SmallInt>, _>(column(strings, |row| row.parameter))
-    .bind::<Array<Text>, _>(column(strings, |row| row.value.as_str()))
-    .bind::<Array<BigInt>, _>(column(strings, |row| row.number))
-    .bind::<Array<Text>, _>(column(strings, |row| row.exact.as_str()))
-    .bind::<Array<SmallInt>, _>(column(tokens, |row| row.parameter))
-    .bind::<Array<Text>, _>(column(tokens, |row| row.value.as_str()))
-    .bind::<Array<Text>, _>(column(tokens, |row| row.system.as_str()))
-    .bind::<Array<BigInt>, _>(column(tokens, |row| row.number))
-    .bind::<Array<SmallInt>, _>(column(dates, |row| row.parameter))
-    .bind::<Array<BigInt>, _>(column(dates, |row| row.lo_us))
-    .bind::<Array<BigInt>, _>(column(dates, |row| row.hi_us))
-    .bind::<Array<BigInt>, _>(column(dates, |row| row.number))
     .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn insert_identities(connection: &mut PgConnection, rows: &[IdentityRow]) -> QueryResult<()> {
-    sql_query("INSERT INTO identity (id, created_us) SELECT * FROM UNNEST($1, $2)")
-        .bind::<Array<Text>, _>(column(rows, |row| row.id.as_str()))
-        .bind::<Array<BigInt>, _>(column(rows, |row| row.created_us))
-        .execute(connection)?;
+    Prepared::new(
+        "INSERT INTO identity (id, created_us) SELECT * FROM UNNEST(?, ?)",
+        vec![Bind::Texts(column(rows, |row| row.id.as_str())), Bind::BigInts(column(rows, |row| row.created_us))],
+    )
+    .execute(connection)?;
     Ok(())
 }
 
 pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) -> QueryResult<()> {
     let rows = last_of_each(rows, |row| row.id.as_str());
     let rows = || rows.iter().copied();
-    sql_query(
+    Prepared::new(
         "INSERT INTO record (id, version, normaliser, features, identity_id, model_version, probability, assigned_us, \
-         verification_level, verified_on, replaced_by) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
+         verification_level, verified_on, replaced_by, decision_id) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, normaliser = excluded.normaliser, \
          features = excluded.features, identity_id = excluded.identity_id, model_version = excluded.model_version, \
          probability = excluded.probability, assigned_us = excluded.assigned_us, \
          verification_level = excluded.verification_level, verified_on = excluded.verified_on, \
-         replaced_by = excluded.replaced_by",
+         replaced_by = excluded.replaced_by, decision_id = excluded.decision_id",
+        vec![
+            Bind::Texts(column(rows(), |row| row.id.as_str())),
+            Bind::BigInts(column(rows(), |row| row.version)),
+            Bind::Integers(column(rows(), |row| row.normaliser)),
+            Bind::Binaries(column(rows(), |row| row.features.as_slice())),
+            Bind::Texts(column(rows(), |row| row.identity_id.as_str())),
+            Bind::Texts(column(rows(), |row| row.model_version.as_str())),
+            Bind::MaybeDoubles(column(rows(), |row| row.probability)),
+            Bind::BigInts(column(rows(), |row| row.assigned_us)),
+            Bind::MaybeTexts(column(rows(), |row| row.verification_level.as_deref())),
+            Bind::MaybeTexts(column(rows(), |row| row.verified_on.as_deref())),
+            Bind::MaybeTexts(column(rows(), |row| row.replaced_by.as_deref())),
+            Bind::MaybeTexts(column(rows(), |row| row.decision_id.as_deref())),
+        ],
     )
-    .bind::<Array<Text>, _>(column(rows(), |row| row.id.as_str()))
-    .bind::<Array<BigInt>, _>(column(rows(), |row| row.version))
-    .bind::<Array<Integer>, _>(column(rows(), |row| row.normaliser))
-    .bind::<Array<Binary>, _>(column(rows(), |row| row.features.as_slice()))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.identity_id.as_str()))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.model_version.as_str()))
-    .bind::<Array<Nullable<Double>>, _>(column(rows(), |row| row.probability))
-    .bind::<Array<BigInt>, _>(column(rows(), |row| row.assigned_us))
-    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verification_level.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.verified_on.as_deref()))
-    .bind::<Array<Nullable<Text>>, _>(column(rows(), |row| row.replaced_by.as_deref()))
     .execute(connection)?;
     Ok(())
 }
@@ -163,44 +207,70 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
 pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) -> QueryResult<()> {
     let rows = last_of_each(rows, |row| (row.record_id.as_str(), row.identity_id.as_str()));
     let rows = || rows.iter().copied();
-    sql_query(
-        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5) \
+    Prepared::new(
+        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version, state, reason) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (record_id, identity_id) DO UPDATE SET probability = excluded.probability, \
-         created_us = excluded.created_us, model_version = excluded.model_version",
+         created_us = excluded.created_us, model_version = excluded.model_version, state = excluded.state, \
+         reason = excluded.reason",
+        vec![
+            Bind::Texts(column(rows(), |row| row.record_id.as_str())),
+            Bind::Texts(column(rows(), |row| row.identity_id.as_str())),
+            Bind::Doubles(column(rows(), |row| row.probability)),
+            Bind::BigInts(column(rows(), |row| row.created_us)),
+            Bind::Texts(column(rows(), |row| row.model_version.as_str())),
+            Bind::Texts(column(rows(), |row| row.state.as_str())),
+            Bind::MaybeTexts(column(rows(), |row| row.reason.as_deref())),
+        ],
     )
-    .bind::<Array<Text>, _>(column(rows(), |row| row.record_id.as_str()))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.identity_id.as_str()))
-    .bind::<Array<Double>, _>(column(rows(), |row| row.probability))
-    .bind::<Array<BigInt>, _>(column(rows(), |row| row.created_us))
-    .bind::<Array<Text>, _>(column(rows(), |row| row.model_version.as_str()))
     .execute(connection)?;
     Ok(())
 }
 
-pub(super) fn insert_changes(connection: &mut PgConnection, first_seq: i64, ids: &[&str]) -> QueryResult<()> {
-    sql_query(
-        "INSERT INTO change (seq, record_id) \
-         SELECT $1 - 1 + entry.ordinality, entry.id FROM UNNEST($2) WITH ORDINALITY AS entry (id, ordinality)",
+/// Gives the last `seq`; read and written in one round trip.
+pub(super) fn append_changes(connection: &mut PgConnection, ids: &[&str]) -> QueryResult<i64> {
+    let before: Number = Prepared::new(
+        "WITH last AS (SELECT COALESCE(MAX(seq), 0) AS seq FROM change), \
+         added AS (INSERT INTO change (seq, record_id) SELECT last.seq + entry.ordinality, entry.id \
+         FROM last, UNNEST(?) WITH ORDINALITY AS entry (id, ordinality)) SELECT seq AS number FROM last",
+        vec![Bind::Texts(ids.to_vec())],
     )
-    .bind::<BigInt, _>(first_seq)
-    .bind::<Array<Text>, _>(ids)
-    .execute(connection)?;
+    .get_result(connection)?;
+    Ok(before.number + i64::try_from(ids.len()).unwrap_or(i64::MAX))
+}
+
+/// When what was written last of these types was written; 0 when nothing was.
+pub(super) fn last_updated_us(connection: &mut PgConnection, resource_types: &[&str]) -> QueryResult<i64> {
+    let latest: Number = Prepared::new(
+        "SELECT COALESCE(MAX(latest.at_us), 0) AS number FROM UNNEST(?) AS kind (name), \
+         LATERAL (SELECT MAX(updated_us) AS at_us FROM resource WHERE resource_type = kind.name) AS latest",
+        vec![Bind::Texts(resource_types.to_vec())],
+    )
+    .get_result(connection)?;
+    Ok(latest.number)
+}
+
+/// An advisory lock, held until the transaction ends.
+pub(super) fn lock(connection: &mut PgConnection, space: i32, number: i32) -> QueryResult<()> {
+    let binds = vec![Bind::Integer(space), Bind::Integer(number)];
+    Prepared::new("SELECT pg_advisory_xact_lock(?, ?)", binds).execute(connection)?;
     Ok(())
 }
 
 pub(super) fn insert_audit_rows(connection: &mut PgConnection, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
-    sql_query(
+    Prepared::new(
         "INSERT INTO audit (at_us, request_id, action, outcome, caller, resource_type, detail) \
-         SELECT * FROM UNNEST($1, $2, $3, $4, $5, $6, $7)",
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?)",
+        vec![
+            Bind::BigInts(column(rows, |row| row.at_us)),
+            Bind::Texts(column(rows, |row| row.request_id)),
+            Bind::Texts(column(rows, |row| row.action)),
+            Bind::Texts(column(rows, |row| row.outcome)),
+            Bind::Texts(column(rows, |row| row.caller)),
+            Bind::MaybeTexts(column(rows, |row| row.resource_type)),
+            Bind::Texts(column(rows, |row| row.detail.as_str())),
+        ],
     )
-    .bind::<Array<BigInt>, _>(column(rows, |row| row.at_us))
-    .bind::<Array<Text>, _>(column(rows, |row| row.request_id))
-    .bind::<Array<Text>, _>(column(rows, |row| row.action))
-    .bind::<Array<Text>, _>(column(rows, |row| row.outcome))
-    .bind::<Array<Text>, _>(column(rows, |row| row.caller))
-    .bind::<Array<Nullable<Text>>, _>(column(rows, |row| row.resource_type))
-    .bind::<Array<Text>, _>(column(rows, |row| row.detail.as_str()))
     .execute(connection)?;
     Ok(())
 }
@@ -219,8 +289,13 @@ pub(super) fn records_of_identities(connection: &mut PgConnection, ids: &[&str])
     record::table.filter(record::identity_id.eq_any(ids)).select(RecordRow::as_select()).load(connection)
 }
 
-pub(super) fn current_resources(connection: &mut PgConnection, kind: &str, ids: &[&str]) -> QueryResult<Vec<Resource>> {
-    current().filter(resource::resource_type.eq(kind)).filter(resource::id.eq_any(ids)).load(connection)
+pub(super) fn current_heads(
+    connection: &mut PgConnection,
+    kind: &str,
+    ids: &[&str],
+    bytes_max: i32,
+) -> QueryResult<Vec<Head>> {
+    heads(bytes_max).filter(resource::resource_type.eq(kind)).filter(resource::id.eq_any(ids)).load(connection)
 }
 
 pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[u8], now_us: i64) -> QueryResult<()> {
@@ -229,6 +304,68 @@ pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[
         .on_conflict_do_nothing()
         .execute(connection)?;
     Ok(())
+}
+
+pub(super) fn insert_block_keys(connection: &mut PgConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
+    let binds = vec![Bind::BigInts(column(rows, |row| row.0)), Bind::BigInts(column(rows, |row| row.1))];
+    Prepared::new("INSERT INTO block_key (key, number) SELECT * FROM UNNEST(?, ?)", binds).execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn delete_block_keys(connection: &mut PgConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
+    Prepared::new(
+        "DELETE FROM block_key USING UNNEST(?, ?) AS old (key, number) \
+         WHERE block_key.key = old.key AND block_key.number = old.number",
+        vec![Bind::BigInts(column(rows, |row| row.0)), Bind::BigInts(column(rows, |row| row.1))],
+    )
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn insert_block_records(connection: &mut PgConnection, rows: &[&RecordKeys]) -> QueryResult<()> {
+    let keys: Vec<Vec<u8>> = column(rows, |row| written_keys(&row.keys));
+    Prepared::new(
+        "INSERT INTO block_record (number, record_id, keys) SELECT * FROM UNNEST(?, ?, ?)",
+        vec![
+            Bind::BigInts(column(rows, |row| row.number)),
+            Bind::Texts(column(rows, |row| row.record_id.as_str())),
+            Bind::Binaries(column(&keys, Vec::as_slice)),
+        ],
+    )
+    .execute(connection)?;
+    Ok(())
+}
+
+/// In the order of the index, so that no plan without it is cheaper.
+pub(super) fn block_ranges(connection: &mut PgConnection, ranges: &[KeyRange]) -> QueryResult<Vec<(usize, i64)>> {
+    #[derive(QueryableByName)]
+    struct Found {
+        #[diesel(sql_type = BigInt)]
+        place: i64,
+        #[diesel(sql_type = BigInt)]
+        number: i64,
+    }
+    let found: Vec<Found> = Prepared::new(
+        "SELECT wanted.place, found.number FROM UNNEST(?, ?, ?) WITH ORDINALITY AS wanted (low, high, rows_max, place) \
+         CROSS JOIN LATERAL (SELECT number FROM block_key WHERE key >= wanted.low AND key <= wanted.high \
+         ORDER BY key, number LIMIT wanted.rows_max) AS found",
+        vec![
+            Bind::BigInts(column(ranges, |range| range.from)),
+            Bind::BigInts(column(ranges, |range| range.to)),
+            Bind::BigInts(column(ranges, |range| i64::try_from(range.rows_max).unwrap_or(i64::MAX))),
+        ],
+    )
+    .load(connection)?;
+    let place = |row: &Found| usize::try_from(row.place - 1).unwrap_or_default();
+    Ok(found.iter().map(|row| (place(row), row.number)).collect())
+}
+
+pub(super) fn records_of_numbers(connection: &mut PgConnection, numbers: &[i64]) -> QueryResult<Vec<Numbered>> {
+    block_record::table
+        .inner_join(record::table.on(record::id.eq(block_record::record_id)))
+        .filter(block_record::number.eq_any(numbers))
+        .select((block_record::number, RecordRow::as_select()))
+        .load(connection)
 }
 
 pub(super) fn explain(connection: &mut PgConnection, sql: Sql) -> QueryResult<Vec<String>> {

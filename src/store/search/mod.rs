@@ -3,7 +3,7 @@
 //! Conditions are joined by AND, the alternatives within one by OR (FHIR R4 Search, 3.1.1). A page continues after the
 //! last row of the one before (keyset), so pages stay complete and without repetition while others write.
 //! How: the condition that holds for fewest gives the numbers, the others are looked up for each of them; where all hold
-//! for many, resources are walked in order until a page is full. Only the page's bodies are read.
+//! for many, resources are walked in order until a page is full. Only the page's bodies are read, as many as have room.
 //! Not here: parsing of search parameters, folding of names.
 
 mod key;
@@ -16,6 +16,7 @@ mod value_walk;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 
+use super::body::{self, Named};
 use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
@@ -41,6 +42,8 @@ pub struct SearchQuery {
     pub after: Option<Position>,
     /// Rows of a page; 0 asks for the total alone.
     pub count: u32,
+    /// Bytes of the bodies of a page; it ends before the row that has no room, but never before its first one.
+    pub bytes_max: i64,
     pub total: Total,
 }
 
@@ -185,12 +188,27 @@ pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<Search
     let plan = Plan::choose(connection, query)?;
     let found = if query.count == 0 { Vec::new() } else { load(connection, query, &plan)? };
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
-    let has_more = query.count > 0 && found.len() > count;
-    let is_whole = query.after.is_none() && query.count > 0 && !has_more;
+    let is_whole = query.after.is_none() && query.count > 0 && found.len() <= count;
     let total = total(connection, query, &plan, is_whole.then_some(found.len()))?;
-    let next = found.iter().take(count).next_back().filter(|_| has_more).map(|last| last.position(&query.sort));
-    let rows = found.into_iter().take(count).filter_map(|row| row.into_resource(&query.resource_type)).collect();
-    Ok(SearchPage { rows, total, next: next.flatten() })
+    let shown = body::fitting(found.iter().map(Found::bytes), query.bytes_max).max(1).min(count);
+    let has_more = query.count > 0 && found.len() > shown;
+    let next = found.iter().take(shown).next_back().filter(|_| has_more).and_then(|last| last.position(&query.sort));
+    let rows = load_bodies(connection, &query.resource_type, found.into_iter().take(shown).collect())?;
+    Ok(SearchPage { rows, total, next })
+}
+
+/// The rows with their bodies, of which most came along.
+fn load_bodies(
+    connection: &mut Connection,
+    resource_type: &str,
+    mut found: Vec<Found>,
+) -> Result<Vec<Resource>, StoreError> {
+    let there = found.iter_mut().map(|row| row.body.take()).collect();
+    let named =
+        found.iter().filter_map(|row| Some(Named { resource_type, id: row.id.as_deref()?, version: row.version? }));
+    let named: Vec<Named<'_>> = named.collect();
+    let bodies = body::complete(connection, &named, there)?;
+    Ok(found.into_iter().zip(bodies).filter_map(|(row, body)| row.into_resource(resource_type, body)).collect())
 }
 
 /// The rows of the page. Where an order by values walks through an index, what has no value comes in a second part.
@@ -270,6 +288,8 @@ struct Found {
     version: Option<i64>,
     #[diesel(sql_type = Nullable<BigInt>)]
     updated_us: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    bytes: Option<i64>,
     #[diesel(sql_type = Nullable<Text>)]
     body: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -298,7 +318,11 @@ impl Found {
         Some(Position { keys: keys?, number: self.number? })
     }
 
-    fn into_resource(self, resource_type: &str) -> Option<Resource> {
+    fn bytes(&self) -> i64 {
+        self.bytes.unwrap_or(0)
+    }
+
+    fn into_resource(self, resource_type: &str, body: String) -> Option<Resource> {
         Some(Resource {
             number: self.number?,
             resource_type: resource_type.to_owned(),
@@ -306,7 +330,7 @@ impl Found {
             version: self.version?,
             updated_us: self.updated_us?,
             deleted: false,
-            body: self.body?,
+            body,
         })
     }
 }

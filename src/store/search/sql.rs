@@ -25,16 +25,16 @@ pub(in crate::store) struct Sql {
 }
 
 impl Sql {
-    pub(super) fn push(&mut self, text: &str) -> &mut Self {
+    pub(in crate::store) fn push(&mut self, text: &str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
-    pub(super) fn text(&mut self, value: &str) -> &mut Self {
+    pub(in crate::store) fn text(&mut self, value: &str) -> &mut Self {
         self.bind(Bind::Text(value.to_owned()))
     }
 
-    pub(super) fn number(&mut self, value: i64) -> &mut Self {
+    pub(in crate::store) fn number(&mut self, value: i64) -> &mut Self {
         self.bind(Bind::Number(value))
     }
 
@@ -46,7 +46,12 @@ impl Sql {
     }
 
     /// Pushes each item, with `between` in the gaps.
-    pub(super) fn each<T>(&mut self, items: &[T], between: &str, mut push: impl FnMut(&mut Self, &T)) -> &mut Self {
+    pub(in crate::store) fn each<T>(
+        &mut self,
+        items: &[T],
+        between: &str,
+        mut push: impl FnMut(&mut Self, &T),
+    ) -> &mut Self {
         for (place, item) in items.iter().enumerate() {
             if place > 0 {
                 self.push(between);
@@ -56,7 +61,7 @@ impl Sql {
         self
     }
 
-    pub(super) fn into_query(self) -> BoxedSqlQuery<'static, MultiBackend, SqlQuery> {
+    pub(in crate::store) fn into_query(self) -> BoxedSqlQuery<'static, MultiBackend, SqlQuery> {
         self.into_query_of()
     }
 

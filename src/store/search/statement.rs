@@ -4,6 +4,8 @@
 
 use std::fmt::Write as _;
 
+use crate::store::body::columns;
+
 use super::plan::{Amount, Plan};
 use super::sql::Sql;
 use super::value_walk::{Part, ValueKey};
@@ -20,7 +22,8 @@ pub(super) fn page(query: &SearchQuery, plan: &Plan<'_>, part: Part) -> Sql {
         (_, Some(key)) => sql.value_walked(query, plan, &key, part),
         _ => sql.sorted(query, plan, sort),
     }
-    sql.push(" SELECT page.number, r.id, r.version, r.updated_us, r.body");
+    let rows = usize::try_from(query.count).unwrap_or(usize::MAX);
+    sql.push(" SELECT page.number, r.id, r.version, r.updated_us, ").push(&columns("r", query.bytes_max, rows));
     for place in 0..SORTS_MAX {
         let (text, number) = match sort.get(place).map(|sort| sort.by.is_text()) {
             Some(true) => (format!("page.key{place}"), "CAST(NULL AS BIGINT)".to_owned()),
@@ -236,6 +239,7 @@ mod tests {
             sort: vec![Sort { by: SortKey::String(2), direction: Direction::Descending }],
             after: Some(Position { keys: vec![SortValue::Text("a".to_owned())], number: 7 }),
             count: 10,
+            bytes_max: 1_000,
             total: Total::Accurate,
         };
         for by in [SortKey::String(2), SortKey::Id, SortKey::LastUpdated] {

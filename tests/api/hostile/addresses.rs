@@ -41,7 +41,7 @@ pub fn paths() -> Vec<Row> {
         no_id("a percent sign", "%"),
         no_id("half an escape", "%4"),
         no_id("an escape that is none", "%zz"),
-        no_id("an operation that is none", "$nothing"),
+        nothing("an operation of the type that is none", "/fhir/Patient/$nothing"),
     ]
 }
 

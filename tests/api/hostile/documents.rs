@@ -20,6 +20,11 @@ fn kept(what: &str, id: &str, members: &str) -> Row {
     Row::plain(what, send("PUT", &format!("{PATIENT}/{id}"), body), &[200, 201])
 }
 
+/// More than one resource may be found by.
+fn too_many(what: &str, members: &str, place: &'static str) -> Row {
+    Row::refused(what, send("POST", PATIENT, patient(members)), &[422], "too-costly").at(place)
+}
+
 /// A Patient with a family name, written as JSON.
 fn family(text: &str) -> String {
     patient(&format!(r#""name":[{{"family":"{text}"}}]"#))
@@ -159,29 +164,44 @@ pub fn large() -> Vec<Row> {
         ),
         kept("ten thousand names", "names", &listed("name", 10_000, |_| r#"{"family":"x"}"#.to_owned())),
         kept(
-            "ten thousand names that differ",
+            "three thousand names that differ",
             "more-names",
-            &listed("name", 10_000, |n| format!(r#"{{"family":"x{n}"}}"#)),
+            &listed("name", 3_000, |n| format!(r#"{{"family":"x{n}"}}"#)),
         ),
         kept(
-            "ten thousand identifiers",
+            "three thousand identifiers",
             "identifiers",
-            &listed("identifier", 10_000, |n| format!(r#"{{"system":"urn:x","value":"X{n}"}}"#)),
+            &listed("identifier", 3_000, |n| format!(r#"{{"system":"urn:x","value":"X{n}"}}"#)),
         ),
         kept(
-            "ten thousand phones",
+            "three thousand phones",
             "phones",
+            &listed("telecom", 3_000, |n| format!(r#"{{"system":"phone","value":"614555{n:04}"}}"#)),
+        ),
+        too_many(
+            "ten thousand names that differ",
+            &listed("name", 10_000, |n| format!(r#"{{"family":"x{n}"}}"#)),
+            "Patient.name.family",
+        ),
+        too_many(
+            "ten thousand identifiers",
+            &listed("identifier", 10_000, |n| format!(r#"{{"system":"urn:x","value":"X{n}"}}"#)),
+            "Patient.identifier",
+        ),
+        too_many(
+            "ten thousand phones",
             &listed("telecom", 10_000, |n| format!(r#"{{"system":"phone","value":"614555{n:04}"}}"#)),
+            "Patient.telecom",
         ),
-        kept(
+        too_many(
             "ten thousand addresses",
-            "addresses",
             &listed("address", 10_000, |n| format!(r#"{{"city":"x","line":["{n} y"]}}"#)),
+            "Patient.address.line",
         ),
-        kept(
+        too_many(
             "ten thousand given names",
-            "given",
             &format!(r#""name":[{{"family":"x",{}}}]"#, listed("given", 10_000, |n| format!(r#""N{n}""#))),
+            "Patient.name.given",
         ),
         kept(
             "a picture of half a megabyte",

@@ -54,3 +54,4 @@ mod program;
 mod resuming;
 mod serving;
 mod synthesis;
+mod training;

@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
-	measure-backup measure-accuracy measure-cms measure-scale measure-instances \
+	measure-backup measure-accuracy measure-cms measure-scale measure-instances measure-model \
 	measure-schemathesis fmt \
 	install-tools demo clean
 
@@ -37,7 +37,7 @@ unit: ## the tests, on both databases
 
 MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
 	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-cms \
-	measure-scale measure-instances measure-schemathesis
+	measure-scale measure-instances measure-model measure-schemathesis
 measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
@@ -79,6 +79,9 @@ measure-hostile: ## time and memory of every hostile request, in release
 SECONDS_A_TARGET ?= 600
 measure-fuzz: ## six fuzz targets, SECONDS_A_TARGET each
 	scripts/measure/fuzz $(SECONDS_A_TARGET)
+
+measure-model: ## the laws of identities under a million random operations
+	scripts/measure/model
 
 measure-backup: ## backup, restore and migration of many people, and kill -9 in the middle of them
 	scripts/measure/backup

@@ -52,7 +52,7 @@ pub fn delete(
         let identity_id = record::delete(unit.conn, id)?;
         change::append(unit.conn, &[id])?;
         unit.index_remove(id);
-        if !unit.constraints().is_empty() {
+        if unit.constraints().survivor(id).is_some() {
             unit.constraints_mut().declare(id, None);
         }
         // What it held together, or stood between, is clustered again without it.

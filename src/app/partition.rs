@@ -87,9 +87,10 @@ impl App {
         self.answer(ctx, Action::Partition, |audit| {
             let model = &self.rules.model;
             let candidates_max = self.config.matching.candidates_max;
-            let (mut proposed, records) = self.candidates.with_everyone(&self.store, |space, constraints| {
-                let found = repartition(space, constraints, model, candidates_max, progress);
-                (compare(space, constraints, &found), found.places.len())
+            let (mut proposed, records) = self.candidates.with_everyone(&self.store, |index, constraints| {
+                let space = index.space();
+                let found = repartition(&space, constraints, model, candidates_max, progress);
+                (compare(&space, constraints, &found), found.places.len())
             })?;
             model.version().clone_into(&mut proposed.model);
             audit.detail.model_version = Some(proposed.model.clone());

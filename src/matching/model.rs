@@ -111,6 +111,12 @@ struct Floors {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelError(String);
 
+impl ModelError {
+    pub(super) const fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -178,6 +184,25 @@ impl Model {
             recent_given: file.recent_given_names.names.iter().map(|name| name.to_lowercase()).collect(),
             floors: file.frequency_floors,
             file,
+        })
+    }
+
+    /// Another model file over the same name frequencies.
+    ///
+    /// # Errors
+    /// As [`Model::parse`].
+    pub fn of_same_names(&self, model: &str) -> Result<Self, ModelError> {
+        let file: ModelFile = serde_json::from_str(model).map_err(|e| ModelError(e.to_string()))?;
+        check(&file)?;
+        if file.name_frequencies != self.file.name_frequencies {
+            return Err(ModelError("the model was made with other name frequencies".to_owned()));
+        }
+        Ok(Self {
+            likelihoods: likelihoods(&file.comparisons)?,
+            recent_given: file.recent_given_names.names.iter().map(|name| name.to_lowercase()).collect(),
+            floors: file.frequency_floors,
+            file,
+            ..self.clone()
         })
     }
 

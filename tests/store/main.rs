@@ -44,4 +44,5 @@ mod records;
 mod resources;
 mod search_plans;
 mod searching;
+mod stewards;
 mod transactions;

@@ -288,7 +288,7 @@ fn touch(unit: &mut Unit<'_>, rows: &[ConstraintRow]) -> Result<(), AppError> {
     ids.sort_unstable();
     ids.dedup();
     if !ids.is_empty() {
-        change::append(unit.conn, &ids)?;
+        change::append_binding(unit.conn, &ids)?;
         unit.note_change();
     }
     Ok(())

@@ -19,6 +19,7 @@ use idi_match::fhir::name_text;
 use idi_match::fhir::us_core::{Rendering, render_patient};
 use idi_match::http::render::match_bundle;
 use idi_match::http::render::responder::{Contact, OrganizationSummary, Responder};
+use idi_match::matching::combination::combine;
 use idi_match::matching::record::Record;
 use idi_match::profile::idi::{ProfileRequirement, validate_idi_patient};
 use idi_match::profile::input_weight::weigh;
@@ -170,4 +171,16 @@ fn entry(stored: &str) -> PatientEntry {
         stewardship: "unconfirmed".into(),
         combination: None,
     }
+}
+
+/// What the CMS combinations cost beside the guide's table: so many identities of two records each, as read from the
+/// store for the request.
+#[divan::bench(args = [1, 5, 20])]
+fn i_combine_within_microseconds(bencher: Bencher<'_, '_>, identities: usize) {
+    let query = Record::from_patient(&Request::Guide.patient(), &RULES.normaliser);
+    let stored = parse(include_bytes!("../fixtures/guide/patient-l1.json"), &Limits::DEFAULT).unwrap();
+    let record = Record::from_patient(&stored, &RULES.normaliser);
+    let records: Vec<Vec<&Record>> = vec![vec![&record, &query]; identities];
+    let today = 20_000;
+    bencher.bench(|| combine(&RULES.combinations, black_box(&query), black_box(&records), today));
 }

@@ -3,13 +3,27 @@
 environments=${CARGO_TARGET_DIR:-$root/target}/clients
 mkdir -p "$environments"
 
-# python_environment NAME REQUIREMENTS: a virtual environment with exactly these; its programs are in NAME/bin.
+# python_environment NAME REQUIREMENTS [PYTHON]: a virtual environment with exactly these; its programs are in NAME/bin.
 python_environment() {
-    once "$environments/$1" "$(python3 --version) $(sha256sum <"$2")" make_python_environment "$2"
+    python=${3:-python3}
+    once "$environments/$1" "$("$python" --version) $(sha256sum <"$2")" make_python_environment "$2"
+}
+
+# find_python MINOR: a Python 3 of at least this minor version, of those that are installed.
+find_python() {
+    local candidate
+    for candidate in python3 python3.{20..12} "$HOME"/.pyenv/versions/3.*/bin/python3; do
+        if "$candidate" -c "import sys; sys.exit(sys.version_info < (3, $1))" 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "a Python of at least 3.$1 is needed" >&2
+    return 1
 }
 
 make_python_environment() {
-    python3 -m venv "$1"
+    "$python" -m venv "$1"
     "$1/bin/pip" install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes \
         --requirement "$2"
 }

@@ -5,7 +5,8 @@
 
 use std::sync::Arc;
 
-use crate::matching::index::{Ask, Overlay, Proposal};
+use crate::identity::constraint::Constraints;
+use crate::matching::index::{Ask, Index, Overlay, Proposal, Space};
 use crate::matching::model::Model;
 use crate::matching::record::Record;
 use crate::store::{Connection, Store, StoreError};
@@ -72,24 +73,64 @@ impl Candidates {
         }
     }
 
-    /// The same inside an open transaction, with what that has changed.
+    /// The records and what hangs together with them, with what an open transaction has changed. `look` may be asked
+    /// several times, and the last answer counts.
     ///
     /// # Errors
-    /// As [`Self::propose`].
-    pub fn propose_with(
+    /// When the candidates are in the database and it does not answer.
+    pub fn with_space<T>(
         &self,
         conn: &mut Connection,
         overlay: &Overlay,
-        query: &Record,
-        ask: &Ask,
-    ) -> Result<Proposal, StoreError> {
+        candidates_max: usize,
+        look: impl Fn(&Space<'_>) -> T,
+    ) -> Result<T, StoreError> {
         match &self.place {
-            Place::Memory(live) => Ok(overlay.propose(live.read().layer(), query, ask)),
-            Place::Database(stored) => Ok(overlay.propose(stored.read(conn, query, ask)?.layer(), query, ask)),
+            Place::Memory(live) => Ok(look(&overlay.space(&live.read()))),
+            Place::Database(stored) => stored.with_space(conn, overlay, candidates_max, look),
         }
     }
 
-    /// An overlay for [`Self::propose_with`].
+    /// All records at once, as they were at one moment; where the candidates are in the database they are read for it.
+    ///
+    /// # Errors
+    /// When the candidates are in the database and it does not answer.
+    pub fn with_everyone<T>(
+        &self,
+        store: &Store,
+        look: impl FnOnce(&Index, &Constraints) -> T,
+    ) -> Result<T, StoreError> {
+        match &self.place {
+            Place::Memory(live) => {
+                let constraints = live.constraints();
+                Ok(look(&live.read(), &constraints))
+            }
+            Place::Database(stored) => {
+                let (live, _) = LiveIndex::build(&mut *store.connection()?, stored.rules(), |_| ())?;
+                let constraints = live.constraints();
+                Ok(look(&live.read(), &constraints))
+            }
+        }
+    }
+
+    /// Tells the overlay of a change.
+    pub fn change<T>(&self, change: impl FnOnce(Option<&Index>) -> T) -> T {
+        match &self.place {
+            Place::Memory(live) => change(Some(&live.read())),
+            Place::Database(_) => change(None),
+        }
+    }
+
+    /// What is known of records beside their evidence.
+    #[must_use]
+    pub fn constraints(&self) -> Arc<Constraints> {
+        match &self.place {
+            Place::Memory(live) => live.constraints(),
+            Place::Database(stored) => stored.constraints(),
+        }
+    }
+
+    /// An overlay for [`Self::with_space`].
     #[must_use]
     pub fn overlay(&self) -> Overlay {
         Overlay::new(Arc::clone(&self.model))

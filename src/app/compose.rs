@@ -17,9 +17,7 @@ use super::error::AppError;
 use super::links::read_links;
 use super::match_patient::MatchOperation;
 use super::select::Selection;
-
-/// Identities assigned by the matcher alone; a person's decision will make them `confirmed`.
-const AUTOMATIC: &str = "automatic";
+use super::steward::queue::Stewardship;
 
 /// The shape of the answer: the guide's Parameters to those that speak the guide's names, a Bundle to the others.
 #[must_use]
@@ -48,8 +46,14 @@ pub fn compose(
         for id in &ids {
             let body = selection.bodies.iter().find(|(record, _)| record == id).map(|(_, body)| body.as_str());
             let Some(body) = body else { continue };
-            let entry = entry(base_url, ctx, identity, id, &ids, body)?;
-            patients.push(PatientEntry { combination: selection.note(&identity.identity_id).cloned(), ..entry });
+            let replaced = replaced(selection, id, body, base_url);
+            let entry = entry(base_url, ctx, identity, &Linked { id, ids: &ids, replaced: &replaced }, body)?;
+            let stewardship = stewardship(selection, identity).into();
+            patients.push(PatientEntry {
+                stewardship,
+                combination: selection.note(&identity.identity_id).cloned(),
+                ..entry
+            });
         }
     }
     Ok(MatchAnswer {
@@ -65,12 +69,11 @@ fn entry(
     base_url: &str,
     ctx: &Context,
     identity: &IdentityMatch,
-    id: &str,
-    ids: &[&str],
+    linked: &Linked<'_>,
     body: &str,
 ) -> Result<PatientEntry, AppError> {
+    let Linked { id, ids, replaced } = *linked;
     let others = ids.iter().filter(|other| **other != id);
-    let replaced = replaced(body, base_url);
     let others = others.filter(|other| !replaced.iter().any(|id| id == *other));
     let seen = others.map(|record_id| PatientLink { kind: LinkKind::SeeAlso, record_id });
     let merged = replaced.iter().map(|record_id| PatientLink { kind: LinkKind::Replaces, record_id });
@@ -87,15 +90,36 @@ fn entry(
         row: identity.row.map(|row| row.code().into()),
         probability: identity.probability,
         attributes: results.map(|(attribute, result)| (attribute.name().into(), result.code().into())).collect(),
-        stewardship: AUTOMATIC.into(),
+        stewardship: Stewardship::Automatic.code().into(),
         combination: None,
     })
 }
 
-/// Records that the stored Patient `body` replaces. Few have links: most are told by the text alone.
-fn replaced(body: &str, base_url: &str) -> Vec<String> {
-    if !body.contains("\"link\"") {
-        return Vec::new();
+/// A record, those that are returned with it, and those that it replaces.
+struct Linked<'l> {
+    id: &'l str,
+    ids: &'l [&'l str],
+    replaced: &'l [String],
+}
+
+/// Records that the record replaces: those that stewards merged into it or that say so, and those that the stored Patient
+/// `body` names. Few have links: most are told by the text alone.
+fn replaced(selection: &Selection, id: &str, body: &str, base_url: &str) -> Vec<String> {
+    let known = selection.replaced.iter().filter(|(survivor, _)| survivor == id).map(|(_, replaced)| replaced.clone());
+    let mut replaced: Vec<String> = known.collect();
+    if body.contains("\"link\"") {
+        let links = parse(body.as_bytes(), &STORED_LIMITS).map(|patient| read_links(&patient, base_url));
+        replaced.extend(links.unwrap_or_default().replaces);
+        replaced.sort_unstable();
+        replaced.dedup();
     }
-    parse(body.as_bytes(), &STORED_LIMITS).map(|patient| read_links(&patient, base_url).replaces).unwrap_or_default()
+    replaced
+}
+
+fn stewardship(selection: &Selection, identity: &IdentityMatch) -> &'static str {
+    let state = match selection.confirmed.contains(&identity.identity_id) {
+        true => Stewardship::Confirmed,
+        false => Stewardship::Automatic,
+    };
+    state.code()
 }

@@ -1,13 +1,14 @@
 //! FHIR delete: the versions stay, the record leaves the index at once (FHIR R4 RESTful API, delete).
 
 use crate::audit::Action;
-use crate::store::{change, identity, record, resource};
+use crate::store::{change, identity_history, record, resource};
 
 use super::App;
 use super::context::Context;
 use super::error::AppError;
 use super::incoming::ResourceKind;
-use super::keep::{Expected, check_expected};
+use super::keep::{Expected, Keeper, check_expected};
+use super::settle::{self, Occasion};
 use super::update::{Address, Condition};
 use super::write::Verb;
 use super::writer::Unit;
@@ -33,17 +34,36 @@ impl App {
 ///
 /// # Errors
 /// `PreconditionFailed` when something else is expected.
-pub fn delete(unit: &mut Unit<'_>, kind: ResourceKind, id: &str, expected: Expected) -> Result<bool, AppError> {
+pub fn delete(
+    keeper: Keeper<'_>,
+    unit: &mut Unit<'_>,
+    kind: ResourceKind,
+    id: &str,
+    expected: Expected,
+) -> Result<bool, AppError> {
     let current = resource::find(unit.conn, kind.name(), id)?;
     check_expected(current.as_ref(), expected)?;
     let Some(current) = current.filter(|current| !current.deleted) else { return Ok(false) };
     resource::delete(unit.conn, kind.name(), id, current.version, unit.now_us)?;
     if kind == ResourceKind::Patient {
-        if let Some(identity_id) = record::delete(unit.conn, id)? {
-            identity::delete_if_empty(unit.conn, &identity_id)?;
-        }
+        let others = settle::connected(keeper, unit, id)?;
+        let rows = record::find_many(unit.conn, &[id])?;
+        identity_history::end(unit.conn, &rows, unit.now_us)?;
+        let identity_id = record::delete(unit.conn, id)?;
         change::append(unit.conn, &[id])?;
         unit.index_remove(id);
+        if unit.constraints().survivor(id).is_some() {
+            unit.constraints_mut().declare(id, None);
+        }
+        // What it held together, or stood between, is clustered again without it.
+        let start: Vec<String> = others.into_iter().filter(|other| other != id).collect();
+        if !start.is_empty() {
+            let plan = settle::plan(keeper, unit, &Occasion { start, ..Occasion::default() })?;
+            settle::apply(keeper, unit, &plan, None, None)?;
+        }
+        if let Some(identity_id) = identity_id {
+            settle::end_identity(unit, &identity_id, None)?;
+        }
     }
     Ok(true)
 }

@@ -4,10 +4,10 @@
 //! move or go to review. The caller runs this under the identity lock. Not here: judging documents (see `incoming`),
 //! committing (see `writer`).
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use crate::fhir::splice::{Owned, splice};
-use crate::identity::assign::{Assignment, assign};
+use crate::identity::constraint::{Constraint, Kind};
 use crate::matching::index::{Ask, Member};
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::store::body::{Head, list_heads, load};
@@ -15,14 +15,15 @@ use crate::store::identity::IdentityRow;
 use crate::store::record::RecordRow;
 use crate::store::resource::{NewResource, Resource};
 use crate::store::review::ReviewRow;
-use crate::store::{change, identity, record, resource, review};
+use crate::store::steward::{self, ConstraintRow};
+use crate::store::{change, identity, identity_history, record, resource, review};
 
 use super::clock::{Clock, instant};
 use super::error::AppError;
 use super::incoming::{Incoming, ResourceKind};
-use super::links::Links;
-use super::live_index::features_of;
+use super::links::ELSEWHERE;
 use super::rules::Rules;
+use super::settle::{self, Occasion, Placement, Plan, connected};
 use super::writer::Unit;
 
 /// What the caller knows of the version that is stored.
@@ -83,8 +84,7 @@ impl<E: Into<AppError>> From<E> for NotKept {
 /// # Errors
 /// `PreconditionFailed` when an expectation does not hold; what the store gives.
 pub fn keep(keeper: Keeper<'_>, unit: &mut Unit<'_>, arrivals: &[Arrival]) -> Result<Vec<Kept>, NotKept> {
-    let replaced = find_replaced(unit, arrivals)?;
-    let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, arrivals)?, replaced };
+    let mut batch = Batch { keeper, rows: Rows::default(), before: find_before(unit, arrivals)? };
     let mut kept = Vec::with_capacity(arrivals.len());
     for (number, arrival) in arrivals.iter().enumerate() {
         let one = batch.keep_one(unit, arrival);
@@ -132,20 +132,10 @@ fn stored_bytes_max(arrival: &Arrival) -> i64 {
     i64::try_from(arrival.incoming.document.len() + OWNED_BYTES_MAX).unwrap_or(i64::MAX)
 }
 
-/// Ids of arriving Patients that stored or arriving records name as the one that has replaced them.
-fn find_replaced(unit: &mut Unit<'_>, arrivals: &[Arrival]) -> Result<HashSet<String>, AppError> {
-    let patients = arrivals.iter().filter(|arrival| arrival.incoming.kind == ResourceKind::Patient);
-    let ids: Vec<&str> = patients.map(|arrival| arrival.id.as_str()).collect();
-    let stored = record::list_replaced_by(unit.conn, &ids)?.into_iter().filter_map(|row| row.replaced_by);
-    let arriving = arrivals.iter().filter_map(|arrival| arrival.incoming.links.replaced_by.clone());
-    Ok(stored.chain(arriving).collect())
-}
-
 struct Batch<'a> {
     keeper: Keeper<'a>,
     rows: Rows,
     before: HashMap<Key, Resource>,
-    replaced: HashSet<String>,
 }
 
 impl Batch<'_> {
@@ -197,107 +187,127 @@ impl Batch<'_> {
 
     /// Gives the record its identity and its feature row.
     fn assign(&mut self, unit: &mut Unit<'_>, arriving: &Arriving<'_>) -> Result<(), AppError> {
-        let (rules, now_us) = (self.keeper.rules, unit.now_us);
-        let Arriving { id, version, features, incoming } = *arriving;
+        let (keeper, now_us) = (self.keeper, unit.now_us);
+        let Arriving { id, version, features, .. } = *arriving;
         let current = match version {
             1 => None,
-            _ => record::find_many(unit.conn, &[id])?.pop().map(|row| row.identity_id),
+            _ => record::find_many(unit.conn, &[id])?.pop(),
         };
-        let assignment = match self.find_linked(unit, id, &incoming.links)? {
-            Some(identity_id) => Assignment::Join { identity_id, probability: 1.0 },
-            None => self.propose(unit, arriving, current.as_deref())?,
-        };
-        let (joined, doubtful) = match assignment {
-            Assignment::Join { identity_id, probability } => (Some((identity_id, probability)), None),
-            Assignment::New => (None, None),
-            Assignment::Review { identity_id, probability } => (None, Some((identity_id, probability))),
-        };
-        let probability = joined.as_ref().map(|(_, probability)| *probability);
-        let identity_id = self.settle(unit, id, current.as_deref(), joined.map(|(identity_id, _)| identity_id))?;
+        let replaced_by = survivor_of(unit, arriving)?;
+        let others = if current.is_some() { connected(keeper, unit, id)? } else { Vec::new() };
+        let provisional = current.as_ref().map_or_else(keeper.clock.uuid, |row| row.identity_id.clone());
+        let declared = replaced_by.as_deref().filter(|id| *id != ELSEWHERE);
+        if declared != unit.constraints().survivor(id) {
+            unit.constraints_mut().declare(id, declared);
+        }
+        unit.index_upsert(Member { record_id: id, version, identity_id: &provisional }, features);
+        let start = std::iter::once(id.to_owned()).chain(others.into_iter().filter(|other| other != id)).collect();
+        let fresh = current.is_none().then_some(provisional.as_str());
+        let occasion = Occasion { start, fresh, ..Occasion::default() };
+        let mut plan = settle::plan(keeper, unit, &occasion)?;
+        if let Some(current) = &current
+            && self.continues(unit, &plan, current)?
+        {
+            plan = settle::plan(keeper, unit, &occasion)?;
+        }
+        let identity_id = plan.identity_of(id).unwrap_or(&provisional).to_owned();
+        self.write_plan(unit, id, &mut plan)?;
+        if identity_id != provisional {
+            unit.index_move(id, &identity_id);
+        }
         if version > 1 {
             review::delete_for_record(unit.conn, id)?;
         }
-        if let Some((other, probability)) = doubtful.filter(|(other, _)| *other != identity_id) {
-            let (record_id, model_version) = (id.to_owned(), rules.model.version().to_owned());
-            let review = ReviewRow { record_id, identity_id: other, probability, created_us: now_us, model_version };
-            self.rows.reviews.push(review);
-        }
-        unit.index_upsert(Member { record_id: id, version, identity_id: &identity_id }, features);
-        self.rows.records.push(arriving.row(&identity_id, probability, rules.model.version(), now_us));
+        let suspected = plan.mixed.filter(|_| version > 1).map(|probability| (identity_id.clone(), probability));
+        plan.doubts.extend(suspected);
+        self.review(id, &plan, now_us);
+        let decision_id =
+            current.as_ref().filter(|row| row.identity_id == identity_id).and_then(|row| row.decision_id.clone());
+        let placed =
+            Placed { identity_id: &identity_id, probability: plan.probabilities.get(id).copied(), decision_id };
+        let row = arriving.row(placed, replaced_by, keeper.rules.model.version(), now_us);
+        self.rows.records.push(row);
         self.rows.changes.push(id.to_owned());
-        if let Some(left) = current.filter(|current| *current != identity_id) {
+        if let Some(current) = current.filter(|current| current.identity_id != identity_id) {
             self.rows.write(unit)?;
-            identity::delete_if_empty(unit.conn, &left)?;
+            identity_history::end(unit.conn, &[current], now_us)?;
         }
-        if self.replaced.contains(id) { self.draw_replaced(unit, id, &identity_id) } else { Ok(()) }
-    }
-
-    /// Brings the records that `id` has replaced, and those that they have replaced, into its identity: they may have
-    /// come before it.
-    fn draw_replaced(&mut self, unit: &mut Unit<'_>, id: &str, identity_id: &str) -> Result<(), AppError> {
-        self.rows.write(unit)?;
-        let mut waiting = record::list_replaced_by(unit.conn, &[id])?;
-        while let Some(mut row) = waiting.pop() {
-            if row.identity_id == identity_id {
-                continue;
+        if !plan.ended.is_empty() {
+            self.rows.write(unit)?;
+            for (ended, survivor) in &plan.ended {
+                settle::end_identity(unit, ended, Some(survivor))?;
             }
-            waiting.append(&mut record::list_replaced_by(unit.conn, &[&row.id])?);
-            let features = features_of(unit.conn, &row, self.keeper.rules)?;
-            let left = std::mem::replace(&mut row.identity_id, identity_id.to_owned());
-            row.assigned_us = unit.now_us;
-            unit.index_upsert(Member { record_id: &row.id, version: row.version, identity_id }, &features);
-            change::append(unit.conn, &[&row.id])?;
-            record::upsert_many(unit.conn, &[row])?;
-            identity::delete_if_empty(unit.conn, &left)?;
         }
         Ok(())
     }
 
-    /// What the matcher says of the record among all others.
-    fn propose(
-        &self,
-        unit: &mut Unit<'_>,
-        arriving: &Arriving<'_>,
-        current: Option<&str>,
-    ) -> Result<Assignment, AppError> {
-        let Keeper { rules, ask, .. } = self.keeper;
-        let exclude_record = (arriving.version > 1).then(|| arriving.id.to_owned());
-        let proposal = unit.propose(arriving.features, &Ask { exclude_record, ..ask.clone() })?;
-        Ok(assign(&proposal, current, &rules.model))
-    }
-
-    /// The identity that the record declares itself to be of: its survivor's, or that of a record that names it as its
-    /// survivor.
-    fn find_linked(&mut self, unit: &mut Unit<'_>, id: &str, links: &Links) -> Result<Option<String>, AppError> {
-        let named: Vec<&str> = links.replaced_by.iter().chain(&links.replaces).map(String::as_str).collect();
-        if named.is_empty() {
-            return Ok(None);
+    /// Writes what the plan changes of other records. What this batch has kept must be stored before it can be moved.
+    fn write_plan(&mut self, unit: &mut Unit<'_>, id: &str, plan: &mut Plan) -> Result<(), AppError> {
+        if plan.moves().all(|one| one.record_id == id) {
+            let created = std::mem::take(&mut plan.created);
+            created.into_iter().for_each(|new| drop(self.rows.new_identity(new, unit.now_us)));
+            return Ok(());
         }
         self.rows.write(unit)?;
-        let rows = record::find_many(unit.conn, &named)?;
-        let survivor = rows.iter().find(|row| links.replaced_by.as_deref() == Some(row.id.as_str()));
-        let replaced = || rows.iter().find(|row| row.replaced_by.as_deref() == Some(id));
-        Ok(survivor.or_else(replaced).map(|row| row.identity_id.clone()))
+        let ended = std::mem::take(&mut plan.ended);
+        settle::apply(self.keeper, unit, plan, Some(id), None)?;
+        plan.ended = ended;
+        Ok(())
     }
 
-    /// The identity joined, or the present one if the record is alone in it, or a new one.
-    fn settle(
-        &mut self,
-        unit: &mut Unit<'_>,
-        id: &str,
-        current: Option<&str>,
-        joined: Option<String>,
-    ) -> Result<String, AppError> {
-        if let Some(joined) = joined {
-            return Ok(joined);
+    /// An updated record stays in its identity where its new content joins it no more, and does not contradict either.
+    fn continues(&mut self, unit: &mut Unit<'_>, plan: &Plan, current: &RecordRow) -> Result<bool, AppError> {
+        let id = current.id.as_str();
+        let own = plan.identity_of(id);
+        let was_with = |one: &&Placement| one.from == current.identity_id && one.record_id != id;
+        let before: Vec<&Placement> = plan.placements.iter().filter(was_with).collect();
+        if before.is_empty() || before.iter().any(|one| Some(one.to.as_str()) == own) {
+            return Ok(false);
         }
-        if let Some(current) = current
-            && is_alone(unit, current, id)?
-        {
-            return Ok(current.to_owned());
+        let others: Vec<String> = before.into_iter().map(|one| one.record_id.clone()).collect();
+        let Some(anchor) = settle::anchor(self.keeper, unit, id, &others)? else { return Ok(false) };
+        let constraint = Constraint::new(id, &anchor, Kind::Continued);
+        if unit.constraints().of(id).iter().any(|(other, kind)| *other == anchor && *kind == Kind::Continued) {
+            return Ok(false);
         }
-        Ok(self.rows.new_identity((self.keeper.clock.uuid)(), unit.now_us))
+        let (record_a, record_b) = (constraint.a.clone(), constraint.b.clone());
+        let (kind, decision_id) = (constraint.kind.code().to_owned(), String::new());
+        let row = ConstraintRow { record_a, record_b, kind, decision_id, created_us: unit.now_us };
+        steward::insert_constraints(unit.conn, &[row])?;
+        unit.constraints_mut().insert(&constraint);
+        change::append_binding(unit.conn, &[&constraint.a, &constraint.b])?;
+        unit.note_change();
+        Ok(true)
     }
+
+    /// Asks a person about the identities that the record may belong to as well.
+    fn review(&mut self, id: &str, plan: &Plan, now_us: i64) {
+        for (identity_id, probability) in &plan.doubts {
+            self.rows.reviews.push(ReviewRow {
+                record_id: id.to_owned(),
+                identity_id: identity_id.clone(),
+                probability: *probability,
+                created_us: now_us,
+                model_version: self.keeper.rules.model.version().to_owned(),
+                state: review::OPEN.to_owned(),
+                reason: None,
+            });
+        }
+    }
+}
+
+/// The record that has replaced the arriving one: by a steward's merge, or as it says itself.
+fn survivor_of(unit: &mut Unit<'_>, arriving: &Arriving<'_>) -> Result<Option<String>, AppError> {
+    let is_linked = unit.constraints().of(arriving.id).iter().any(|(_, kind)| *kind == Kind::MustLink);
+    let merged = if is_linked { steward::find_survivor(unit.conn, arriving.id)? } else { None };
+    Ok(merged.or_else(|| arriving.incoming.links.replaced_by.clone()))
+}
+
+/// Where a record was put, and by whom.
+struct Placed<'p> {
+    identity_id: &'p str,
+    probability: Option<f64>,
+    decision_id: Option<String>,
 }
 
 /// A record that is being kept.
@@ -310,28 +320,23 @@ struct Arriving<'a> {
 }
 
 impl Arriving<'_> {
-    fn row(&self, identity_id: &str, probability: Option<f64>, model_version: &str, now_us: i64) -> RecordRow {
+    fn row(&self, placed: Placed<'_>, replaced_by: Option<String>, model_version: &str, now_us: i64) -> RecordRow {
         let verification = self.incoming.verification.as_ref();
         RecordRow {
             id: self.id.to_owned(),
             version: self.version,
             normaliser: NORMALISER_VERSION,
             features: self.features.encode(),
-            identity_id: identity_id.to_owned(),
+            identity_id: placed.identity_id.to_owned(),
             model_version: model_version.to_owned(),
-            probability,
+            probability: placed.probability,
             assigned_us: now_us,
             verification_level: verification.map(|known| known.level.clone()),
             verified_on: verification.and_then(|known| known.date.clone()),
-            replaced_by: self.incoming.links.replaced_by.clone(),
+            replaced_by,
+            decision_id: placed.decision_id,
         }
     }
-}
-
-/// Whether `record_id` is the only record of its identity; then that identity stays its own.
-fn is_alone(unit: &mut Unit<'_>, identity_id: &str, record_id: &str) -> Result<bool, AppError> {
-    let rows = record::list_of_identities(unit.conn, &[identity_id])?;
-    Ok(rows.iter().all(|row| row.id == record_id))
 }
 
 /// Whether what is stored is what the caller expects.

@@ -15,7 +15,7 @@ pub struct Links {
 }
 
 /// Stands for a survivor on another server; no id of this one has a slash.
-const ELSEWHERE: &str = "/";
+pub const ELSEWHERE: &str = "/";
 
 /// Records that one Patient has replaced, read at most.
 const LINKS_MAX: usize = 50;

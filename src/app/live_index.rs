@@ -8,12 +8,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::fhir::json::parse;
 use crate::fhir::name_text;
+use crate::identity::constraint::Constraints;
 use crate::matching::index::{Index, Member};
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::store::record::RecordRow;
 use crate::store::{Connection, StoreError, change, record, resource};
 
 use super::STORED_LIMITS;
+use super::constraint_copy::ConstraintCopy;
 use super::rules::Rules;
 
 /// Rows read at a time.
@@ -21,6 +23,7 @@ const PAGE_ROWS: u32 = 2000;
 
 pub struct LiveIndex {
     index: RwLock<Index>,
+    constraints: ConstraintCopy,
     /// The last `change.seq` that is in the index; held while following.
     followed: Mutex<i64>,
     records: AtomicUsize,
@@ -42,6 +45,7 @@ impl LiveIndex {
     ) -> Result<(Self, Vec<String>), StoreError> {
         let seq = change::last_seq(conn)?;
         let mut index = Index::new(Arc::clone(&rules.model));
+        let constraints = ConstraintCopy::read(conn, seq)?;
         let (mut after, mut old) = (None::<String>, Vec::new());
         loop {
             let rows = record::list_page(conn, after.as_deref(), PAGE_ROWS)?;
@@ -54,9 +58,10 @@ impl LiveIndex {
             old.extend(rows.iter().filter(|row| row.normaliser != NORMALISER_VERSION).map(|row| row.id.clone()));
             progress(index.len());
         }
+        index.settle();
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
-        Ok((Self { index, followed: Mutex::new(seq), records, behind: AtomicU64::new(0), rules }, old))
+        Ok((Self { index, constraints, followed: Mutex::new(seq), records, behind: AtomicU64::new(0), rules }, old))
     }
 
     /// Applies every committed change that is not in the index yet; gives their number.
@@ -74,6 +79,7 @@ impl LiveIndex {
             self.behind.store(u64::try_from(known_seq - *followed).unwrap_or(0), Ordering::Relaxed);
             let present: Vec<RecordRow> = rows.iter().filter_map(|row| row.record.clone()).collect();
             let decoded = decode_all(conn, &present, &self.rules)?;
+            self.constraints.follow(conn, &rows)?;
             let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
             for row in rows.iter().filter(|row| row.record.is_none()) {
                 index.remove(&row.record_id);
@@ -91,6 +97,11 @@ impl LiveIndex {
             }
         }
         Ok(applied)
+    }
+
+    /// What is known of records beside their evidence.
+    pub fn constraints(&self) -> Arc<Constraints> {
+        self.constraints.get()
     }
 
     /// The index for proposing; hold it briefly.

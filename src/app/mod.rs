@@ -14,6 +14,7 @@ pub mod capability;
 pub mod clock;
 pub mod compose;
 pub mod conditional;
+mod constraint_copy;
 pub mod context;
 pub mod create;
 pub mod delete;
@@ -30,6 +31,7 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
+pub mod partition;
 pub mod patch;
 pub mod read;
 pub mod refresh;
@@ -38,7 +40,10 @@ pub mod rule_book;
 pub mod rules;
 pub mod search;
 pub mod select;
+pub mod settle;
+pub mod steward;
 pub mod stored_index;
+pub mod train;
 pub mod update;
 pub mod validate;
 pub mod verification;
@@ -100,7 +105,24 @@ impl App {
     /// # Errors
     /// When a file of `profiles/` cannot be enforced or the database cannot be used.
     pub fn open(config: Config, clock: Clock, progress: impl FnMut(usize)) -> Result<Self, StartError> {
-        let rules = Arc::new(Rules::load(&config.server.profiles_dir)?);
+        Self::open_with(config, clock, None, progress)
+    }
+
+    /// The same with the text of another model file.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and when the model cannot be used.
+    pub fn open_with(
+        config: Config,
+        clock: Clock,
+        model: Option<&str>,
+        progress: impl FnMut(usize),
+    ) -> Result<Self, StartError> {
+        let mut rules = Rules::of(&config)?;
+        if let Some(model) = model {
+            rules = rules.with_model(model, "model")?;
+        }
+        let rules = Arc::new(rules);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
         let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;

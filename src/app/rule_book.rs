@@ -8,7 +8,7 @@
 
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::identity::MemberRecord;
-use crate::matching::combination::{Combined, Day, Outcome, Verdict, combine};
+use crate::matching::combination::{Combined, Day, Field, Outcome, Verdict, combine};
 use crate::matching::grade::MatchGrade;
 use crate::matching::index::{Ask, Reach};
 use crate::matching::pool::{Attribute, AttributeResult, Decision, IdentityMatch};
@@ -127,8 +127,8 @@ fn note(outcome: Outcome, verdict: &Verdict, identity: &IdentityMatch) -> Combin
             _ => fired.map(|fired| fired.rule.clone()),
         },
         collision: fired.map(|fired| fired.collision),
-        exact: fired.map(|fired| fired.exact.iter().map(|field| field.code()).collect()).unwrap_or_default(),
-        fuzzy: fired.map(|fired| fired.fuzzy.iter().map(|field| field.code()).collect()).unwrap_or_default(),
+        exact: fired.map(|fired| fired.exact.iter().map(Field::code).collect()).unwrap_or_default(),
+        fuzzy: fired.map(|fired| fired.fuzzy.iter().map(Field::code).collect()).unwrap_or_default(),
         idi_grade: identity.grade.code(),
         idi_conflicts: identity.capped_by.iter().map(|conflict| conflict.code()).collect(),
     }
@@ -158,4 +158,84 @@ pub(super) fn decide(
         };
     }
     identities
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity;
+    use crate::matching::combination::Book;
+    use crate::matching::model::tests::model;
+    use crate::matching::record::tests::record;
+
+    const TODAY: Day = 20_758;
+
+    fn person(given: &str, phone: &str, rest: &str) -> Record {
+        record(&format!(
+            r#"{{"name":[{{"given":["{given}"],"family":"Oduya"}}],"birthDate":"1980-02-13","telecom":[{{"system":"phone","value":"{phone}"}}]{rest}}}"#
+        ))
+    }
+
+    /// The identities as the guide grades them, and the notes on them.
+    fn judged(query: &Record, stored: &[(&str, Record)]) -> (Vec<IdentityMatch>, CombinationNotes) {
+        let book = Book::parse(include_str!("../../profiles/cms-combinations.json")).expect("valid");
+        let records: Vec<Vec<&Record>> = stored.iter().map(|(_, record)| vec![record]).collect();
+        let combined = combine(&book, query, &records, TODAY);
+        let evaluate = |(id, record): &(&str, Record)| {
+            let member = MemberRecord { record_id: format!("{id}-1"), version: 1, record: record.clone() };
+            identity::evaluate(query, id, &[member], model(), 1000)
+        };
+        let identities: Vec<IdentityMatch> = stored.iter().map(evaluate).collect();
+        let ids: Vec<&str> = stored.iter().map(|(id, _)| *id).collect();
+        let notes = notes(&combined, &ids, &identities);
+        (identities, notes)
+    }
+
+    #[test]
+    fn one_identity_is_certain_unless_the_search_was_cut_and_several_never_are() {
+        let query = person("Marzanna", "212-664-7665", "");
+        let same = || person("Marzanna", "212-664-7665", "");
+        let stranger = person("Zoltan", "646-229-8031", "");
+        let one = vec![("a", same()), ("b", stranger)];
+        let two = vec![("a", same()), ("b", same())];
+        let table = [
+            (&one, Search::Whole, vec![("a", MatchGrade::Certain, Decision::HighConfidence)]),
+            (&one, Search::Cut, vec![("a", MatchGrade::Probable, Decision::NotCertain)]),
+            (
+                &two,
+                Search::Whole,
+                vec![
+                    ("a", MatchGrade::Probable, Decision::Ambiguous),
+                    ("b", MatchGrade::Probable, Decision::Ambiguous),
+                ],
+            ),
+        ];
+        for (stored, search, expected) in table {
+            let (identities, notes) = judged(&query, stored);
+            let decided = decide(identities, &notes, search);
+            let found: Vec<_> = decided.iter().map(|i| (i.identity_id.as_str(), i.grade, i.decision)).collect();
+            assert_eq!(found, expected);
+            assert!(decided.iter().all(|identity| identity.row.is_none()), "no row of the guide's decided");
+        }
+    }
+
+    #[test]
+    fn identities_that_no_combination_can_hold_for_are_not_read() {
+        let member = r#","identifier":[{"type":{"coding":[{"code":"MB"}]},"system":"urn:p","value":"M77123"}]"#;
+        let query = person("Marzanna", "212-664-7665", member);
+        for (what, stored, expected) in [
+            ("phone and names", person("Marzanna", "212-664-7665", ""), true),
+            ("a number alone", record(&format!(r#"{{"gender":"male"{member}}}"#)), true),
+            ("names and birth date alone", person("Marzanna", "646-229-8031", ""), false),
+            ("a phone alone", record(r#"{"telecom":[{"system":"phone","value":"212-664-7665"}]}"#), false),
+        ] {
+            let (identities, _) = judged(&query, &[("a", stored)]);
+            assert_eq!(may_combine(&identities[0], &query), expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_day_is_that_of_the_request() {
+        assert_eq!([0, 86_399_999_999, 86_400_000_000, -1].map(day_of), [0, 0, 1, -1]);
+    }
 }

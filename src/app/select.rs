@@ -87,6 +87,10 @@ pub struct Selection {
     pub reasons: Vec<Reason>,
     /// What the CMS combinations say, where they were asked.
     pub notes: Option<CombinationNotes>,
+    /// Records that others have replaced, by a steward's merge or as they say: survivor and replaced.
+    pub replaced: Vec<(String, String)>,
+    /// Identities of which stewards have confirmed that all records are one person's.
+    pub confirmed: Vec<String>,
 }
 
 impl Selection {
@@ -170,7 +174,15 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
         cap_entries(&mut identities, count);
     }
     reasons.dedup();
-    Selection { identities, bodies: Vec::new(), candidates: found.candidates, reasons, notes: found.notes }
+    Selection {
+        identities,
+        bodies: Vec::new(),
+        candidates: found.candidates,
+        reasons,
+        notes: found.notes,
+        replaced: Vec::new(),
+        confirmed: Vec::new(),
+    }
 }
 
 const fn why_not_combined(decider: Decider) -> Option<Reason> {

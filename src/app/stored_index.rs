@@ -10,10 +10,11 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::identity::constraint::Constraints;
 use crate::matching::blocking::{BLOCKING_VERSION, Components, components};
 use crate::matching::dictionary::Dictionary;
 use crate::matching::entry::Query;
-use crate::matching::index::{Ask, Excerpt, rank};
+use crate::matching::index::{Ask, Excerpt, Neighbourhood, Overlay, Reach, Space, rank};
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::matching::stored_blocks::{self, Listings, stored_numbers};
 use crate::store::block_key::{self, BlockState, Numbered, RecordKeys};
@@ -22,6 +23,7 @@ use crate::store::error::Unavailable;
 use crate::store::record::RecordRow;
 use crate::store::{Connection, Store, StoreError, change, identity, record, transaction};
 
+use super::constraint_copy::ConstraintCopy;
 use super::live_index::{features_of, member};
 use super::rules::Rules;
 
@@ -42,6 +44,7 @@ pub struct StoredIndex {
     behind: AtomicU64,
     /// Another program derives the keys differently: what is read by ours would be found by chance.
     is_foreign: AtomicBool,
+    constraints: ConstraintCopy,
     rules: Arc<Rules>,
 }
 
@@ -60,9 +63,15 @@ impl StoredIndex {
     /// # Errors
     /// When the database does not answer.
     pub fn open(store: &Store, rules: Arc<Rules>, mut progress: impl FnMut(usize)) -> Result<Self, StoreError> {
-        let index =
-            Self { census: Mutex::default(), behind: AtomicU64::new(0), is_foreign: AtomicBool::new(false), rules };
         let mut conn = store.writer_connection()?;
+        let seq = change::last_seq(&mut conn)?;
+        let index = Self {
+            census: Mutex::default(),
+            behind: AtomicU64::new(0),
+            is_foreign: AtomicBool::new(false),
+            constraints: ConstraintCopy::read(&mut conn, seq)?,
+            rules,
+        };
         let mut filled = 0;
         while let Some(records) = index.in_transaction(&mut conn, Self::fill_page)? {
             filled += records;
@@ -137,6 +146,8 @@ impl StoredIndex {
             self.write_keys(conn, &rows)?;
             block_key::put_state(conn, &state)?;
         }
+        self.behind.store(0, Ordering::Relaxed);
+        self.constraints.catch_up(conn)?;
         self.count(conn, state.seq)
     }
 
@@ -214,9 +225,8 @@ impl StoredIndex {
         }
         let dictionary = Dictionary::default();
         let query = Query::new(query, &dictionary, &self.rules.model);
-        let listings = stored_blocks::list(&query, ask.reach, ask.candidates_max, |ranges, rows_max| {
-            block_key::list_ranges(conn, ranges, rows_max)
-        })?;
+        let listings =
+            stored_blocks::list(&query, ask.reach, ask.candidates_max, |ranges| block_key::list_ranges(conn, ranges))?;
         let mut found = self.candidates(conn, &components(&query), &listings)?;
         let model = Arc::clone(&self.rules.model);
         let mut excerpt = Excerpt::new(model, self.population(), listings.coverage);
@@ -230,6 +240,114 @@ impl StoredIndex {
         }
         self.add_evidence(conn, &found, &mut excerpt)?;
         Ok(excerpt)
+    }
+
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules)
+    }
+
+    /// What is known of records beside their evidence.
+    #[must_use]
+    pub fn constraints(&self) -> Arc<Constraints> {
+        self.constraints.get()
+    }
+
+    /// Looks at what hangs together, of which as much is read as is asked for.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn with_space<T>(
+        &self,
+        conn: &mut Connection,
+        overlay: &Overlay,
+        candidates_max: usize,
+        look: impl Fn(&Space<'_>) -> T,
+    ) -> Result<T, StoreError> {
+        let mut base = Neighbourhood::new(Arc::clone(&self.rules.model));
+        loop {
+            let hidden = overlay.hidden_in(&base);
+            let space = overlay.space_over(&base, &hidden);
+            let seen = look(&space);
+            let wanted = space.wanted();
+            if wanted.is_empty() {
+                return Ok(seen);
+            }
+            let mut near = Vec::with_capacity(wanted.neighbours.len());
+            for place in wanted.neighbours {
+                let found = self.near(conn, &space.query(place), candidates_max)?;
+                near.push((space.record_id(place).to_string(), found));
+            }
+            drop(space);
+            self.add_sought(conn, &wanted.records, &mut base)?;
+            for (record_id, found) in near {
+                self.add_near(conn, &record_id, &found, &mut base)?;
+            }
+        }
+    }
+
+    /// The records that share a block with `query`; of too many those that share most.
+    fn near(
+        &self,
+        conn: &mut Connection,
+        query: &Query<'_>,
+        candidates_max: usize,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let listings =
+            stored_blocks::list(query, Reach::Blocks, candidates_max, |ranges| block_key::list_ranges(conn, ranges))?;
+        let mut found = self.candidates(conn, &components(query), &listings)?;
+        if found.len() > candidates_max {
+            found.sort_by_cached_key(|one| (Reverse(one.blocks), rank(&one.row.id)));
+            found.truncate(candidates_max);
+        }
+        Ok(found)
+    }
+
+    fn add_sought(
+        &self,
+        conn: &mut Connection,
+        record_ids: &[String],
+        base: &mut Neighbourhood,
+    ) -> Result<(), StoreError> {
+        let ids: Vec<&str> = record_ids.iter().map(String::as_str).collect();
+        for part in ids.chunks(CANDIDATES_READ) {
+            let rows = record::find_many(conn, part)?;
+            part.iter().for_each(|id| base.note_sought(id));
+            let identities: HashSet<&str> = rows.iter().map(|row| row.identity_id.as_str()).collect();
+            self.add_identities(conn, &identities, base)?;
+        }
+        Ok(())
+    }
+
+    fn add_near(
+        &self,
+        conn: &mut Connection,
+        record_id: &str,
+        found: &[Candidate],
+        base: &mut Neighbourhood,
+    ) -> Result<(), StoreError> {
+        for one in found {
+            base.add(member(&one.row), &one.features);
+        }
+        base.note_near(record_id, found.iter().map(|one| one.row.id.as_str()));
+        let identities: HashSet<&str> = found.iter().map(|one| one.row.identity_id.as_str()).collect();
+        self.add_identities(conn, &identities, base)
+    }
+
+    /// All records of these identities.
+    fn add_identities(
+        &self,
+        conn: &mut Connection,
+        identities: &HashSet<&str>,
+        base: &mut Neighbourhood,
+    ) -> Result<(), StoreError> {
+        let identities: Vec<&str> = identities.iter().copied().collect();
+        for part in identities.chunks(CANDIDATES_READ) {
+            for row in record::list_of_identities(conn, part)? {
+                let features = features_of(conn, &row, &self.rules)?;
+                base.add(member(&row), &features);
+            }
+        }
+        Ok(())
     }
 
     fn candidates(

@@ -163,7 +163,7 @@ impl Desk {
         };
         match write.content {
             Content::Nothing => {
-                let found = delete(unit, write.kind, &id, expected)?;
+                let found = delete(self.keeper(), unit, write.kind, &id, expected)?;
                 Ok(Written::Deleted(Some(id).filter(|_| found)))
             }
             Content::Resource(incoming) => {

@@ -12,7 +12,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audit::{AuditRecord, Outcome};
-use crate::matching::index::{Ask, Member, Overlay, Proposal};
+use crate::identity::constraint::Constraints;
+use crate::matching::index::{Index, Member, Overlay, Space};
 use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, resource, transaction};
@@ -49,25 +50,63 @@ pub struct Unit<'a> {
     overlay: Overlay,
     kept: Vec<IndexChange>,
     pending: Vec<IndexChange>,
+    constraints: Arc<Constraints>,
+    /// As they were before the job that is running.
+    constraints_before: Arc<Constraints>,
+    /// The log has entries that change no record.
+    has_notes: bool,
 }
 
 #[derive(Clone)]
 enum IndexChange {
     Upsert { record_id: String, version: i64, identity_id: String, record: Box<Record> },
+    Move { record_id: String, identity_id: String },
     Remove { record_id: String },
 }
 
 impl<'a> Unit<'a> {
     fn new(conn: &'a mut Connection, now_us: i64, candidates: &'a Candidates) -> Self {
-        Self { conn, now_us, candidates, overlay: candidates.overlay(), kept: Vec::new(), pending: Vec::new() }
+        let constraints = candidates.constraints();
+        Self {
+            conn,
+            now_us,
+            candidates,
+            overlay: candidates.overlay(),
+            kept: Vec::new(),
+            pending: Vec::new(),
+            constraints_before: Arc::clone(&constraints),
+            constraints,
+            has_notes: false,
+        }
     }
 
-    /// Identities that `query` may belong to, with what this transaction has changed.
+    /// The records of the index and what is known of them, with what this transaction has changed. `look` may be asked
+    /// several times, and the last answer counts.
     ///
     /// # Errors
     /// Those of the database, when the candidates are there.
-    pub fn propose(&mut self, query: &Record, ask: &Ask) -> Result<Proposal, StoreError> {
-        self.candidates.propose_with(self.conn, &self.overlay, query, ask)
+    pub fn with_space<T>(
+        &mut self,
+        candidates_max: usize,
+        look: impl Fn(&Space<'_>, &Constraints) -> T,
+    ) -> Result<T, StoreError> {
+        let Self { conn, candidates, overlay, constraints, .. } = self;
+        candidates.with_space(conn, overlay, candidates_max, |space| look(space, constraints))
+    }
+
+    /// The change log was written to; the index follows it after the commit.
+    pub fn note_change(&mut self) {
+        self.has_notes = true;
+    }
+
+    #[must_use]
+    pub fn constraints(&self) -> &Constraints {
+        &self.constraints
+    }
+
+    /// The same, to be changed together with what is stored.
+    pub fn constraints_mut(&mut self) -> &mut Constraints {
+        Arc::make_mut(&mut self.constraints)
     }
 
     /// Makes a written record visible to the jobs that follow in this transaction.
@@ -78,39 +117,48 @@ impl<'a> Unit<'a> {
             identity_id: member.identity_id.to_owned(),
             record: Box::new(record.clone()),
         };
-        apply(&mut self.overlay, &change);
+        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
+        self.pending.push(change);
+    }
+
+    /// Puts a record that this transaction has written into another identity.
+    pub fn index_move(&mut self, record_id: &str, identity_id: &str) {
+        let change = IndexChange::Move { record_id: record_id.to_owned(), identity_id: identity_id.to_owned() };
+        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
         self.pending.push(change);
     }
 
     /// Hides a deleted record from the jobs that follow in this transaction.
     pub fn index_remove(&mut self, record_id: &str) {
         let change = IndexChange::Remove { record_id: record_id.to_owned() };
-        apply(&mut self.overlay, &change);
+        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
         self.pending.push(change);
     }
 
     fn keep_job(&mut self) {
         self.kept.append(&mut self.pending);
+        self.constraints_before = Arc::clone(&self.constraints);
     }
 
     fn undo_job(&mut self) {
+        self.constraints = Arc::clone(&self.constraints_before);
         if self.pending.is_empty() {
             return;
         }
         self.pending.clear();
         self.overlay = self.candidates.overlay();
-        for change in &self.kept {
-            apply(&mut self.overlay, change);
-        }
+        let (overlay, kept) = (&mut self.overlay, &self.kept);
+        self.candidates.change(|base| kept.iter().for_each(|change| apply(overlay, base, change)));
     }
 }
 
-fn apply(overlay: &mut Overlay, change: &IndexChange) {
+fn apply(overlay: &mut Overlay, base: Option<&Index>, change: &IndexChange) {
     match change {
         IndexChange::Upsert { record_id, version, identity_id, record } => {
-            overlay.upsert(Member { record_id, version: *version, identity_id }, record);
+            overlay.upsert(base, Member { record_id, version: *version, identity_id }, record);
         }
-        IndexChange::Remove { record_id } => overlay.remove(record_id),
+        IndexChange::Move { record_id, identity_id } => overlay.move_to(record_id, identity_id),
+        IndexChange::Remove { record_id } => overlay.remove(base, record_id),
     }
 }
 
@@ -414,7 +462,7 @@ impl Worker {
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;
-        let has_changes = !unit.kept.is_empty();
+        let has_changes = !unit.kept.is_empty() || unit.has_notes;
         if has_changes {
             self.candidates.before_commit(unit.conn)?;
         }

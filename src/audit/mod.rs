@@ -26,6 +26,21 @@ pub enum Action {
     Export,
     /// A copy of everything was made.
     Backup,
+    /// What stewards decide.
+    Merge,
+    Unmerge,
+    Link,
+    Unlink,
+    Split,
+    Decide,
+    /// A decision was taken back.
+    Revoke,
+    /// What there is to decide was read, or what was decided.
+    ReviewQueue,
+    /// Every record was assigned anew.
+    Partition,
+    /// A matching model was fitted to what is stored.
+    Train,
 }
 
 impl Action {
@@ -47,6 +62,16 @@ impl Action {
             Self::Bundle => "bundle",
             Self::Export => "export",
             Self::Backup => "backup",
+            Self::Merge => "merge",
+            Self::Unmerge => "unmerge",
+            Self::Link => "link",
+            Self::Unlink => "unlink",
+            Self::Split => "split",
+            Self::Decide => "decide",
+            Self::Revoke => "revoke",
+            Self::ReviewQueue => "review-queue",
+            Self::Partition => "partition",
+            Self::Train => "train",
         }
     }
 }
@@ -136,6 +161,9 @@ pub struct Detail {
     /// The bulk export that it is about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
+    /// The steward's decision that was made or taken back; the decision says why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
     /// How many resources left, where they are too many to be named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
@@ -176,12 +204,13 @@ mod tests {
             candidates: Some(36),
             model_version: Some("m1".to_owned()),
             job: Some("j1".to_owned()),
+            decision: Some("d1".to_owned()),
             count: Some(25_000),
             duration_us: 120,
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","count":25000,"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"duration_us":120}"#
         );
     }
 

@@ -13,9 +13,12 @@ mod evaluate;
 mod explain;
 mod load;
 mod match_file;
+mod model;
+mod partition;
 mod progress;
 mod serve;
 pub mod synth;
+mod train;
 mod validate;
 mod weigh;
 
@@ -133,6 +136,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Restore(args) => backup::restore(&args, environment),
         Commands::VerifyBackup(args) => backup::verify(&args, environment),
         Commands::Match(args) => match_file::run(&args, environment),
+        Commands::Partition(args) => partition::run(&args, environment),
         Commands::Explain(args) => explain::run(&args, environment),
         Commands::Validate(args) => validate::run(&args, environment),
         Commands::Weigh(args) => weigh::run(&args, environment),
@@ -143,6 +147,8 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
             Ok(Ended::Done)
         }
         Commands::Evaluate(args) => evaluate::run(&args, environment),
+        Commands::Train(args) => train::run(&args, environment),
+        Commands::Model(args) => model::run(&args, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

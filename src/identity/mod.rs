@@ -1,9 +1,15 @@
 //! Identities: the records that belong to one person, as one candidate, and where an arriving record goes.
 //!
-//! What: [`evaluate`] gives for records read from the store the result that the index proposes; [`assign`] decides for an arriving record. Not here: merges, links and constraints
-//! of stewards, anything that reads or writes.
+//! What: [`evaluate`] gives for records read from the store the result that the index proposes. [`partition`] is the one
+//! rule of who is with whom, on what hangs together ([`component`]) or on everything ([`engine`]), under [`constraint`]s.
+//! Not here: anything that reads or writes.
 
 pub mod assign;
+pub mod component;
+pub mod constraint;
+pub mod engine;
+pub mod golden;
+pub mod partition;
 
 use crate::matching::model::Model;
 use crate::matching::pool::IdentityMatch;
@@ -34,3 +40,6 @@ pub fn evaluate(
         population,
     )
 }
+
+#[cfg(test)]
+mod tests;

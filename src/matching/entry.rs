@@ -233,6 +233,7 @@ const fn read_facts(word: u32) -> (Facts, usize) {
             3 => Some(Suffix::Second),
             4 => Some(Suffix::Third),
             5 => Some(Suffix::Fourth),
+            6 => Some(Suffix::Fifth),
             _ => None,
         },
         is_imitated: (word >> 8) & 1 == 1,
@@ -348,6 +349,62 @@ impl<'d> Query<'d> {
             emails: record.emails.iter().map(text).collect(),
             identifiers: identifiers.map(|i| (i.kind, query_text(&identifier_text(i), dictionary))).collect(),
         }
+    }
+}
+
+impl<'d> Query<'d> {
+    /// A stored record as a query, so that it can be asked about without its document.
+    #[must_use]
+    pub fn stored(view: &View<'_>, dictionary: &'d Dictionary) -> Self {
+        let names = |tag: Tag| {
+            view.ids(tag).map(|id| QueryName { id, form: Cow::Borrowed(dictionary.name(id)) }).collect::<Vec<_>>()
+        };
+        let text = |id: u32| {
+            let text = dictionary.bytes_of(id);
+            QueryText { id, text: text.to_vec(), hash: hash(text) }
+        };
+        let part = |id: u32| (id != UNKNOWN).then(|| text(id));
+        let address = |ids: AddressIds| QueryAddress {
+            line: part(ids.line),
+            unit: part(ids.unit),
+            place: part(ids.place),
+            zip: part(ids.zip),
+        };
+        Self {
+            birth_date: view.birth_date,
+            facts: view.facts,
+            given: names(Tag::Given),
+            given_parts: names(Tag::GivenPart),
+            middle: names(Tag::Middle),
+            family: names(Tag::Family),
+            family_parts: names(Tag::FamilyPart),
+            addresses: view.addresses().map(address).collect(),
+            phones: view.ids(Tag::Phone).map(text).collect(),
+            emails: view.ids(Tag::Email).map(text).collect(),
+            identifiers: view.identifiers().map(|(kind, id)| (kind, text(id))).collect(),
+        }
+    }
+
+    /// The same query resolved against another dictionary.
+    #[must_use]
+    pub fn resolved(mut self, dictionary: &Dictionary) -> Self {
+        let lists =
+            [&mut self.given, &mut self.given_parts, &mut self.middle, &mut self.family, &mut self.family_parts];
+        for name in lists.into_iter().flatten() {
+            name.id = dictionary.find_name(&name.form.text).unwrap_or(UNKNOWN);
+        }
+        let address = |address: &mut QueryAddress| {
+            let QueryAddress { line, unit, place, zip } = address;
+            for text in [line, unit, place, zip].into_iter().flatten() {
+                text.id = dictionary.find_text(&text.text).unwrap_or(UNKNOWN);
+            }
+        };
+        self.addresses.iter_mut().for_each(address);
+        let identifiers = self.identifiers.iter_mut().map(|(_, text)| text);
+        for text in self.phones.iter_mut().chain(&mut self.emails).chain(identifiers) {
+            text.id = dictionary.find_text(&text.text).unwrap_or(UNKNOWN);
+        }
+        self
     }
 }
 

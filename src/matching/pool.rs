@@ -89,7 +89,7 @@ impl AttributeResult {
         }
     }
 
-    const fn of(level: Level) -> Self {
+    pub(super) const fn of(level: Level) -> Self {
         match level {
             Level::Exact | Level::FirstOfJanuary | Level::SameGiven => Self::Exact,
             Level::Swapped | Level::Nickname | Level::Close | Level::Phonetic | Level::LastFourClose | Level::Line => {

@@ -16,6 +16,8 @@ pub fn jaro_winkler(a: &str, b: &str) -> f64 {
     if a.len() > BYTES_MAX || b.len() > BYTES_MAX {
         return if a == b { 1.0 } else { 0.0 };
     }
+    // Which letters Jaro's greedy walk pairs can depend on where it begins: a pair of values has one similarity.
+    let (a, b) = if a <= b { (a, b) } else { (b, a) };
     if !is_short_ascii(a) || !is_short_ascii(b) {
         return strsim::jaro_winkler(a, b);
     }

@@ -3,7 +3,7 @@
 //! Why here and not the databases' own tools: one file serves both databases and proves itself. Search values are made
 //! again from the documents; secrets, exports in progress and the schema's own table do not leave. The order is the one
 //! in which rows refer to each other: identities, then each resource with its versions, record and reviews, then the
-//! logs. Not here: the file and what must hold in it (see `app::backup`), transactions.
+//! logs, then what stewards decided. Not here: the file and what must hold in it (see `app::backup`), transactions.
 
 use std::collections::HashMap;
 
@@ -15,13 +15,16 @@ use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
 use super::identity::IdentityRow;
+use super::identity_history::{self, AssignmentRow, MergedRow};
 use super::load_progress::LoadProgress;
 use super::record::{self, RecordRow};
 use super::resource::{Older, Resource, current, older};
 use super::review::ReviewRow;
 use super::schema::{
-    audit as audits, change, identity, load_progress, record as records, resource, resource_history, review,
+    audit as audits, change, identity, identity_history as histories, load_progress, merged_identity,
+    record as records, record_constraint, resource, resource_history, review, steward_decision,
 };
+use super::steward::{self, ConstraintRow, DecisionRow};
 use crate::fhir::search_parameter::SearchValues;
 
 /// Rows read at a time; a body can have the size of a request.
@@ -41,10 +44,14 @@ pub enum Table {
     Change,
     Audit,
     LoadProgress,
+    StewardDecision,
+    RecordConstraint,
+    IdentityHistory,
+    MergedIdentity,
 }
 
 impl Table {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 12] = [
         Self::Identity,
         Self::ResourceHistory,
         Self::Resource,
@@ -53,6 +60,10 @@ impl Table {
         Self::Change,
         Self::Audit,
         Self::LoadProgress,
+        Self::StewardDecision,
+        Self::RecordConstraint,
+        Self::IdentityHistory,
+        Self::MergedIdentity,
     ];
 
     #[must_use]
@@ -66,6 +77,10 @@ impl Table {
             Self::Change => "change",
             Self::Audit => "audit",
             Self::LoadProgress => "load_progress",
+            Self::StewardDecision => "steward_decision",
+            Self::RecordConstraint => "record_constraint",
+            Self::IdentityHistory => "identity_history",
+            Self::MergedIdentity => "merged_identity",
         }
     }
 }
@@ -84,6 +99,10 @@ pub enum Row {
     Change(ChangeEntry),
     Audit(AuditRow),
     LoadProgress(LoadProgress),
+    StewardDecision(DecisionRow),
+    RecordConstraint(ConstraintRow),
+    IdentityHistory(AssignmentRow),
+    MergedIdentity(MergedRow),
 }
 
 impl Row {
@@ -98,6 +117,10 @@ impl Row {
             Self::Change(_) => Table::Change,
             Self::Audit(_) => Table::Audit,
             Self::LoadProgress(_) => Table::LoadProgress,
+            Self::StewardDecision(_) => Table::StewardDecision,
+            Self::RecordConstraint(_) => Table::RecordConstraint,
+            Self::IdentityHistory(_) => Table::IdentityHistory,
+            Self::MergedIdentity(_) => Table::MergedIdentity,
         }
     }
 }
@@ -109,6 +132,8 @@ impl Row {
 pub struct ChangeEntry {
     pub seq: i64,
     pub record_id: String,
+    #[serde(default)]
+    pub binds: bool,
 }
 
 /// How many rows a table has.
@@ -125,6 +150,10 @@ pub fn count(connection: &mut Connection, table: Table) -> Result<u64, StoreErro
         Table::Change => change::table.count().get_result(connection)?,
         Table::Audit => audits::table.count().get_result(connection)?,
         Table::LoadProgress => load_progress::table.count().get_result(connection)?,
+        Table::StewardDecision => steward_decision::table.count().get_result(connection)?,
+        Table::RecordConstraint => record_constraint::table.count().get_result(connection)?,
+        Table::IdentityHistory => histories::table.count().get_result(connection)?,
+        Table::MergedIdentity => merged_identity::table.count().get_result(connection)?,
     };
     Ok(u64::try_from(rows).unwrap_or(0))
 }
@@ -148,7 +177,19 @@ pub fn each_row<E: From<StoreError>>(
     pages(|after: Option<&ChangeEntry>| changes(connection, after), |row| sink(Row::Change(row)))?;
     let audits = |after: Option<&AuditRow>| audit::list_after(connection, after.map_or(0, |row| row.seq), PAGE_ROWS);
     pages(audits, |row| sink(Row::Audit(row)))?;
-    pages(|after: Option<&LoadProgress>| loads(connection, after), |row| sink(Row::LoadProgress(row)))
+    pages(|after: Option<&LoadProgress>| loads(connection, after), |row| sink(Row::LoadProgress(row)))?;
+    each_identity_row(connection, sink)
+}
+
+/// What stewards decided, and where records were before.
+fn each_identity_row<E: From<StoreError>>(
+    connection: &mut Connection,
+    mut sink: impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), E> {
+    pages(|after| steward::list_decisions_by_id(connection, after, PAGE_ROWS), |row| sink(Row::StewardDecision(row)))?;
+    pages(|after| steward::list_constraints(connection, after, PAGE_ROWS), |row| sink(Row::RecordConstraint(row)))?;
+    pages(|after| identity_history::list(connection, after, PAGE_ROWS), |row| sink(Row::IdentityHistory(row)))?;
+    pages(|after| identity_history::list_merged(connection, after, PAGE_ROWS), |row| sink(Row::MergedIdentity(row)))
 }
 
 /// Reads page after page until one is empty.
@@ -177,7 +218,7 @@ fn resource_groups<E: From<StoreError>>(
     let found = record::find_many(connection, &ids)?;
     let mut records: HashMap<String, RecordRow> = found.into_iter().map(|row| (row.id.clone(), row)).collect();
     let mut reviews: HashMap<String, Vec<ReviewRow>> = HashMap::new();
-    for row in reviews_of(connection, &ids)? {
+    for row in super::review::list_of_records(connection, &ids)? {
         reviews.entry(row.record_id.clone()).or_default().push(row);
     }
     for resource in page {
@@ -260,14 +301,6 @@ fn older_versions(
     Ok(versions.into_iter().map(|version| version.into_resource(resource.number)).collect())
 }
 
-fn reviews_of(connection: &mut Connection, record_ids: &[&str]) -> Result<Vec<ReviewRow>, StoreError> {
-    Ok(review::table
-        .filter(review::record_id.eq_any(record_ids))
-        .order((review::record_id, review::identity_id))
-        .select(ReviewRow::as_select())
-        .load(connection)?)
-}
-
 fn changes(connection: &mut Connection, after: Option<&ChangeEntry>) -> Result<Vec<ChangeEntry>, StoreError> {
     Ok(change::table
         .filter(change::seq.gt(after.map_or(0, |row| row.seq)))
@@ -318,6 +351,10 @@ pub struct Rows {
     changes: Vec<ChangeEntry>,
     audits: Vec<AuditRow>,
     loads: Vec<LoadProgress>,
+    decisions: Vec<DecisionRow>,
+    constraints: Vec<ConstraintRow>,
+    assignments: Vec<AssignmentRow>,
+    merged: Vec<MergedRow>,
 }
 
 impl Rows {
@@ -332,6 +369,10 @@ impl Rows {
             Row::Change(row) => self.changes.push(row),
             Row::Audit(row) => self.audits.push(row),
             Row::LoadProgress(row) => self.loads.push(row),
+            Row::StewardDecision(row) => self.decisions.push(row),
+            Row::RecordConstraint(row) => self.constraints.push(row),
+            Row::IdentityHistory(row) => self.assignments.push(row),
+            Row::MergedIdentity(row) => self.merged.push(row),
         }
     }
 }
@@ -350,6 +391,16 @@ pub fn insert(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError
     dialect::restore::insert_audit_rows(connection, &rows.audits)?;
     for row in &rows.loads {
         dialect::upsert_load_progress(connection, row)?;
+    }
+    for row in &rows.decisions {
+        steward::insert_decision(connection, row)?;
+    }
+    steward::insert_constraints(connection, &rows.constraints)?;
+    for row in &rows.assignments {
+        identity_history::insert(connection, row)?;
+    }
+    for row in &rows.merged {
+        identity_history::insert_merged(connection, row)?;
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ pub mod error;
 pub mod export_job;
 pub mod history;
 pub mod identity;
+pub mod identity_history;
 pub mod load_progress;
 mod migration;
 mod pool;
@@ -33,6 +34,7 @@ pub mod review;
 mod schema;
 mod search;
 pub mod secret;
+pub mod steward;
 pub mod transaction;
 
 pub use connection::Connection;

@@ -37,6 +37,9 @@ pub struct RecordRow {
     pub verified_on: Option<String>,
     /// The record that has replaced this one (FHIR R4 Patient.link, `replaced-by`): it is evidence and no match itself.
     pub replaced_by: Option<String>,
+    /// The steward's decision that put the record into its identity; none when the matcher did.
+    #[serde(default)]
+    pub decision_id: Option<String>,
 }
 
 /// Stores records, or puts them in place of those with the same id; of several with one id the last one counts.
@@ -90,6 +93,24 @@ pub fn list_replaced_by(connection: &mut Connection, ids: &[&str]) -> Result<Vec
         .filter(record::replaced_by.is_not_null())
         .filter(record::replaced_by.eq_any(ids))
         .order(record::id)
+        .select(RecordRow::as_select())
+        .load(connection)?)
+}
+
+/// Up to `records_max` records after an id that another one has replaced, ordered by id.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_replaced_page(
+    connection: &mut Connection,
+    after_id: Option<&str>,
+    records_max: u32,
+) -> Result<Vec<RecordRow>, StoreError> {
+    Ok(record::table
+        .filter(record::replaced_by.is_not_null())
+        .filter(record::id.gt(after_id.unwrap_or_default()))
+        .order(record::id)
+        .limit(i64::from(records_max))
         .select(RecordRow::as_select())
         .load(connection)?)
 }

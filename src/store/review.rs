@@ -21,6 +21,21 @@ pub struct ReviewRow {
     pub probability: f64,
     pub created_us: i64,
     pub model_version: String,
+    /// [`OPEN`] or [`DEFERRED`].
+    #[serde(default = "open")]
+    pub state: String,
+    /// Why it was deferred.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Waits for a decision.
+pub const OPEN: &str = "open";
+/// Somebody looked at it and could not decide yet.
+pub const DEFERRED: &str = "deferred";
+
+fn open() -> String {
+    OPEN.to_owned()
 }
 
 /// Stores reviews, or puts them in place of those of the same record and identity; of several the last one counts.
@@ -29,6 +44,38 @@ pub struct ReviewRow {
 /// `Other` when a record or an identity does not exist.
 pub fn insert_many(connection: &mut Connection, reviews: &[ReviewRow]) -> Result<(), StoreError> {
     dialect::upsert_reviews(connection, reviews)
+}
+
+/// The reviews of these records, ordered by record and identity.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_of_records(connection: &mut Connection, record_ids: &[&str]) -> Result<Vec<ReviewRow>, StoreError> {
+    Ok(review::table
+        .filter(review::record_id.eq_any(record_ids))
+        .order((review::record_id, review::identity_id))
+        .select(ReviewRow::as_select())
+        .load(connection)?)
+}
+
+/// The reviews that name an identity, ordered by record.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_of_identity(connection: &mut Connection, identity_id: &str) -> Result<Vec<ReviewRow>, StoreError> {
+    Ok(review::table
+        .filter(review::identity_id.eq(identity_id))
+        .order(review::record_id)
+        .select(ReviewRow::as_select())
+        .load(connection)?)
+}
+
+/// Removes one review. Returns whether it was there.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete(connection: &mut Connection, record_id: &str, identity_id: &str) -> Result<bool, StoreError> {
+    Ok(diesel::delete(review::table.find((record_id, identity_id))).execute(connection)? == 1)
 }
 
 /// Removes the reviews of a record. Returns how many there were.

@@ -81,6 +81,7 @@ diesel::table! {
         verification_level -> Nullable<Text>,
         verified_on -> Nullable<Text>,
         replaced_by -> Nullable<Text>,
+        decision_id -> Nullable<Text>,
     }
 }
 
@@ -91,6 +92,8 @@ diesel::table! {
         probability -> Double,
         created_us -> BigInt,
         model_version -> Text,
+        state -> Text,
+        reason -> Nullable<Text>,
     }
 }
 
@@ -98,6 +101,7 @@ diesel::table! {
     change (seq) {
         seq -> BigInt,
         record_id -> Text,
+        binds -> Bool,
     }
 }
 
@@ -158,11 +162,51 @@ diesel::table! {
     }
 }
 
-#[diesel::declare_sql_function]
-extern "SQL" {
-    /// Bytes of a text; for it neither database reads the text.
-    fn octet_length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
+diesel::table! {
+    steward_decision (id) {
+        id -> Text,
+        kind -> Text,
+        reason -> Text,
+        decided_by -> Text,
+        decided_us -> BigInt,
+        detail -> Text,
+        revoked_by -> Nullable<Text>,
+        revoked_us -> Nullable<BigInt>,
+        revoked_reason -> Nullable<Text>,
+    }
 }
+
+diesel::table! {
+    record_constraint (record_a, record_b, kind, decision_id) {
+        record_a -> Text,
+        record_b -> Text,
+        kind -> Text,
+        decision_id -> Text,
+        created_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    identity_history (seq) {
+        seq -> BigInt,
+        record_id -> Text,
+        identity_id -> Text,
+        model_version -> Text,
+        probability -> Nullable<Double>,
+        assigned_us -> BigInt,
+        decision_id -> Nullable<Text>,
+        until_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    merged_identity (id) {
+        id -> Text,
+        survivor_id -> Text,
+        merged_us -> BigInt,
+    }
+}
+
 diesel::table! {
     block_key (key, number) {
         key -> BigInt,
@@ -188,3 +232,9 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
+
+#[diesel::declare_sql_function]
+extern "SQL" {
+    /// Bytes of a text; for it neither database reads the text.
+    fn octet_length(text: diesel::sql_types::Text) -> diesel::sql_types::Integer;
+}

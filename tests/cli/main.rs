@@ -48,6 +48,7 @@ mod loading;
 mod matching;
 mod measures;
 mod migrating;
+mod partitioning;
 mod people;
 mod program;
 mod resuming;

@@ -104,6 +104,7 @@ pub fn record_of(id: &str, identity: &str) -> RecordRow {
         verification_level: None,
         verified_on: None,
         replaced_by: None,
+        decision_id: None,
     }
 }
 

@@ -135,6 +135,8 @@ fn review_of(record: &str, identity: &str, probability: f64) -> ReviewRow {
         probability,
         created_us: 3,
         model_version: "m1".to_owned(),
+        state: review::OPEN.to_owned(),
+        reason: None,
     }
 }
 

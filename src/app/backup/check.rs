@@ -16,11 +16,14 @@ use crate::app::rules::Rules;
 use crate::fhir::issue::Severity;
 use crate::fhir::json::{Value, parse};
 use crate::fhir::search_parameter::{SearchValues, search_values};
+use crate::identity::constraint::Kind;
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::store::backup::{Row, Table};
+use crate::store::identity_history::AssignmentRow;
 use crate::store::record::RecordRow;
 use crate::store::resource::Resource;
 use crate::store::review::ReviewRow;
+use crate::store::steward::{ConstraintRow, REPLACED_BY};
 
 /// A line, read and judged by itself.
 #[derive(Debug)]
@@ -118,6 +121,11 @@ pub struct Checker {
     last_change: Option<i64>,
     last_audit: i64,
     last_load: Option<String>,
+    decisions: HashSet<u64>,
+    last_decision: Option<String>,
+    last_constraint: Option<ConstraintKey>,
+    last_assignment: i64,
+    last_merged: Option<String>,
     group: Group,
 }
 
@@ -185,6 +193,18 @@ impl Checker {
                 let is_next = self.last_load.as_ref().is_none_or(|last| *last < row.key);
                 self.last_load = Some(row.key.clone());
                 if is_next { Ok(()) } else { Err("load_progress rows are not in order".to_owned()) }
+            }
+            Row::StewardDecision(row) => {
+                self.decisions.insert(hash(&row.id));
+                next(&mut self.last_decision, row.id.clone(), "steward_decision")
+            }
+            Row::RecordConstraint(row) => self.constraint(row),
+            Row::IdentityHistory(row) => self.assignment(row),
+            Row::MergedIdentity(row) => {
+                if self.identities.contains(&hash(&row.id)) {
+                    return Err(format!("merged identity {}: it is there", row.id));
+                }
+                next(&mut self.last_merged, row.id.clone(), "merged_identity")
             }
         }
     }
@@ -278,6 +298,30 @@ impl Checker {
         self.check_identity("review of", &row.record_id, &row.identity_id)
     }
 
+    fn constraint(&mut self, row: &ConstraintRow) -> Found {
+        let key = (row.record_a.clone(), row.record_b.clone(), row.kind.clone(), row.decision_id.clone());
+        next(&mut self.last_constraint, key, "record_constraint")?;
+        let name = format!("constraint of {} and {}", row.record_a, row.record_b);
+        if Kind::of(&row.kind).is_none() && row.kind != REPLACED_BY {
+            return Err(format!("{name}: its kind is unknown"));
+        }
+        self.check_decision(&name, Some(row.decision_id.as_str()).filter(|id| !id.is_empty()))
+    }
+
+    fn assignment(&mut self, row: &AssignmentRow) -> Found {
+        if row.seq <= std::mem::replace(&mut self.last_assignment, row.seq) {
+            return Err("identity_history rows are not in order".to_owned());
+        }
+        self.check_decision(&format!("history of {}", row.record_id), row.decision_id.as_deref())
+    }
+
+    fn check_decision(&self, what: &str, decision_id: Option<&str>) -> Found {
+        match decision_id.is_none_or(|id| self.decisions.contains(&hash(&id))) {
+            true => Ok(()),
+            false => Err(format!("{what}: its decision does not exist")),
+        }
+    }
+
     fn check_identity(&self, what: &str, id: &str, identity_id: &str) -> Found {
         if self.identities.contains(&hash(&identity_id)) {
             return Ok(());
@@ -299,6 +343,16 @@ impl Group {
             Stage::WantsRecord => Err(format!("{resource_type}/{id}: its record is missing")),
         }
     }
+}
+
+/// The columns that a constraint is known by.
+type ConstraintKey = (String, String, String, String);
+
+/// Rows of a table are in the order of their keys.
+fn next<K: Ord>(last: &mut Option<K>, key: K, table: &str) -> Found {
+    let is_next = last.as_ref().is_none_or(|last| *last < key);
+    *last = Some(key);
+    if is_next { Ok(()) } else { Err(format!("{table} rows are not in order")) }
 }
 
 fn ascending(last: &mut String, next: &str) -> Found {

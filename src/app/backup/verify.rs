@@ -25,7 +25,7 @@ const PROBLEMS_MAX: usize = 100;
 /// # Errors
 /// When it cannot be read, or is of another format.
 pub fn verify(config: &Config, input: impl BufRead, mut progress: impl FnMut(Progress)) -> Result<Report, BackupError> {
-    let rules = Rules::load(&config.server.profiles_dir)?;
+    let rules = Rules::of(config)?;
     start_pool(config.matching.threads);
     let mut reading = match Reading::begin(input, Judge { rules: &rules, base_url: &config.server.base_url }) {
         Ok(reading) => reading,
@@ -192,12 +192,21 @@ mod tests {
             verification_level: None,
             verified_on: None,
             replaced_by: None,
+            decision_id: None,
         })
     }
 
     fn review(record: &str, identity: &str) -> Row {
         let (record_id, identity_id) = (record.to_owned(), identity.to_owned());
-        Row::Review(ReviewRow { record_id, identity_id, probability: 0.9, created_us: 1, model_version: "1".into() })
+        Row::Review(ReviewRow {
+            record_id,
+            identity_id,
+            probability: 0.9,
+            created_us: 1,
+            model_version: "1".into(),
+            state: "open".into(),
+            reason: None,
+        })
     }
 
     fn identity(id: &str) -> Row {
@@ -205,7 +214,7 @@ mod tests {
     }
 
     fn change(seq: i64, record: &str) -> Row {
-        Row::Change(ChangeEntry { seq, record_id: record.to_owned() })
+        Row::Change(ChangeEntry { seq, record_id: record.to_owned(), binds: false })
     }
 
     fn audit(seq: i64, detail: &str) -> Row {

@@ -163,7 +163,7 @@ impl<'r> Run<'r> {
             }
         }
         for (step, kind, id, expected) in aimed {
-            delete(unit, kind, &id, expected).map_err(|error| self.stop(step, error))?;
+            delete(self.desk.keeper(), unit, kind, &id, expected).map_err(|error| self.stop(step, error))?;
             audit.detail.records.push(address(kind, &id));
         }
         Ok(())

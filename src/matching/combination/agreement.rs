@@ -90,11 +90,13 @@ fn nearest<A, B>(one: &[A], other: &[B], compare: impl Fn(&A, &B) -> Nearness) -
     best
 }
 
-/// A short form equals the names that it is a short form of. Two short forms of one name are not equal: Nora and Ella are
-/// both of Eleanor, and sisters.
+/// A short form equals the names that it is a short form of, and is near what is near those. Two short forms of one name
+/// are not equal: Nora and Ella are both of Eleanor, and sisters.
 fn first(a: &Name, b: &Name, fuzzy: Fuzzy) -> Nearness {
     let (Some(one), Some(other)) = (&a.given, &b.given) else { return Nearness::Apart };
-    if a.formal.contains(other) || b.formal.contains(one) { Nearness::Equal } else { text(one, other, fuzzy) }
+    let formal = |names: &[String], name: &str| names.iter().map(|formal| text(formal, name, fuzzy)).max();
+    let expanded = formal(&a.formal, other).max(formal(&b.formal, one)).unwrap_or(Nearness::Apart);
+    expanded.max(text(one, other, fuzzy))
 }
 
 fn text(a: &str, b: &str, fuzzy: Fuzzy) -> Nearness {

@@ -70,7 +70,7 @@ impl Person {
                 self.address = Some((choose("12 Harbor Street", "12 Harbour Street", "77 Elm Road"), "12180"));
             }
             Field::Zip => {
-                self.address = Some((self.address.map_or("", |(line, _)| line), choose("12180", "12181", "90210")))
+                self.address = Some((self.address.map_or("", |(line, _)| line), choose("12180", "12181", "90210")));
             }
             Field::Phone | Field::Email => {
                 let (system, value) = if field == Field::Phone {
@@ -242,6 +242,7 @@ fn short_forms_are_equal_and_short_names_are_never_near() {
         ("Marzanna", "Marzana", Some(Fields::one(Field::FirstName))),
         ("Marzanna", "Mazranna", Some(Fields::one(Field::FirstName))),
         ("Marzanna", "Marana", None),
+        ("Robrt", "Bob", Some(Fields::one(Field::FirstName))),
         ("Anja", "Anya", None),
         ("Zoran", "Zorn", None),
         ("M", "M", None),
@@ -259,6 +260,7 @@ fn different_generational_suffixes_veto_and_others_do_not() {
         (Some("Jr"), Some("Sr"), Outcome::NoMatch),
         (Some("II"), Some("III"), Outcome::NoMatch),
         (Some("Jr"), Some("II"), Outcome::NoMatch),
+        (Some("III"), Some("V"), Outcome::NoMatch),
         (Some("Jr."), Some("Junior"), Outcome::Match),
         (Some("Jr"), None, Outcome::Match),
         (Some("MD"), Some("Sr"), Outcome::Match),

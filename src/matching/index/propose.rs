@@ -74,7 +74,7 @@ pub struct Layer<'i> {
 }
 
 impl Layer<'_> {
-    fn is_open(&self, slot: u32, excluded: Option<u32>) -> bool {
+    pub(super) fn is_open(&self, slot: u32, excluded: Option<u32>) -> bool {
         self.index.slots[slot as usize].is_live
             && Some(slot) != excluded
             && self.hidden.is_none_or(|hidden| !hidden.contains(&slot))
@@ -215,7 +215,11 @@ fn pairs<'i>(asked: &[Asked<'i>], place: Place) -> Vec<RecordPair<'i>> {
     let mut pairs = Vec::new();
     for (asked, identity) in asked.iter().zip(place) {
         for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
-            pairs.push(RecordPair { record_id: &slot.record_id, version: slot.version, pair: asked.compare(slot) });
+            pairs.push(RecordPair {
+                record_id: &slot.record_id,
+                version: i64::from(slot.version),
+                pair: asked.compare(slot),
+            });
         }
     }
     pairs

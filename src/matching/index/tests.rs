@@ -139,11 +139,11 @@ fn an_overlay_gives_what_the_index_will_give_after_the_commit() {
     for n in [10, 11, 250, 251, 40] {
         let (record_id, identity_id) = (format!("r{n}"), format!("i{}", n / 3));
         let member = Member { record_id: &record_id, version: 2, identity_id: &identity_id };
-        overlay.upsert(member, &record(&person(n)));
+        overlay.upsert(Some(&base), member, &record(&person(n)));
         after.upsert(member, &record(&person(n)));
     }
     for id in ["r40", "r12"] {
-        overlay.remove(id);
+        overlay.remove(Some(&base), id);
         after.remove(id);
     }
     for n in [10, 11, 12, 40, 250, 30] {

@@ -60,6 +60,7 @@ pub enum Suffix {
     Second,
     Third,
     Fourth,
+    Fifth,
 }
 
 impl Suffix {
@@ -72,6 +73,7 @@ impl Suffix {
                 | (Self::Junior | Self::Second, Self::Junior | Self::Second)
                 | (Self::Third, Self::Third)
                 | (Self::Fourth, Self::Fourth)
+                | (Self::Fifth, Self::Fifth)
         )
     }
 
@@ -84,6 +86,11 @@ impl Suffix {
             "iv" | "4th" => Self::Fourth,
             _ => return None,
         })
+    }
+
+    /// Of the element `suffix`: a lone V within a name is an initial.
+    fn parse_element(word: &str) -> Option<Self> {
+        Self::parse(word).or_else(|| matches!(word, "v" | "5th" | "fifth").then_some(Self::Fifth))
     }
 }
 
@@ -100,7 +107,7 @@ pub(in crate::matching) fn read(name: &Value<'_>, rules: &Normaliser) -> Option<
     }
     for suffix in name.list("suffix").iter().filter_map(Value::as_str).take(PARTS_MAX) {
         let read = words.take(suffix);
-        words.suffix = words.suffix.or_else(|| read.iter().find_map(|word| Suffix::parse(word)));
+        words.suffix = words.suffix.or_else(|| read.iter().find_map(|word| Suffix::parse_element(word)));
     }
     let is_historic = matches!(name.text("use"), Some("old" | "maiden" | "nickname"));
     let is_sent = |members: [&str; 2]| members.iter().any(|member| name.get(member).is_some());
@@ -289,6 +296,8 @@ mod tests {
             (r#"{"family":"Smith Jr.","given":["John"]}"#, "john  smith Junior"),
             (r#"{"family":"Smith","given":["John","III"]}"#, "john  smith Third"),
             (r#"{"family":"Smith","given":["John"],"suffix":["Sr","MD"]}"#, "john  smith Senior"),
+            (r#"{"family":"Smith","given":["John"],"suffix":["V"]}"#, "john  smith Fifth"),
+            (r#"{"family":"Smith","given":["John","V"]}"#, "john v smith "),
             (r#"{"family":"de la Cruz","given":["Ana"]}"#, "ana  delacruz[cruz] "),
             (r#"{"family":"García-López","given":["José Luis"]}"#, "joseluis[jose] luis garcialopez[garcia lopez] "),
             (r#"{"family":"Mc Donald","given":["Ian"]}"#, "ian  mcdonald "),

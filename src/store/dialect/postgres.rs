@@ -178,13 +178,13 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
     let rows = || rows.iter().copied();
     Prepared::new(
         "INSERT INTO record (id, version, normaliser, features, identity_id, model_version, probability, assigned_us, \
-         verification_level, verified_on, replaced_by) \
-         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
+         verification_level, verified_on, replaced_by, decision_id) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (id) DO UPDATE SET version = excluded.version, normaliser = excluded.normaliser, \
          features = excluded.features, identity_id = excluded.identity_id, model_version = excluded.model_version, \
          probability = excluded.probability, assigned_us = excluded.assigned_us, \
          verification_level = excluded.verification_level, verified_on = excluded.verified_on, \
-         replaced_by = excluded.replaced_by",
+         replaced_by = excluded.replaced_by, decision_id = excluded.decision_id",
         vec![
             Bind::Texts(column(rows(), |row| row.id.as_str())),
             Bind::BigInts(column(rows(), |row| row.version)),
@@ -197,6 +197,7 @@ pub(super) fn upsert_records(connection: &mut PgConnection, rows: &[RecordRow]) 
             Bind::MaybeTexts(column(rows(), |row| row.verification_level.as_deref())),
             Bind::MaybeTexts(column(rows(), |row| row.verified_on.as_deref())),
             Bind::MaybeTexts(column(rows(), |row| row.replaced_by.as_deref())),
+            Bind::MaybeTexts(column(rows(), |row| row.decision_id.as_deref())),
         ],
     )
     .execute(connection)?;
@@ -207,16 +208,19 @@ pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) 
     let rows = last_of_each(rows, |row| (row.record_id.as_str(), row.identity_id.as_str()));
     let rows = || rows.iter().copied();
     Prepared::new(
-        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version) \
-         SELECT * FROM UNNEST(?, ?, ?, ?, ?) \
+        "INSERT INTO review (record_id, identity_id, probability, created_us, model_version, state, reason) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?, ?, ?) \
          ON CONFLICT (record_id, identity_id) DO UPDATE SET probability = excluded.probability, \
-         created_us = excluded.created_us, model_version = excluded.model_version",
+         created_us = excluded.created_us, model_version = excluded.model_version, state = excluded.state, \
+         reason = excluded.reason",
         vec![
             Bind::Texts(column(rows(), |row| row.record_id.as_str())),
             Bind::Texts(column(rows(), |row| row.identity_id.as_str())),
             Bind::Doubles(column(rows(), |row| row.probability)),
             Bind::BigInts(column(rows(), |row| row.created_us)),
             Bind::Texts(column(rows(), |row| row.model_version.as_str())),
+            Bind::Texts(column(rows(), |row| row.state.as_str())),
+            Bind::MaybeTexts(column(rows(), |row| row.reason.as_deref())),
         ],
     )
     .execute(connection)?;
@@ -319,7 +323,7 @@ pub(super) fn delete_block_keys(connection: &mut PgConnection, rows: &[(i64, i64
 }
 
 pub(super) fn insert_block_records(connection: &mut PgConnection, rows: &[&RecordKeys]) -> QueryResult<()> {
-    let keys: Vec<Vec<u8>> = rows.iter().map(|row| written_keys(&row.keys)).collect();
+    let keys: Vec<Vec<u8>> = column(rows, |row| written_keys(&row.keys));
     Prepared::new(
         "INSERT INTO block_record (number, record_id, keys) SELECT * FROM UNNEST(?, ?, ?)",
         vec![
@@ -333,11 +337,7 @@ pub(super) fn insert_block_records(connection: &mut PgConnection, rows: &[&Recor
 }
 
 /// In the order of the index, so that no plan without it is cheaper.
-pub(super) fn block_ranges(
-    connection: &mut PgConnection,
-    ranges: &[KeyRange],
-    rows_max: i64,
-) -> QueryResult<Vec<(usize, i64)>> {
+pub(super) fn block_ranges(connection: &mut PgConnection, ranges: &[KeyRange]) -> QueryResult<Vec<(usize, i64)>> {
     #[derive(QueryableByName)]
     struct Found {
         #[diesel(sql_type = BigInt)]
@@ -346,13 +346,13 @@ pub(super) fn block_ranges(
         number: i64,
     }
     let found: Vec<Found> = Prepared::new(
-        "SELECT wanted.place, found.number FROM UNNEST(?, ?) WITH ORDINALITY AS wanted (low, high, place) \
+        "SELECT wanted.place, found.number FROM UNNEST(?, ?, ?) WITH ORDINALITY AS wanted (low, high, rows_max, place) \
          CROSS JOIN LATERAL (SELECT number FROM block_key WHERE key >= wanted.low AND key <= wanted.high \
-         ORDER BY key, number LIMIT ?) AS found",
+         ORDER BY key, number LIMIT wanted.rows_max) AS found",
         vec![
             Bind::BigInts(column(ranges, |range| range.from)),
             Bind::BigInts(column(ranges, |range| range.to)),
-            Bind::BigInt(rows_max),
+            Bind::BigInts(column(ranges, |range| i64::try_from(range.rows_max).unwrap_or(i64::MAX))),
         ],
     )
     .load(connection)?;

@@ -63,9 +63,10 @@ pub fn insert_change_entries(connection: &mut Connection, rows: &[ChangeEntry]) 
             }
         }
         Connection::Postgres(connection) => {
-            sql_query("INSERT INTO change (seq, record_id) SELECT * FROM UNNEST($1, $2)")
+            sql_query("INSERT INTO change (seq, record_id, binds) SELECT * FROM UNNEST($1, $2, $3)")
                 .bind::<Array<BigInt>, _>(column(rows, |row| row.seq))
                 .bind::<Array<Text>, _>(column(rows, |row| row.record_id.as_str()))
+                .bind::<Array<Bool>, _>(column(rows, |row| row.binds))
                 .execute(connection)?;
         }
     }
@@ -105,7 +106,8 @@ fn insert_audit_rows_postgres(connection: &mut PgConnection, rows: &[AuditRow]) 
 pub fn lock_tables(connection: &mut Connection) -> Result<(), StoreError> {
     let Connection::Postgres(connection) = connection else { return Ok(()) };
     Ok(connection.batch_execute(
-        "LOCK TABLE resource, resource_history, identity, record, review, change, audit, load_progress \
+        "LOCK TABLE resource, resource_history, identity, record, review, change, audit, load_progress, \
+         steward_decision, record_constraint, identity_history, merged_identity \
          IN EXCLUSIVE MODE",
     )?)
 }

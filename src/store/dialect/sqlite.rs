@@ -128,6 +128,7 @@ pub(super) fn upsert_records(connection: &mut SqliteConnection, rows: &[RecordRo
                 record::verification_level.eq(excluded(record::verification_level)),
                 record::verified_on.eq(excluded(record::verified_on)),
                 record::replaced_by.eq(excluded(record::replaced_by)),
+                record::decision_id.eq(excluded(record::decision_id)),
             ))
             .execute(connection)?;
     }
@@ -144,6 +145,8 @@ pub(super) fn upsert_reviews(connection: &mut SqliteConnection, rows: &[ReviewRo
                 review::probability.eq(excluded(review::probability)),
                 review::created_us.eq(excluded(review::created_us)),
                 review::model_version.eq(excluded(review::model_version)),
+                review::state.eq(excluded(review::state)),
+                review::reason.eq(excluded(review::reason)),
             ))
             .execute(connection)?;
     }
@@ -253,17 +256,13 @@ pub(super) fn insert_block_records(connection: &mut SqliteConnection, rows: &[&R
     Ok(())
 }
 
-pub(super) fn block_ranges(
-    connection: &mut SqliteConnection,
-    ranges: &[KeyRange],
-    rows_max: i64,
-) -> QueryResult<Vec<(usize, i64)>> {
+pub(super) fn block_ranges(connection: &mut SqliteConnection, ranges: &[KeyRange]) -> QueryResult<Vec<(usize, i64)>> {
     let mut found = Vec::new();
     for (at, range) in ranges.iter().enumerate() {
         let numbers: Vec<i64> = block_key::table
             .filter(block_key::key.between(range.from, range.to))
             .order((block_key::key, block_key::number))
-            .limit(rows_max)
+            .limit(i64::try_from(range.rows_max).unwrap_or(i64::MAX))
             .select(block_key::number)
             .load(connection)?;
         found.extend(numbers.into_iter().map(|number| (at, number)));

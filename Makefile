@@ -6,7 +6,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
-	measure-backup measure-accuracy measure-cms measure-schemathesis fmt \
+	measure-backup measure-accuracy measure-cms measure-scale measure-instances measure-model measure-spark \
+	measure-schemathesis fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -36,7 +37,7 @@ unit: ## the tests, on both databases
 
 MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
 	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-cms \
-	measure-schemathesis
+	measure-scale measure-instances measure-model measure-spark measure-schemathesis
 measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
@@ -79,6 +80,9 @@ SECONDS_A_TARGET ?= 600
 measure-fuzz: ## six fuzz targets, SECONDS_A_TARGET each
 	scripts/measure/fuzz $(SECONDS_A_TARGET)
 
+measure-model: ## the laws of identities under a million random operations
+	scripts/measure/model
+
 measure-backup: ## backup, restore and migration of many people, and kill -9 in the middle of them
 	scripts/measure/backup
 
@@ -87,6 +91,15 @@ measure-accuracy: ## precision and recall on a made-up population
 
 measure-cms: ## the CMS combinations beside the public implementation, case by case
 	scripts/measure/cms
+
+measure-scale: ## cost against population: the engine, HTTP, load, start, memory
+	scripts/measure/scale
+
+measure-instances: ## how soon a write is found through another instance
+	scripts/measure/instances
+
+measure-spark: ## the model on Splink's Spark backend, beside DuckDB; needs Java
+	scripts/measure/spark
 
 measure-schemathesis: ## 20,000 requests made up from the OpenAPI document
 	scripts/measure/schemathesis

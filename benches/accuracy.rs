@@ -1,7 +1,8 @@
 //! How well people are found, in process: a labelled population in an index, every query proposed, errors counted.
 //!
-//! `cargo bench --bench accuracy -- DIR [--model FILE] [--errors N]`, where DIR holds what `synth` writes. One record is
-//! one identity, so that the matcher is judged and not the assignment. With `--errors` the waterfalls of the most
+//! `cargo bench --bench accuracy -- DIR [--model FILE] [--train DIR] [--blur SHARE] [--errors N]`, where DIR holds what
+//! `synth` writes. One record is one identity, so that the matcher is judged and not the assignment. With `--train` the
+//! model is first fitted to the people of another directory, from a start blurred by SHARE. With `--errors` the waterfalls of the most
 //! confident wrong answers and of the least confident right ones are written to standard error. Not here: the same
 //! through the database (see `scripts/measure/accuracy`).
 
@@ -18,9 +19,10 @@ use idi_match::fhir::json::{Limits, parse};
 use idi_match::matching::evaluation::{
     Candidate, Evaluation, QueryResult, THRESHOLD, TruthRow, parse_records, parse_truth,
 };
-use idi_match::matching::index::{Ask, Index, Member, Proposal};
+use idi_match::matching::index::{Ask, Index, Member, Proposal, SampleAsk};
 use idi_match::matching::model::Model;
 use idi_match::matching::record::Record;
+use idi_match::matching::train::{Options, blurred, train};
 
 struct Asked {
     id: String,
@@ -29,11 +31,17 @@ struct Asked {
 }
 
 fn main() {
-    let (directory, model, errors) = arguments();
+    let Arguments { directory, model, train, blur, errors } = arguments();
     let mut rules = Rules::built_in().unwrap();
     if let Some(model) = model {
         let text = std::fs::read_to_string(model).unwrap();
         rules.model = Arc::new(Model::parse(&text, built_in_text("name-frequencies.json").unwrap()).unwrap());
+    }
+    if blur > 0.0 {
+        rules.model = Arc::new(blurred(&rules.model, blur).unwrap());
+    }
+    if let Some(people) = train {
+        rules.model = Arc::new(trained(&people, &rules));
     }
     let read = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
     let started = Instant::now();
@@ -57,18 +65,41 @@ fn main() {
     }
 }
 
-fn arguments() -> (PathBuf, Option<PathBuf>, usize) {
+struct Arguments {
+    directory: PathBuf,
+    model: Option<PathBuf>,
+    train: Option<PathBuf>,
+    blur: f64,
+    errors: usize,
+}
+
+fn arguments() -> Arguments {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let (mut directory, mut model, mut errors) = (None, None, 0);
+    let mut read = Arguments { directory: PathBuf::from("people"), model: None, train: None, blur: 0.0, errors: 0 };
     while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().unwrap();
         match argument.as_str() {
-            "--model" => model = arguments.next().map(PathBuf::from),
-            "--errors" => errors = arguments.next().and_then(|count| count.parse().ok()).unwrap_or(20),
-            _ => directory = Some(PathBuf::from(argument)),
+            "--model" => read.model = Some(PathBuf::from(value())),
+            "--train" => read.train = Some(PathBuf::from(value())),
+            "--blur" => read.blur = value().parse().unwrap(),
+            "--errors" => read.errors = value().parse().unwrap(),
+            _ => read.directory = PathBuf::from(argument),
         }
     }
-    let directory = directory.unwrap_or_else(|| Path::new("people").to_path_buf());
-    (directory, model, errors)
+    read
+}
+
+fn trained(people: &Path, rules: &Rules) -> Model {
+    let index = index(&std::fs::read_to_string(people.join("patients.ndjson")).unwrap(), rules);
+    let started = Instant::now();
+    let ask = SampleAsk { seed: 1, records_max: 200_000, partners_max: 20, random_pairs: 2_000_000 };
+    let patterns = index.sample(&ask, |_| ());
+    println!("{} pairs in {:.1} s", patterns.pairs(), started.elapsed().as_secs_f64());
+    let trained = train(&rules.model, &patterns, &Options::of_population(index.population())).unwrap();
+    println!("{}", trained.report);
+    println!("{:.1} s", started.elapsed().as_secs_f64());
+    std::fs::write(people.join("model.json"), trained.model.to_json()).unwrap();
+    trained.model
 }
 
 fn record(line: &str, rules: &Rules) -> (String, Record) {

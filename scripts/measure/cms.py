@@ -375,13 +375,13 @@ def compare(directory, url):
             continue
         difference = (case["kind"], f"{ours[0]} {ours[1]}".strip(), f"{theirs[0]} {theirs[1]}".strip())
         differences[difference] += 1
-        examples.setdefault(difference, case)
+        examples.setdefault(difference, []).append({**case, "here": ours, "there": theirs})
     print_tables(table, differences)
     print("\n| single case | here | there |\n|---|---|---|")
     for name, ours, theirs in single:
         print(f"| {name} | {ours} | {theirs} |")
     with open(f"{directory}/differences.json", "w", encoding="utf-8") as out:
-        json.dump([{"difference": difference, **examples[difference]} for difference in sorted(examples)], out, indent=1, ensure_ascii=False)
+        json.dump([case for difference in sorted(examples) for case in examples[difference]], out, indent=1, ensure_ascii=False)
 
 
 def print_tables(table, differences):

@@ -98,17 +98,17 @@ impl Candidates {
     pub fn with_everyone<T>(
         &self,
         store: &Store,
-        look: impl FnOnce(&Space<'_>, &Constraints) -> T,
+        look: impl FnOnce(&Index, &Constraints) -> T,
     ) -> Result<T, StoreError> {
         match &self.place {
             Place::Memory(live) => {
                 let constraints = live.constraints();
-                Ok(look(&live.read().space(), &constraints))
+                Ok(look(&live.read(), &constraints))
             }
             Place::Database(stored) => {
                 let (live, _) = LiveIndex::build(&mut *store.connection()?, stored.rules(), |_| ())?;
                 let constraints = live.constraints();
-                Ok(look(&live.read().space(), &constraints))
+                Ok(look(&live.read(), &constraints))
             }
         }
     }

@@ -75,16 +75,20 @@ impl ConstraintCopy {
     /// # Errors
     /// When the database does not answer.
     pub fn follow(&self, conn: &mut Connection, rows: &[ChangeRow]) -> Result<(), StoreError> {
-        let ids: Vec<&str> = rows.iter().map(|row| row.record_id.as_str()).collect();
-        let stored: Vec<Constraint> = steward::list_constraints_of(conn, &ids)?.iter().filter_map(constraint).collect();
+        let bound: Vec<&str> = rows.iter().filter(|row| row.binds).map(|row| row.record_id.as_str()).collect();
+        let stored: Vec<Constraint> = match bound.as_slice() {
+            [] => Vec::new(),
+            _ => steward::list_constraints_of(conn, &bound)?.iter().filter_map(constraint).collect(),
+        };
         let declares = rows.iter().any(|row| row.record.as_ref().is_some_and(|record| record.replaced_by.is_some()));
         let mut constraints = self.constraints.write().unwrap_or_else(PoisonError::into_inner);
-        if stored.is_empty() && !declares && constraints.is_empty() {
+        let is_declaring = !constraints.is_declaring_nothing();
+        if bound.is_empty() && !declares && !is_declaring {
             return Ok(());
         }
         let constraints = Arc::make_mut(&mut constraints);
+        bound.iter().for_each(|id| constraints.replace(id, &stored));
         for row in rows {
-            constraints.replace(&row.record_id, &stored);
             constraints.declare(&row.record_id, row.record.as_ref().and_then(survivor));
         }
         Ok(())

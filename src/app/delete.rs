@@ -9,9 +9,9 @@ use super::error::AppError;
 use super::incoming::ResourceKind;
 use super::keep::{Expected, Keeper, check_expected};
 use super::settle::{self, Occasion};
+use super::unit::Unit;
 use super::update::{Address, Condition};
 use super::write::Verb;
-use super::writer::Unit;
 
 impl App {
     /// Deletes the current version of what is addressed. What is not there, or is deleted already, is no error.
@@ -52,7 +52,7 @@ pub fn delete(
         let identity_id = record::delete(unit.conn, id)?;
         change::append(unit.conn, &[id])?;
         unit.index_remove(id);
-        if !unit.constraints().is_empty() {
+        if unit.constraints().survivor(id).is_some() {
             unit.constraints_mut().declare(id, None);
         }
         // What it held together, or stood between, is clustered again without it.

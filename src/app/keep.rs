@@ -25,7 +25,7 @@ use super::links::ELSEWHERE;
 use super::rules::Rules;
 use super::settle::{self, Occasion, Placement, Plan, connected};
 use super::steward::relink::relinked;
-use super::writer::Unit;
+use super::unit::Unit;
 
 /// What the caller knows of the version that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -201,20 +201,18 @@ impl Batch<'_> {
         let replaced_by = survivor_of(unit, arriving)?;
         let others = if current.is_some() { connected(keeper, unit, id)? } else { Vec::new() };
         let provisional = current.as_ref().map_or_else(keeper.clock.uuid, |row| row.identity_id.clone());
-        if replaced_by.is_some() || !unit.constraints().is_empty() {
-            let declared = replaced_by.as_deref().filter(|id| *id != ELSEWHERE);
+        let declared = replaced_by.as_deref().filter(|id| *id != ELSEWHERE);
+        if declared != unit.constraints().survivor(id) {
             unit.constraints_mut().declare(id, declared);
         }
         unit.index_upsert(Member { record_id: id, version, identity_id: &provisional }, features);
         let start = std::iter::once(id.to_owned()).chain(others.into_iter().filter(|other| other != id)).collect();
         let fresh = current.is_none().then_some(provisional.as_str());
-        let mut occasion = Occasion { start, fresh, ..Occasion::default() };
+        let occasion = Occasion { start, fresh, ..Occasion::default() };
         let mut plan = settle::plan(keeper, unit, &occasion)?;
         if let Some(current) = &current
             && self.continues(unit, &plan, current)?
         {
-            occasion.start.retain(|other| other != id);
-            occasion.start.insert(0, id.to_owned());
             plan = settle::plan(keeper, unit, &occasion)?;
         }
         let identity_id = plan.identity_of(id).unwrap_or(&provisional).to_owned();
@@ -225,6 +223,8 @@ impl Batch<'_> {
         if version > 1 {
             review::delete_for_record(unit.conn, id)?;
         }
+        let suspected = plan.mixed.filter(|_| version > 1).map(|probability| (identity_id.clone(), probability));
+        plan.doubts.extend(suspected);
         self.review(id, &plan, now_us);
         let decision_id =
             current.as_ref().filter(|row| row.identity_id == identity_id).and_then(|row| row.decision_id.clone());
@@ -280,6 +280,8 @@ impl Batch<'_> {
         let row = ConstraintRow { record_a, record_b, kind, decision_id, created_us: unit.now_us };
         steward::insert_constraints(unit.conn, &[row])?;
         unit.constraints_mut().insert(&constraint);
+        change::append_binding(unit.conn, &[&constraint.a, &constraint.b])?;
+        unit.note_change();
         Ok(true)
     }
 

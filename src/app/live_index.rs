@@ -58,6 +58,7 @@ impl LiveIndex {
             old.extend(rows.iter().filter(|row| row.normaliser != NORMALISER_VERSION).map(|row| row.id.clone()));
             progress(index.len());
         }
+        index.settle();
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
         Ok((Self { index, constraints, followed: Mutex::new(seq), records, behind: AtomicU64::new(0), rules }, old))

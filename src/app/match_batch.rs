@@ -23,7 +23,7 @@ use super::error::AppError;
 pub struct MatchLine {
     /// The id of the Patient that was sent.
     pub query: Option<String>,
-    /// Best first.
+    /// Likeliest first.
     pub candidates: Vec<Candidate>,
     pub issues: Vec<LineIssue>,
 }
@@ -102,7 +102,8 @@ impl App {
         let record = Record::from_patient(patient, &self.rules.normaliser);
         // The lines run in parallel; each is scored on its own thread.
         let ask = Ask { parallel_from: usize::MAX, ..self.ask() };
-        let identities = self.candidates.propose(&self.store, &record, &ask)?.proposal.identities;
+        let mut identities = self.candidates.propose(&self.store, &record, &ask)?.proposal.identities;
+        identities.sort_by(|a, b| b.posterior.total_cmp(&a.posterior));
         Ok(identities.iter().filter(|found| found.posterior >= probability_min).map(candidate).collect())
     }
 }

@@ -43,6 +43,8 @@ pub mod select;
 pub mod settle;
 pub mod steward;
 pub mod stored_index;
+pub mod train;
+pub mod unit;
 pub mod update;
 pub mod validate;
 pub mod verification;
@@ -117,7 +119,11 @@ impl App {
         model: Option<&str>,
         progress: impl FnMut(usize),
     ) -> Result<Self, StartError> {
-        let rules = Arc::new(Rules::load_with(&config.server.profiles_dir, model)?);
+        let mut rules = Rules::of(&config)?;
+        if let Some(model) = model {
+            rules = rules.with_model(model, "model")?;
+        }
+        let rules = Arc::new(rules);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
         let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;

@@ -8,7 +8,7 @@
 
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::identity::MemberRecord;
-use crate::matching::combination::{Combined, Day, Outcome, Verdict, combine};
+use crate::matching::combination::{Combined, Day, Field, Outcome, Verdict, combine};
 use crate::matching::grade::MatchGrade;
 use crate::matching::index::{Ask, Reach};
 use crate::matching::pool::{Attribute, AttributeResult, Decision, IdentityMatch};
@@ -127,8 +127,8 @@ fn note(outcome: Outcome, verdict: &Verdict, identity: &IdentityMatch) -> Combin
             _ => fired.map(|fired| fired.rule.clone()),
         },
         collision: fired.map(|fired| fired.collision),
-        exact: fired.map(|fired| fired.exact.iter().map(|field| field.code()).collect()).unwrap_or_default(),
-        fuzzy: fired.map(|fired| fired.fuzzy.iter().map(|field| field.code()).collect()).unwrap_or_default(),
+        exact: fired.map(|fired| fired.exact.iter().map(Field::code).collect()).unwrap_or_default(),
+        fuzzy: fired.map(|fired| fired.fuzzy.iter().map(Field::code).collect()).unwrap_or_default(),
         idi_grade: identity.grade.code(),
         idi_conflicts: identity.capped_by.iter().map(|conflict| conflict.code()).collect(),
     }

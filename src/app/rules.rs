@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
+use crate::config::Config;
 use crate::matching::combination::Book;
 use crate::matching::model::Model;
 use crate::matching::normalise::Normaliser;
@@ -59,29 +60,30 @@ impl Rules {
         Self::from_files(&files)
     }
 
-    /// The directory when one is named, else what is built in.
+    /// As configured: the directory when one is named, else what is built in; the model of its own file, if one is named.
     ///
     /// # Errors
-    /// As the two it chooses from.
-    pub fn load(directory: &str) -> Result<Self, RulesError> {
-        if directory.is_empty() { Self::built_in() } else { Self::from_directory(Path::new(directory)) }
+    /// When a file cannot be read or enforced.
+    pub fn of(config: &Config) -> Result<Self, RulesError> {
+        let directory = &config.server.profiles_dir;
+        let rules = if directory.is_empty() { Self::built_in()? } else { Self::from_directory(Path::new(directory))? };
+        let model = &config.matching.model;
+        if model.is_empty() {
+            return Ok(rules);
+        }
+        let read = std::fs::read_to_string(model);
+        let text = read.map_err(|error| RulesError { file: model.clone(), reason: error.to_string() })?;
+        rules.with_model(&text, model)
     }
 
-    /// The same with the text of another model in place of `match-model.json`.
+    /// The same with the text of another model; `file` is what an error names.
     ///
     /// # Errors
-    /// As [`Self::load`], and when the model cannot be used.
-    pub fn load_with(directory: &str, model: Option<&str>) -> Result<Self, RulesError> {
-        let rules = Self::load(directory)?;
-        let Some(model) = model else { return Ok(rules) };
-        let refuse = |reason: String| RulesError { file: "model".to_owned(), reason };
-        let frequencies = match directory {
-            "" => built_in_text("name-frequencies.json").unwrap_or_default().to_owned(),
-            _ => std::fs::read_to_string(Path::new(directory).join("name-frequencies.json"))
-                .map_err(|error| refuse(error.to_string()))?,
-        };
-        let model = Model::parse(model, &frequencies).map_err(|error| refuse(error.to_string()))?;
-        Ok(Self { model: Arc::new(model), ..rules })
+    /// When the model cannot be used.
+    pub fn with_model(self, text: &str, file: &str) -> Result<Self, RulesError> {
+        let refuse = |reason: String| RulesError { file: file.to_owned(), reason };
+        let model = self.model.of_same_names(text).map_err(|error| refuse(error.to_string()))?;
+        Ok(Self { model: Arc::new(model), ..self })
     }
 
     /// From names and texts.

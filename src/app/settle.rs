@@ -8,12 +8,14 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::identity::assign::stays;
+use crate::identity::assign::{DECISION_POPULATION, stays};
 use crate::identity::component::{Doubt, Found, around, solve};
 use crate::identity::constraint::Kind;
 use crate::matching::comparison::Pair;
-use crate::matching::index::Member;
+use crate::matching::grade::Contradiction;
+use crate::matching::index::{Member, Space};
 use crate::matching::judgement::Judgement;
+use crate::matching::model::Model;
 use crate::store::identity::{Emptied, IdentityRow};
 use crate::store::identity_history::MergedRow;
 use crate::store::review::ReviewRow;
@@ -22,7 +24,7 @@ use crate::store::{change, identity, identity_history, record, review};
 use super::error::AppError;
 use super::keep::Keeper;
 use super::live_index::features_of;
-use super::writer::Unit;
+use super::unit::Unit;
 
 /// Whom to cluster, and what is wished for.
 #[derive(Debug, Default)]
@@ -53,6 +55,8 @@ pub struct Plan {
     pub ended: Vec<(String, String)>,
     /// Probability of the best edge that each record has within its identity.
     pub probabilities: HashMap<String, f64>,
+    /// The first record contradicts the others of its identity: something else than evidence holds them together.
+    pub mixed: Option<f64>,
     /// Other identities that the first record may belong to, the likeliest first.
     pub doubts: Vec<(String, f64)>,
 }
@@ -89,6 +93,7 @@ pub fn plan(keeper: Keeper<'_>, unit: &mut Unit<'_>, occasion: &Occasion<'_>) ->
         let current: Vec<Option<String>> = (0..found.nodes.len()).map(identity_of).collect();
         let mut plan = name(&found, &clusters, &current, occasion, clock.uuid);
         plan.probabilities = probabilities(&found, &clusters);
+        plan.mixed = mixed(space, &rules.model, &found, &clusters);
         plan.doubts = tell(&plan, &found, &doubts, |doubt| {
             let other = space.record_id(doubt.place).to_string();
             let apart = constraints.of(&found.nodes[0].id).iter();
@@ -141,6 +146,16 @@ fn name(
     let lost = stored.iter().filter(|id| !used.contains(*id));
     plan.ended = lost.filter_map(|id| Some(((*id).to_owned(), survivor(&plan.placements, id)?))).collect();
     plan
+}
+
+/// Whether the first record contradicts those that it is with, and how likely they are one person all the same.
+fn mixed(space: &Space<'_>, model: &Model, found: &Found, clusters: &[usize]) -> Option<f64> {
+    let own = found.nodes.first()?.place?;
+    let with = (1..found.nodes.len()).filter(|at| clusters[*at] == clusters[0]);
+    let pairs = with.filter_map(|at| Some(space.compare(own, found.nodes[at].place?)));
+    let pooled = pairs.reduce(|all, pair| all.join(&pair))?;
+    let judged = Judgement::of(pooled, model, DECISION_POPULATION);
+    (judged.graded.contradiction == Contradiction::Present).then_some(judged.probability)
 }
 
 /// Where most records of an identity went.
@@ -198,7 +213,7 @@ pub fn anchor(
     let model = &keeper.rules.model;
     let anchor = unit.with_space(keeper.ask.candidates_max, |space, _| {
         let own = space.find(record_id)?;
-        let judge = |pair| Judgement::of(pair, model, crate::identity::assign::DECISION_POPULATION);
+        let judge = |pair| Judgement::of(pair, model, DECISION_POPULATION);
         let places = others.iter().filter_map(|other| Some((other, space.find(other)?)));
         let pairs: Vec<(&String, Pair)> = places.map(|(other, place)| (other, space.compare(own, place))).collect();
         let pooled = pairs.iter().fold(Pair::EMPTY, |all, (_, pair)| all.join(pair));

@@ -146,6 +146,7 @@ impl StoredIndex {
             self.write_keys(conn, &rows)?;
             block_key::put_state(conn, &state)?;
         }
+        self.behind.store(0, Ordering::Relaxed);
         self.constraints.catch_up(conn)?;
         self.count(conn, state.seq)
     }
@@ -224,9 +225,8 @@ impl StoredIndex {
         }
         let dictionary = Dictionary::default();
         let query = Query::new(query, &dictionary, &self.rules.model);
-        let listings = stored_blocks::list(&query, ask.reach, ask.candidates_max, |ranges, rows_max| {
-            block_key::list_ranges(conn, ranges, rows_max)
-        })?;
+        let listings =
+            stored_blocks::list(&query, ask.reach, ask.candidates_max, |ranges| block_key::list_ranges(conn, ranges))?;
         let mut found = self.candidates(conn, &components(&query), &listings)?;
         let model = Arc::clone(&self.rules.model);
         let mut excerpt = Excerpt::new(model, self.population(), listings.coverage);
@@ -292,9 +292,8 @@ impl StoredIndex {
         query: &Query<'_>,
         candidates_max: usize,
     ) -> Result<Vec<Candidate>, StoreError> {
-        let listings = stored_blocks::list(query, Reach::Blocks, candidates_max, |ranges, rows_max| {
-            block_key::list_ranges(conn, ranges, rows_max)
-        })?;
+        let listings =
+            stored_blocks::list(query, Reach::Blocks, candidates_max, |ranges| block_key::list_ranges(conn, ranges))?;
         let mut found = self.candidates(conn, &components(query), &listings)?;
         if found.len() > candidates_max {
             found.sort_by_cached_key(|one| (Reverse(one.blocks), rank(&one.row.id)));

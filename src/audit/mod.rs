@@ -39,6 +39,8 @@ pub enum Action {
     ReviewQueue,
     /// Every record was assigned anew.
     Partition,
+    /// A matching model was fitted to what is stored.
+    Train,
 }
 
 impl Action {
@@ -69,6 +71,7 @@ impl Action {
             Self::Revoke => "revoke",
             Self::ReviewQueue => "review-queue",
             Self::Partition => "partition",
+            Self::Train => "train",
         }
     }
 }

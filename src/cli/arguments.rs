@@ -51,6 +51,10 @@ pub enum Commands {
     Synth(SynthArgs),
     /// Count precision and recall of match results against the truth.
     Evaluate(EvaluateArgs),
+    /// Fit the matching model to the stored records.
+    Train(TrainArgs),
+    /// Show and compare matching models, and exchange them with Splink.
+    Model(ModelArgs),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.
@@ -219,6 +223,99 @@ pub struct EvaluateArgs {
     pub json: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// The file to write, when the model is adopted.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// The model to begin with instead of the one in force.
+    #[arg(long)]
+    pub start: Option<PathBuf>,
+    /// Patients that are not stored, one a line, to be paired with those that are: the requests of a day.
+    #[arg(long)]
+    pub patients: Option<PathBuf>,
+    /// Pairs of stored records that a person judged, as CSV: record_id,record_id,match (true or false).
+    #[arg(long)]
+    pub labels: Option<PathBuf>,
+    /// Count what stewards have linked and held apart as labelled pairs.
+    #[arg(long)]
+    pub steward_decisions: bool,
+    /// Also write the report, as JSON.
+    #[arg(long)]
+    pub report: Option<PathBuf>,
+    /// The same seed draws the same pairs.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Stored records that are paired with those of their blocks; more are drawn from at random.
+    #[arg(long, default_value_t = 200_000)]
+    pub records_max: usize,
+    /// Pairs of records at random, for u.
+    #[arg(long, default_value_t = 2_000_000)]
+    pub random_pairs: usize,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    #[command(subcommand)]
+    pub command: ModelCommands,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum SplinkEngine {
+    Duckdb,
+    Spark,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommands {
+    /// Show probabilities and weights of every comparison level.
+    Show {
+        /// A model file. Default: the model in force.
+        file: Option<PathBuf>,
+        /// Print the file instead of a table.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Show what differs between two model files; exit code 1 when something does.
+    Diff { one: PathBuf, other: PathBuf },
+    /// Write a model as settings of Splink 4.
+    ExportSplink {
+        /// A model file. Default: the one built in.
+        file: Option<PathBuf>,
+        /// The file to write. `-`: standard output.
+        #[arg(long)]
+        out: PathBuf,
+        /// The engine that is to run it.
+        #[arg(long, value_enum, default_value_t = SplinkEngine::Duckdb)]
+        engine: SplinkEngine,
+        /// People in the population, for the prior.
+        #[arg(long, default_value_t = 1_000_000)]
+        population: usize,
+    },
+    /// Take m and u that Splink has trained over into a model, and write it.
+    ImportSplink {
+        /// Settings as Splink saves them.
+        settings: PathBuf,
+        /// The model whose other numbers are kept. Default: the one built in.
+        #[arg(long)]
+        start: Option<PathBuf>,
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write Patients as the normalised columns that the Splink settings read (CSV).
+    PrepareRecords {
+        /// One Patient a line.
+        patients: PathBuf,
+        /// The file to write. `-`: standard output.
+        #[arg(long)]
+        out: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -13,10 +13,12 @@ mod evaluate;
 mod explain;
 mod load;
 mod match_file;
+mod model;
 mod partition;
 mod progress;
 mod serve;
 pub mod synth;
+mod train;
 mod validate;
 mod weigh;
 
@@ -145,6 +147,8 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
             Ok(Ended::Done)
         }
         Commands::Evaluate(args) => evaluate::run(&args, environment),
+        Commands::Train(args) => train::run(&args, environment),
+        Commands::Model(args) => model::run(&args, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

@@ -11,7 +11,7 @@ use super::{CommandError, Ended, Environment, progress, read_file, say};
 
 pub fn run(args: &ValidateArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let config = environment.config(&args.config)?;
-    let rules = Rules::load(&config.server.profiles_dir).map_err(|error| CommandError::Usage(error.to_string()))?;
+    let rules = Rules::of(&config).map_err(|error| CommandError::Usage(error.to_string()))?;
     let bytes = read_file(&args.file)?;
     let issues = match parse(&bytes, &Limits::DEFAULT) {
         Ok(resource) => judge(&rules, resource, &args.profile),

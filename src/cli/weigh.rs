@@ -28,7 +28,7 @@ struct Part<'w> {
 
 pub fn run(args: &WeighArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let config = environment.config(&args.config)?;
-    let rules = Rules::load(&config.server.profiles_dir).map_err(|error| CommandError::Usage(error.to_string()))?;
+    let rules = Rules::of(&config).map_err(|error| CommandError::Usage(error.to_string()))?;
     let bytes = read_file(&args.file)?;
     let lines = |issues: &[crate::fhir::issue::Issue]| {
         CommandError::Failed(issues.iter().map(progress::issue_line).collect::<Vec<_>>().join("\n"))

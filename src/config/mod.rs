@@ -83,6 +83,7 @@ pub struct Match {
     pub candidates_max: usize,
     pub parallel_from: usize,
     pub threads: usize,
+    pub model: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]

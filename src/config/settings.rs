@@ -186,6 +186,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("match.threads", "match-threads", integer(0, 1024), "0", "Threads of the matching pool. 0: one a core."),
     setting(
+        "match.model",
+        "match-model",
+        Kind::Text,
+        "",
+        "File of the matching model, as train writes it. Empty: match-model.json of profiles_dir.",
+    ),
+    setting(
         "limits.body_bytes_max",
         "limits-body-bytes-max",
         integer(1024, 1_073_741_824),

@@ -17,7 +17,7 @@ use crate::matching::judgement::Judgement;
 use crate::matching::model::Model;
 
 /// Records of one component that are followed at most.
-pub const RECORDS_MAX: usize = 200;
+pub const RECORDS_MAX: usize = 1000;
 
 /// A record, or one that constraints name and that is not stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +83,10 @@ fn problem(constraints: &Constraints, found: &Found, order: &[usize], rank: &[u3
             };
             list.push((*number, *other));
         }
+        // What is not stored declares nothing, and nothing is declared of it.
+        let is_stored = |number: &u32| found.nodes[order[*number as usize]].place.is_some();
         let declared = constraints.declared(id).filter_map(|other| number_of.get(other));
+        let declared = declared.filter(|other| is_stored(other) && is_stored(number));
         problem.declared.extend(declared.map(|other| ordered(*number, *other)));
     }
     problem
@@ -98,7 +101,7 @@ pub fn around(
     candidates_max: usize,
     start: &[String],
 ) -> (Found, Vec<(usize, Doubt)>) {
-    let mut search = Search { space, found: Found::default(), numbers: HashMap::new() };
+    let mut search = Search { space, constraints, found: Found::default(), numbers: HashMap::new() };
     for id in start {
         search.number(id);
     }
@@ -127,6 +130,7 @@ pub fn around(
 
 struct Search<'s, 'i> {
     space: &'s Space<'i>,
+    constraints: &'s Constraints,
     found: Found,
     numbers: HashMap<String, usize>,
 }
@@ -137,8 +141,17 @@ impl Search<'_, '_> {
             return *number;
         }
         self.found.nodes.push(Node { id: id.to_owned(), place: self.space.find(id) });
-        self.numbers.insert(id.to_owned(), self.found.nodes.len() - 1);
-        self.found.nodes.len() - 1
+        let number = self.found.nodes.len() - 1;
+        self.numbers.insert(id.to_owned(), number);
+        // What must be with it is always seen, however much hangs together.
+        if !self.constraints.of(id).is_empty() {
+            self.constraints.must_group(id).iter().for_each(|linked| self.see(linked));
+        }
+        number
+    }
+
+    fn see(&mut self, id: &str) {
+        self.number(id);
     }
 
     fn number_at(&mut self, place: Place) -> usize {
@@ -164,7 +177,7 @@ impl Search<'_, '_> {
                 let Some(judged) = Judgement::if_likely(pair, model, DECISION_POPULATION, thresholds.review) else {
                     return;
                 };
-                if joins(&judged, thresholds) {
+                if joins(&judged) {
                     let number = self.number_at(other);
                     // An edge is met at both of its ends.
                     if number > at {

@@ -69,10 +69,22 @@ impl Constraints {
         self.by_record.is_empty() && self.survivors.is_empty()
     }
 
+    /// Whether no record says that another has replaced it.
+    #[must_use]
+    pub fn is_declaring_nothing(&self) -> bool {
+        self.survivors.is_empty()
+    }
+
     /// What a record is bound to.
     #[must_use]
     pub fn of(&self, record_id: &str) -> &[(String, Kind)] {
         self.by_record.get(record_id).map_or(&[], Vec::as_slice)
+    }
+
+    /// The record that has replaced this one.
+    #[must_use]
+    pub fn survivor(&self, record_id: &str) -> Option<&str> {
+        self.survivors.get(record_id).map(String::as_str)
     }
 
     /// Records that a record is linked with by its own declaration or another's.

@@ -8,6 +8,7 @@ pub mod assign;
 pub mod component;
 pub mod constraint;
 pub mod engine;
+pub mod golden;
 pub mod partition;
 
 use crate::matching::model::Model;

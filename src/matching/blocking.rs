@@ -11,7 +11,7 @@ use super::record::BirthDate;
 use crate::fhir::date::days_in;
 
 /// Raised whenever the same [`super::record::Record`] would give other keys; stored keys of another version are made anew.
-pub const BLOCKING_VERSION: i32 = 1;
+pub const BLOCKING_VERSION: i32 = 2;
 
 /// A blocking rule. The order is that of storage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +37,46 @@ pub enum Rule {
 
 impl Rule {
     pub const COUNT: usize = 13;
+
+    /// In the order of storage.
+    pub const ALL: [Self; Self::COUNT] = [
+        Self::BirthDateSex,
+        Self::Phone,
+        Self::Email,
+        Self::Member,
+        Self::MedicalRecord,
+        Self::Identifier,
+        Self::FamilyInitial,
+        Self::FamilySoundInitialYear,
+        Self::FamilyZip,
+        Self::FamilySoundMonthDay,
+        Self::GivenSoundMonthDay,
+        Self::Last4BirthYear,
+        Self::Line,
+    ];
+
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::BirthDateSex => "birth-date-sex",
+            Self::Phone => "phone",
+            Self::Email => "email",
+            Self::Member => "member",
+            Self::MedicalRecord => "medical-record",
+            Self::Identifier => "identifier",
+            Self::FamilyInitial => "family-initial",
+            Self::FamilySoundInitialYear => "family-sound-initial-year",
+            Self::FamilyZip => "family-zip",
+            Self::FamilySoundMonthDay => "family-sound-month-day",
+            Self::GivenSoundMonthDay => "given-sound-month-day",
+            Self::Last4BirthYear => "last-4-birth-year",
+            Self::Line => "line",
+        }
+    }
 }
 
 /// A block key under its rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlockKey {
     pub rule: u8,
     pub hash: u32,
@@ -64,8 +100,8 @@ impl BlockKey {
 /// What splits a block that has grown too large.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Components {
-    pub(super) birth_year: Option<u64>,
-    pub(super) initials: Vec<u64>,
+    birth_year: Option<u64>,
+    initials: Vec<u64>,
     given: Vec<u64>,
 }
 
@@ -74,7 +110,7 @@ impl Components {
     /// record without the component has none.
     #[must_use]
     pub fn at(&self, rule: u8, depth: usize) -> Vec<u64> {
-        match (rule == Rule::FamilyInitial as u8, depth) {
+        match (is_split_by_given(rule), depth) {
             (true, 0) => self.given.clone(),
             (true, _) | (false, 0) => self.birth_year.into_iter().collect(),
             (false, _) => self.initials.clone(),
@@ -82,10 +118,16 @@ impl Components {
     }
 }
 
+/// Whether a large block of the rule is split by the given name first, and not by the birth year.
+#[must_use]
+pub const fn is_split_by_given(rule: u8) -> bool {
+    rule == Rule::FamilyInitial as u8
+}
+
 /// Entries in one block of a rule before it is split: a family's names beyond this are looked up by the given name.
 #[must_use]
 pub const fn block_max(rule: u8) -> usize {
-    if rule == Rule::FamilyInitial as u8 { 96 } else { 256 }
+    if is_split_by_given(rule) { 96 } else { 256 }
 }
 
 /// The components of a query for looking under refined keys.
@@ -385,7 +427,11 @@ mod tests {
         let (dictionary, stored) = (Dictionary::default(), record(&format!("{{{STORED}}}")));
         let keys = stored_keys(&Query::new(&stored, &dictionary, model()));
         let digest = keys.iter().fold(0, |digest, key| mix(mix(digest, u64::from(key.rule)), u64::from(key.hash)));
-        assert_eq!((BLOCKING_VERSION, digest), (1, 0), "other keys need another BLOCKING_VERSION");
+        assert_eq!(
+            (BLOCKING_VERSION, digest),
+            (2, 682_580_391_527_171_954),
+            "other keys need another BLOCKING_VERSION"
+        );
     }
 
     #[test]

@@ -289,6 +289,9 @@ impl Dictionary {
         if self.text.len() + text.len() > self.text.capacity() {
             self.text.reserve_exact(self.text.len() / 4 + 4096);
         }
+        if self.ends.len() == self.ends.capacity() {
+            self.ends.reserve_exact(self.ends.len() / 4 + 1024);
+        }
         self.text.extend_from_slice(text);
         self.ends.push(end);
         let (all, ends) = (&self.text, &self.ends);

@@ -24,4 +24,6 @@ pub mod postings;
 pub mod record;
 pub mod score;
 pub mod similarity;
+pub mod splink;
 pub mod stored_blocks;
+pub mod train;

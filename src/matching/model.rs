@@ -8,12 +8,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::comparison::{Comparison, Level};
 
 /// How likely a level is in each class of pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Likelihood {
     /// m: both records are one person's.
@@ -29,19 +30,35 @@ impl Likelihood {
     /// What says nothing.
     pub const NONE: Self = Self { same: 1.0, household: 1.0, twin: 1.0, unrelated: 1.0 };
 
-    const fn all(&self) -> [f64; 4] {
+    /// In the order of [`Class::ALL`].
+    #[must_use]
+    pub const fn all(&self) -> [f64; 4] {
         [self.same, self.household, self.twin, self.unrelated]
     }
 }
 
+/// What a pair of records is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    Match,
+    Household,
+    Twin,
+    Unrelated,
+}
+
+impl Class {
+    pub const ALL: [Self; 4] = [Self::Match, Self::Household, Self::Twin, Self::Unrelated];
+}
+
+/// The likelihoods of every level of every comparison.
+pub type Likelihoods = [[Likelihood; Level::COUNT]; Comparison::COUNT];
+
 /// The model, read and checked.
 #[derive(Debug, Clone)]
 pub struct Model {
-    version: String,
-    likelihoods: [[Likelihood; Level::COUNT]; Comparison::COUNT],
-    relatives_per_person: Relatives,
-    namesakes: Namesakes,
-    thresholds: Thresholds,
+    file: ModelFile,
+    likelihoods: Likelihoods,
     family: HashMap<String, f64>,
     given: HashMap<String, f64>,
     recent_given: HashSet<String>,
@@ -49,7 +66,7 @@ pub struct Model {
 }
 
 /// Relatives of a person that are stored, on average, for each stored person.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Relatives {
     pub household: f64,
@@ -57,7 +74,7 @@ pub struct Relatives {
 }
 
 /// Relatives of one household who have the same given name.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Namesakes {
     /// The share whose middle name is the same too (father and son).
@@ -67,7 +84,7 @@ pub struct Namesakes {
 }
 
 /// Where probabilities become decisions.
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Thresholds {
     /// A score of .80 is certain from this match probability on (IG Patient Matching, grades).
@@ -82,7 +99,7 @@ pub struct Thresholds {
     pub possible: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Floors {
     family: f64,
@@ -94,6 +111,12 @@ struct Floors {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelError(String);
 
+impl ModelError {
+    pub(super) const fn new(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 impl fmt::Display for ModelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -102,12 +125,13 @@ impl fmt::Display for ModelError {
 
 impl std::error::Error for ModelError {}
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ModelFile {
     version: String,
-    #[serde(rename = "source")]
-    _source: String,
+    source: String,
+    /// SHA-256 of the table of name frequencies, so that they are frozen with the version.
+    name_frequencies: String,
     relatives_per_person: Relatives,
     namesakes: Namesakes,
     thresholds: Thresholds,
@@ -116,19 +140,17 @@ struct ModelFile {
     comparisons: BTreeMap<String, ComparisonFile>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RecentNames {
-    #[serde(rename = "source")]
-    _source: String,
+    source: String,
     names: Vec<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ComparisonFile {
-    #[serde(rename = "source")]
-    _source: String,
+    source: String,
     levels: BTreeMap<String, Likelihood>,
 }
 
@@ -149,37 +171,95 @@ impl Model {
         let names: FrequencyFile =
             serde_json::from_str(name_frequencies).map_err(|e| ModelError(format!("name-frequencies.json: {e}")))?;
         check(&file)?;
+        let digest = hex(&Sha256::digest(name_frequencies));
+        if digest != file.name_frequencies {
+            let reason =
+                format!("the model was made with other name frequencies; those given have the digest {digest}");
+            return Err(ModelError(format!("match-model.json: {reason}")));
+        }
         Ok(Self {
             likelihoods: likelihoods(&file.comparisons)?,
-            version: file.version,
-            relatives_per_person: file.relatives_per_person,
-            namesakes: file.namesakes,
-            thresholds: file.thresholds,
             family: shares(names.family, 1.0),
             given: given_shares(names.male, names.female),
-            recent_given: file.recent_given_names.names.into_iter().map(|name| name.to_lowercase()).collect(),
+            recent_given: file.recent_given_names.names.iter().map(|name| name.to_lowercase()).collect(),
             floors: file.frequency_floors,
+            file,
         })
+    }
+
+    /// Another model file over the same name frequencies.
+    ///
+    /// # Errors
+    /// As [`Model::parse`].
+    pub fn of_same_names(&self, model: &str) -> Result<Self, ModelError> {
+        let file: ModelFile = serde_json::from_str(model).map_err(|e| ModelError(e.to_string()))?;
+        check(&file)?;
+        if file.name_frequencies != self.file.name_frequencies {
+            return Err(ModelError("the model was made with other name frequencies".to_owned()));
+        }
+        Ok(Self {
+            likelihoods: likelihoods(&file.comparisons)?,
+            recent_given: file.recent_given_names.names.iter().map(|name| name.to_lowercase()).collect(),
+            floors: file.frequency_floors,
+            file,
+            ..self.clone()
+        })
+    }
+
+    /// This model with other likelihoods; its version follows from its content.
+    ///
+    /// # Errors
+    /// When one of them is no probability.
+    pub fn with_likelihoods(&self, table: &Likelihoods, source: &str) -> Result<Self, ModelError> {
+        let mut file = self.file.clone();
+        source.clone_into(&mut file.source);
+        for comparison in Comparison::ALL {
+            let Some(entry) = file.comparisons.get_mut(comparison.name()) else { continue };
+            for level in comparison.levels() {
+                entry.levels.insert(level.name().to_owned(), table[comparison as usize][*level as usize]);
+            }
+        }
+        let base = self.version().split('+').next().unwrap_or_default().to_owned();
+        file.version.clear();
+        let digest = hex(&Sha256::digest(written(&file)));
+        file.version = format!("{base}+{}", &digest[..12]);
+        Ok(Self { likelihoods: likelihoods(&file.comparisons)?, file, ..self.clone() })
+    }
+
+    /// Other likelihoods under the same version, for a model that is still being fitted.
+    pub(super) const fn replace_likelihoods(&mut self, table: Likelihoods) {
+        self.likelihoods = table;
+    }
+
+    /// The file that this model is read from.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        written(&self.file)
     }
 
     #[must_use]
     pub fn version(&self) -> &str {
-        &self.version
+        &self.file.version
+    }
+
+    #[must_use]
+    pub const fn likelihoods(&self) -> &Likelihoods {
+        &self.likelihoods
     }
 
     #[must_use]
     pub const fn thresholds(&self) -> &Thresholds {
-        &self.thresholds
+        &self.file.thresholds
     }
 
     #[must_use]
     pub const fn relatives_per_person(&self) -> &Relatives {
-        &self.relatives_per_person
+        &self.file.relatives_per_person
     }
 
     #[must_use]
     pub const fn namesakes(&self) -> &Namesakes {
-        &self.namesakes
+        &self.file.namesakes
     }
 
     #[must_use]
@@ -208,6 +288,15 @@ impl Model {
     }
 }
 
+fn written(file: &ModelFile) -> String {
+    // Only a map whose keys are no texts cannot be written, and there is none.
+    serde_json::to_string_pretty(file).unwrap_or_default()
+}
+
+fn hex(digest: &[u8]) -> String {
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn check(file: &ModelFile) -> Result<(), ModelError> {
     let t = &file.thresholds;
     let probabilities = [
@@ -233,9 +322,7 @@ fn check(file: &ModelFile) -> Result<(), ModelError> {
     Ok(())
 }
 
-fn likelihoods(
-    comparisons: &BTreeMap<String, ComparisonFile>,
-) -> Result<[[Likelihood; Level::COUNT]; Comparison::COUNT], ModelError> {
+fn likelihoods(comparisons: &BTreeMap<String, ComparisonFile>) -> Result<Likelihoods, ModelError> {
     let mut table = [[Likelihood::NONE; Level::COUNT]; Comparison::COUNT];
     for comparison in Comparison::ALL {
         let name = comparison.name();
@@ -308,6 +395,28 @@ pub(crate) mod tests {
         assert!(model.given_frequency("james") > 0.01);
         assert!(model.given_frequency("sophia") > model.given_frequency("zzyzx"), "rare in 1990, frequent since");
         assert!(model.is_known_given("jayden") && model.is_known_given("mary") && !model.is_known_given("jaydn"));
+    }
+
+    #[test]
+    fn a_model_with_other_likelihoods_has_a_version_of_its_content_and_is_read_back() {
+        let shipped = model();
+        let mut table = *shipped.likelihoods();
+        table[Comparison::Phone as usize][Level::Exact as usize].same = 0.5;
+        let other = shipped.with_likelihoods(&table, "a test").expect("valid");
+        let again = shipped.with_likelihoods(&table, "a test").expect("valid");
+        assert!(other.version().starts_with(&format!("{}+", shipped.version())) && other.version() == again.version());
+        assert_ne!(shipped.with_likelihoods(&table, "another").expect("valid").version(), other.version());
+        let read = Model::parse(&other.to_json(), NAMES).expect("valid");
+        assert_eq!((read.version(), read.likelihoods()), (other.version(), &table));
+        assert!(read.with_likelihoods(&table, "x").expect("valid").version().matches('+').count() == 1);
+        table[0][0].same = 2.0;
+        assert!(shipped.with_likelihoods(&table, "a test").is_err());
+    }
+
+    #[test]
+    fn name_frequencies_are_frozen_with_the_version() {
+        let error = Model::parse(MODEL, &NAMES.replace("SMITH", "SMYTHE")).expect_err("refused");
+        assert!(error.to_string().contains("other name frequencies"), "{error}");
     }
 
     #[test]

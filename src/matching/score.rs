@@ -98,6 +98,13 @@ impl Classes {
         if all > 0.0 { (self.household + self.twin) / all } else { 0.0 }
     }
 
+    /// That the pair has no relation.
+    #[must_use]
+    pub fn unrelated_probability(&self) -> f64 {
+        let all = self.same + self.others();
+        if all > 0.0 { self.unrelated / all } else { 1.0 }
+    }
+
     fn others(&self) -> f64 {
         self.household + self.twin + self.unrelated
     }
@@ -115,7 +122,8 @@ impl Classes {
 }
 
 /// The likelihood of the level that `comparison` has in `pair`, with what other comparisons say about its meaning.
-fn likelihood(model: &Model, pair: &Pair, comparison: Comparison) -> (Level, Likelihood) {
+#[must_use]
+pub fn likelihood(model: &Model, pair: &Pair, comparison: Comparison) -> (Level, Likelihood) {
     let level = in_context(pair, comparison);
     if level == Level::Absent {
         return (level, Likelihood::NONE);
@@ -154,7 +162,8 @@ fn of_namesakes(model: &Model, comparison: Comparison, level: Level, likelihood:
 }
 
 /// Given names tell the sex: when they agree, so do the sexes of strangers.
-fn in_context(pair: &Pair, comparison: Comparison) -> Level {
+#[must_use]
+pub fn in_context(pair: &Pair, comparison: Comparison) -> Level {
     let level = pair.level(comparison);
     let names_agree = matches!(
         pair.level(Comparison::Given),

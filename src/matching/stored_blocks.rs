@@ -1,55 +1,59 @@
 //! Blocks whose lists are rows of a table: the numbers under which a record is stored, and which ranges of them a query
 //! reads.
 //!
-//! What: a block key and a birth year make one number, so a block is a range and its part of one year a single number.
-//! [`list`] reads blocks as `postings` does: one of more than [`BLOCK_MAX`] records is read by its components (birth
-//! year, then initials), never dropped, and a query that cannot name the component says so. Not here: which keys there
-//! are (see `blocking`), the reading itself.
+//! What: a block key and a birth year make one number, so a block is a range and its part of one year a single number. A
+//! record of a block that is split by given name is stored a second time under the key of that part. [`list`] reads blocks
+//! as `postings` does: a large one is read by its components, never dropped, and a query that cannot name the component
+//! says so. Not here: which keys and components there are (see `blocking`), the reading itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::blocking::{BlockKey, Components, Reach, components, keys_within, stored_keys};
+use super::blocking::{
+    BlockKey, Components, Reach, Rule, block_max, components, is_split_by_given, keys_within, stored_keys,
+};
 use super::entry::{Query, birth_parts};
-use super::postings::Coverage;
-
-/// Records of a block that are read as a whole.
-const BLOCK_MAX: usize = 256;
+use super::postings::{Coverage, MISSING};
 
 /// Bits of the birth year in a stored key.
 const YEAR_BITS: u32 = 12;
 const YEAR_MAX: u64 = (1 << YEAR_BITS) - 1;
+/// Rules take the bits below this one; it marks the key of a part.
+const PART: u8 = 1 << 4;
 
-/// Stored keys from the one to the other, both included.
+/// Stored keys from the one to the other, both included, and how many rows of them are wanted at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyRange {
     pub from: i64,
     pub to: i64,
+    pub rows_max: usize,
 }
 
-impl KeyRange {
-    fn block(key: BlockKey) -> Self {
-        Self { from: stored_key(key, 0), to: stored_key(key, YEAR_MAX) }
-    }
-
-    /// The part of the block with this birth year; 0 is that of records without one.
-    const fn of_year(self, year: u64) -> Self {
-        let year = if year > YEAR_MAX { YEAR_MAX } else { year } as i64;
-        Self { from: self.from | year, to: self.from | year }
-    }
-}
-
-fn stored_key(key: BlockKey, year: u64) -> i64 {
-    i64::from(key.rule) << (32 + YEAR_BITS) | i64::from(key.hash) << YEAR_BITS | year.min(YEAR_MAX) as i64
+fn stored_key(rule: u8, hash: u32, year: u64) -> i64 {
+    i64::from(rule) << (32 + YEAR_BITS) | i64::from(hash) << YEAR_BITS | year.min(YEAR_MAX) as i64
 }
 
 /// The numbers under which a record is stored, ascending.
 #[must_use]
 pub fn stored_numbers(record: &Query<'_>) -> Vec<i64> {
     let year = u64::from(birth_parts(record.birth_date).0);
-    let mut numbers: Vec<i64> = stored_keys(record).into_iter().map(|key| stored_key(key, year)).collect();
+    let components = components(record);
+    let mut numbers = Vec::with_capacity(24);
+    for key in stored_keys(record) {
+        numbers.push(stored_key(key.rule, key.hash, year));
+        if is_split_by_given(key.rule) {
+            let names = named(&components, key.rule, 0);
+            numbers.extend(names.map(|name| stored_key(key.rule | PART, key.refined(name).hash, year)));
+        }
+    }
     numbers.sort_unstable();
     numbers.dedup();
     numbers
+}
+
+/// The values of a record's component; one that lacks it is where every query looks.
+fn named(components: &Components, rule: u8, depth: usize) -> impl Iterator<Item = u64> {
+    let values = components.at(rule, depth);
+    if values.is_empty() { vec![MISSING] } else { values }.into_iter()
 }
 
 /// A record that was found, by its number in the table.
@@ -66,7 +70,9 @@ impl Listing {
     /// Blocks shared with a query of `asked` when the record has `stored`; 0 is no candidate.
     #[must_use]
     pub fn blocks(&self, asked: &Components, stored: &Components) -> u32 {
-        let is_met = stored.initials.is_empty() || stored.initials.iter().any(|it| asked.initials.contains(it));
+        let rule = Rule::BirthDateSex as u8;
+        let (asked, stored) = (asked.at(rule, 1), stored.at(rule, 1));
+        let is_met = stored.is_empty() || stored.iter().any(|initial| asked.contains(initial));
         self.blocks + if is_met { self.blocks_of_initials } else { 0 }
     }
 }
@@ -82,8 +88,8 @@ pub struct Listings {
 /// What is in a range: its place in the list of ranges, and the record's number.
 pub type RangeRow = (usize, i64);
 
-/// Finds the records that share a block with `query`. `read` gives, of each range, at most as many rows as it is told.
-/// Of one part of a block no more than `part_max` are read; a larger one is cut, and said to be.
+/// Finds the records that share a block with `query`. `read` gives the rows of ranges. Of one part of a block no more
+/// than `part_max` are taken; a larger one is cut, and said to be.
 ///
 /// # Errors
 /// Those of `read`.
@@ -91,57 +97,121 @@ pub fn list<E>(
     query: &Query<'_>,
     reach: Reach,
     part_max: usize,
-    mut read: impl FnMut(&[KeyRange], usize) -> Result<Vec<RangeRow>, E>,
+    mut read: impl FnMut(&[KeyRange]) -> Result<Vec<RangeRow>, E>,
 ) -> Result<Listings, E> {
     let asked = components(query);
-    let mut found: HashMap<i64, Listing> = HashMap::new();
-    let blocks: Vec<KeyRange> = keys_within(query, reach).into_iter().map(KeyRange::block).collect();
-    let large = take_small(&blocks, read(&blocks, BLOCK_MAX + 1)?, &mut found);
-    let mut coverage = Coverage::Whole;
-    if !large.is_empty() {
-        let years = asked.birth_year.into_iter().chain([0]);
-        let parts: Vec<KeyRange> =
-            large.iter().flat_map(|block| years.clone().map(|year| block.of_year(year))).collect();
-        let large = take_small(&parts, read(&parts, BLOCK_MAX + 1)?, &mut found);
-        let is_large_part = !large.is_empty();
-        let is_cut = is_large_part && take_large(&read(&large, part_max + 1)?, part_max, &mut found);
-        let is_named = asked.birth_year.is_some() && !(is_large_part && asked.initials.is_empty());
-        if is_cut || !is_named {
-            coverage = Coverage::Cut;
+    let mut search = Search { found: HashMap::new(), seen: HashSet::new(), coverage: Coverage::Whole };
+    let mut parts: Vec<Part> = keys_within(query, reach).into_iter().map(Part::block).collect();
+    for _ in 0..2 {
+        let ranges: Vec<KeyRange> = parts.iter().map(|part| part.range(block_max(part.key.rule))).collect();
+        let large = search.take_small(&parts, &ranges, &read(&ranges)?);
+        parts = large.iter().flat_map(|part| search.split(part, &asked)).collect();
+        if parts.is_empty() {
+            break;
         }
     }
-    let mut found: Vec<Listing> = found.into_values().collect();
+    if !parts.is_empty() {
+        let ranges: Vec<KeyRange> = parts.iter().map(|part| part.range(part_max)).collect();
+        search.take_large(&parts, &read(&ranges)?, part_max);
+    }
+    let mut found: Vec<Listing> = search.found.into_values().collect();
     found.sort_unstable_by_key(|listing| listing.number);
-    Ok(Listings { found, coverage })
+    Ok(Listings { found, coverage: search.coverage })
 }
 
-/// Takes the rows of ranges that are small enough; gives the other ranges.
-fn take_small(ranges: &[KeyRange], rows: Vec<RangeRow>, found: &mut HashMap<i64, Listing>) -> Vec<KeyRange> {
-    let mut counts = vec![0_usize; ranges.len()];
-    for (at, _) in &rows {
-        counts[*at] += 1;
-    }
-    for (_, number) in rows.into_iter().filter(|(at, _)| counts[*at] <= BLOCK_MAX) {
-        listing(found, number).blocks += 1;
-    }
-    ranges.iter().zip(counts).filter(|(_, count)| *count > BLOCK_MAX).map(|(range, _)| *range).collect()
+/// A block, or a part of one.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    /// The key of the whole block.
+    block: BlockKey,
+    /// The key, and the one year of it, where the rows are.
+    key: BlockKey,
+    year: Option<u64>,
+    depth: usize,
+    /// Only records of the query's initials belong to it.
+    is_of_initials: bool,
 }
 
-/// Takes the rows of parts that only records of the query's initials belong to; true when there are more.
-fn take_large(rows: &[RangeRow], part_max: usize, found: &mut HashMap<i64, Listing>) -> bool {
-    let mut counts: HashMap<usize, usize> = HashMap::new();
-    for (at, number) in rows {
-        let count = counts.entry(*at).or_default();
-        *count += 1;
-        if *count <= part_max {
-            listing(found, *number).blocks_of_initials += 1;
+impl Part {
+    const fn block(key: BlockKey) -> Self {
+        Self { block: key, key, year: None, depth: 0, is_of_initials: false }
+    }
+
+    /// One row more is asked for than is taken: it tells that there are more.
+    fn range(&self, rows: usize) -> KeyRange {
+        let rule = if self.key == self.block { self.key.rule } else { self.key.rule | PART };
+        let (first, last) = self.year.map_or((0, YEAR_MAX), |year| (year, year));
+        let stored = |year| stored_key(rule, self.key.hash, year);
+        KeyRange { from: stored(first), to: stored(last), rows_max: rows.saturating_add(1) }
+    }
+
+    fn of(&self, value: u64) -> Self {
+        let depth = self.depth + 1;
+        if is_split_by_given(self.key.rule) && self.depth == 0 {
+            Self { key: self.key.refined(value), depth, ..*self }
+        } else {
+            Self { year: Some(value), depth, ..*self }
         }
     }
-    counts.values().any(|count| *count > part_max)
 }
 
-fn listing(found: &mut HashMap<i64, Listing>, number: i64) -> &mut Listing {
-    found.entry(number).or_insert(Listing { number, blocks: 0, blocks_of_initials: 0 })
+struct Search {
+    found: HashMap<i64, Listing>,
+    /// Who was found in which block that was split: once counts.
+    seen: HashSet<(BlockKey, i64)>,
+    coverage: Coverage,
+}
+
+impl Search {
+    /// Takes the rows of parts that are small enough; gives the other parts.
+    fn take_small(&mut self, parts: &[Part], ranges: &[KeyRange], rows: &[RangeRow]) -> Vec<Part> {
+        let mut counts = vec![0_usize; parts.len()];
+        for (at, _) in rows {
+            counts[*at] += 1;
+        }
+        let is_small = |at: usize| counts[at] < ranges[at].rows_max;
+        for (at, number) in rows.iter().filter(|(at, _)| is_small(*at)) {
+            self.take(&parts[*at], *number);
+        }
+        parts.iter().enumerate().filter(|(at, _)| !is_small(*at)).map(|(_, part)| *part).collect()
+    }
+
+    /// Takes the rows of parts that are divided no further.
+    fn take_large(&mut self, parts: &[Part], rows: &[RangeRow], part_max: usize) {
+        let mut counts = vec![0_usize; parts.len()];
+        for (at, number) in rows {
+            counts[*at] += 1;
+            if counts[*at] <= part_max {
+                self.take(&parts[*at], *number);
+            } else {
+                self.coverage = Coverage::Cut;
+            }
+        }
+    }
+
+    fn take(&mut self, part: &Part, number: i64) {
+        if part.depth > 0 && !self.seen.insert((part.block, number)) {
+            return;
+        }
+        let listing = self.found.entry(number).or_insert(Listing { number, blocks: 0, blocks_of_initials: 0 });
+        if part.is_of_initials {
+            listing.blocks_of_initials += 1;
+        } else {
+            listing.blocks += 1;
+        }
+    }
+
+    /// The parts of a large block in which the query looks.
+    fn split(&mut self, part: &Part, asked: &Components) -> Vec<Part> {
+        let values = asked.at(part.key.rule, part.depth);
+        if values.is_empty() {
+            self.coverage = Coverage::Cut;
+        }
+        if part.depth > 0 && !is_split_by_given(part.key.rule) {
+            return vec![Part { is_of_initials: true, ..*part }];
+        }
+        values.into_iter().chain([MISSING]).map(|value| part.of(value)).collect()
+    }
 }
 
 #[cfg(test)]
@@ -173,10 +243,10 @@ mod tests {
     struct Table(Vec<(i64, i64)>);
 
     impl Table {
-        fn read(&self, ranges: &[KeyRange], rows_max: usize) -> Result<Vec<RangeRow>, String> {
+        fn read(&self, ranges: &[KeyRange]) -> Result<Vec<RangeRow>, String> {
             let of = |(at, range): (usize, &KeyRange)| {
                 let rows = self.0.iter().filter(|(key, _)| (range.from..=range.to).contains(key));
-                rows.take(rows_max).map(|(_, number)| (at, *number)).collect::<Vec<_>>()
+                rows.take(range.rows_max).map(|(_, number)| (at, *number)).collect::<Vec<_>>()
             };
             Ok(ranges.iter().enumerate().flat_map(of).collect())
         }
@@ -185,8 +255,7 @@ mod tests {
     fn candidates(table: &Table, people: &[Record], query: &Record) -> (Vec<u32>, Coverage) {
         let dictionary = Dictionary::default();
         let asked = Query::new(query, &dictionary, model());
-        let listings =
-            list(&asked, Reach::Blocks, 100_000, |ranges, rows_max| table.read(ranges, rows_max)).expect("rows");
+        let listings = list(&asked, Reach::Blocks, 100_000, |ranges| table.read(ranges)).expect("rows");
         let asked = components(&asked);
         let is_met = |listing: &&Listing| {
             let stored = Query::new(&people[listing.number as usize], &dictionary, model());
@@ -231,9 +300,9 @@ mod tests {
         });
         let table = Table(rows.collect());
         let query = Query::new(&people[1], &dictionary, model());
-        let listings = list(&query, Reach::Blocks, 300, |ranges, rows_max| table.read(ranges, rows_max)).expect("rows");
+        let listings = list(&query, Reach::Blocks, 300, |ranges| table.read(ranges)).expect("rows");
         assert_eq!(listings.coverage, Coverage::Cut);
-        let failed = list(&query, Reach::Blocks, 300, |_, _| Err("no database"));
+        let failed = list(&query, Reach::Blocks, 300, |_| Err("no database"));
         assert_eq!(failed, Err("no database"));
     }
 }

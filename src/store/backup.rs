@@ -132,6 +132,8 @@ impl Row {
 pub struct ChangeEntry {
     pub seq: i64,
     pub record_id: String,
+    #[serde(default)]
+    pub binds: bool,
 }
 
 /// How many rows a table has.

@@ -107,16 +107,12 @@ fn read_keys(bytes: &[u8]) -> impl Iterator<Item = i64> {
     bytes.as_chunks::<8>().0.iter().map(|bytes| i64::from_le_bytes(*bytes))
 }
 
-/// What is in each range, by its place in the list: the numbers of up to `rows_max` records.
+/// What is in each range, by its place in the list: the numbers of as many records as it wants.
 ///
 /// # Errors
 /// Those of the database.
-pub fn list_ranges(
-    connection: &mut Connection,
-    ranges: &[KeyRange],
-    rows_max: usize,
-) -> Result<Vec<(usize, i64)>, StoreError> {
-    dialect::block_ranges(connection, ranges, i64::try_from(rows_max).unwrap_or(i64::MAX))
+pub fn list_ranges(connection: &mut Connection, ranges: &[KeyRange]) -> Result<Vec<(usize, i64)>, StoreError> {
+    dialect::block_ranges(connection, ranges)
 }
 
 /// The records of these numbers, in any order.

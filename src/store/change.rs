@@ -19,6 +19,8 @@ pub struct ChangeRow {
     pub seq: i64,
     pub record_id: String,
     pub record: Option<RecordRow>,
+    /// Constraints of the record changed.
+    pub binds: bool,
 }
 
 /// Appends one entry per record, in this order, and returns the last `seq` of the log. The caller holds the identity
@@ -28,6 +30,17 @@ pub struct ChangeRow {
 /// `Conflict` when somebody wrote without the lock.
 pub fn append(connection: &mut Connection, record_ids: &[&str]) -> Result<i64, StoreError> {
     dialect::append_changes(connection, record_ids)
+}
+
+/// The same for records whose constraints changed.
+///
+/// # Errors
+/// As [`append`].
+pub fn append_binding(connection: &mut Connection, record_ids: &[&str]) -> Result<i64, StoreError> {
+    let last = append(connection, record_ids)?;
+    let first = last - i64::try_from(record_ids.len()).unwrap_or(i64::MAX);
+    diesel::update(change::table.filter(change::seq.gt(first))).set(change::binds.eq(true)).execute(connection)?;
+    Ok(last)
 }
 
 /// The last `seq` that was given; 0 at the beginning.
@@ -48,6 +61,6 @@ pub fn list_after(connection: &mut Connection, seq: i64, changes_max: u32) -> Re
         .filter(change::seq.gt(seq))
         .order(change::seq)
         .limit(i64::from(changes_max))
-        .select((change::seq, change::record_id, Option::<RecordRow>::as_select()))
+        .select((change::seq, change::record_id, Option::<RecordRow>::as_select(), change::binds))
         .load(connection)?)
 }

@@ -101,6 +101,7 @@ diesel::table! {
     change (seq) {
         seq -> BigInt,
         record_id -> Text,
+        binds -> Bool,
     }
 }
 

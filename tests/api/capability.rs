@@ -141,7 +141,12 @@ fn operate(app: &TestApp, operation: &str, kind: &str, body: &Value) -> Answer {
         "review-queue" | "decisions" => app.get(&format!("/{kind}/${operation}")).send(),
         "identity" | "identity-history" => app.get(&format!("/{kind}/{id}/${operation}")).send(),
         "merge" | "unmerge" | "link" | "unlink" | "split" | "decide" | "revoke" => {
-            let answer = app.post(&format!("/{kind}/${operation}"), json!({"resourceType": "Parameters"})).send();
+            let answer = app
+                .post(
+                    &format!("/{kind}/${operation}"),
+                    json!({"resourceType": "Parameters", "parameter": [{"name": "shoe", "valueInteger": 44}]}),
+                )
+                .send();
             // Whom and why is missing: the operation is there.
             let is_there = answer.status == 400 && answer.errors()[0].0 == "required";
             Answer { status: if is_there { 200 } else { answer.status }, ..answer }

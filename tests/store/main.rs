@@ -32,6 +32,7 @@ macro_rules! on_both_databases {
 }
 
 mod as_of;
+mod block_keys;
 mod changes;
 mod database;
 mod export_jobs;
@@ -43,4 +44,5 @@ mod records;
 mod resources;
 mod search_plans;
 mod searching;
+mod stewards;
 mod transactions;

@@ -53,6 +53,9 @@ CREATE INDEX merged_identity_survivor ON merged_identity (survivor_id);
 -- The steward's decision that put the record into its identity; none when the matcher did.
 ALTER TABLE record ADD COLUMN decision_id TEXT COLLATE "C";
 
+-- Whether what binds the record to others changed too.
+ALTER TABLE change ADD COLUMN binds BOOLEAN NOT NULL DEFAULT FALSE;
+
 -- open or deferred; a deferred one says why.
 ALTER TABLE review ADD COLUMN state TEXT COLLATE "C" NOT NULL DEFAULT 'open';
 ALTER TABLE review ADD COLUMN reason TEXT COLLATE "C";

@@ -33,7 +33,7 @@ pub fn restore(
     input: impl BufRead,
     mut progress: impl FnMut(Progress),
 ) -> Result<Report, BackupError> {
-    let rules = Rules::load(&config.server.profiles_dir)?;
+    let rules = Rules::of(config)?;
     start_pool(config.matching.threads);
     // What is no backup leaves no empty database behind.
     let reading = Reading::begin(input, Judge { rules: &rules, base_url: &config.server.base_url }).map_err(refused)?;

@@ -25,7 +25,7 @@ const PROBLEMS_MAX: usize = 100;
 /// # Errors
 /// When it cannot be read, or is of another format.
 pub fn verify(config: &Config, input: impl BufRead, mut progress: impl FnMut(Progress)) -> Result<Report, BackupError> {
-    let rules = Rules::load(&config.server.profiles_dir)?;
+    let rules = Rules::of(config)?;
     start_pool(config.matching.threads);
     let mut reading = match Reading::begin(input, Judge { rules: &rules, base_url: &config.server.base_url }) {
         Ok(reading) => reading,
@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn change(seq: i64, record: &str) -> Row {
-        Row::Change(ChangeEntry { seq, record_id: record.to_owned() })
+        Row::Change(ChangeEntry { seq, record_id: record.to_owned(), binds: false })
     }
 
     fn audit(seq: i64, detail: &str) -> Row {

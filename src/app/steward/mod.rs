@@ -28,8 +28,9 @@ use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::keep::Keeper;
 use super::settle::{self, Occasion, Placement, Plan};
+use super::unit::Unit;
 use super::write::Desk;
-use super::writer::{Done, Ending, Scope, Unit, Work};
+use super::writer::{Done, Ending, Scope, Work};
 use super::{App, close, panicked};
 
 /// Characters of a reason at most.
@@ -355,7 +356,7 @@ fn touch(unit: &mut Unit<'_>, rows: &[ConstraintRow]) -> Result<(), AppError> {
     ids.sort_unstable();
     ids.dedup();
     if !ids.is_empty() {
-        change::append(unit.conn, &ids)?;
+        change::append_binding(unit.conn, &ids)?;
         unit.note_change();
     }
     Ok(())

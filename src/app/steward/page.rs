@@ -93,7 +93,7 @@ impl App {
                     cut(&mut rows, wanted.count).map(|row| key(vec![row.record_id.clone(), row.identity_id.clone()]));
                 Ok::<_, AppError>((self.explain_reviews(conn, rows)?, next))
             })?;
-            audit.detail.records = items.iter().map(|one| one.item.review.record_id.clone()).collect();
+            audit.detail.records = items.iter().map(|one| one.item.record_id.clone()).collect();
             self.listed(ctx, List::Reviews, wanted, items, next)
         })
     }
@@ -217,16 +217,15 @@ impl App {
         let population = self.candidates.population();
         let mut explained = Vec::with_capacity(items.len());
         for item in items {
-            let asked = [item.review.identity_id.as_str(), item.own_identity_id.as_str()];
+            let asked = [item.identity_id.as_str(), item.own_identity_id.as_str()];
             let rows = record::list_of_identities(conn, &asked)?;
             let read = self.members(conn, &asked[..1], &rows)?;
             let others = read.into_iter().flat_map(|(_, members)| members);
-            let others: Vec<_> = others.filter(|member| member.record_id != item.review.record_id).collect();
+            let others: Vec<_> = others.filter(|member| member.record_id != item.record_id).collect();
             let own = self.members(conn, &asked[1..], &rows)?.into_iter().flat_map(|(_, members)| members);
-            let own = own.into_iter().find(|member| member.record_id == item.review.record_id);
-            let judged = own.map(|own| {
-                identity::evaluate(&own.record, &item.review.identity_id, &others, &self.rules.model, population)
-            });
+            let own = own.into_iter().find(|member| member.record_id == item.record_id);
+            let judged = own
+                .map(|own| identity::evaluate(&own.record, &item.identity_id, &others, &self.rules.model, population));
             let found = judged.filter(|_| !others.is_empty());
             let members = others.into_iter().map(|member| member.record_id).collect();
             explained.push(Explained { item, members, found });

@@ -11,7 +11,7 @@ use crate::app::incoming::{Incoming, ResourceKind};
 use crate::app::links::{DecidedLink, put_decided};
 use crate::app::live_index::features_of;
 use crate::app::rules::Rules;
-use crate::app::writer::Unit;
+use crate::app::unit::Unit;
 use crate::fhir::json::parse;
 use crate::fhir::search_parameter::{SearchValues, search_values};
 use crate::fhir::splice::{Owned, splice};

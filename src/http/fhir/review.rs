@@ -50,9 +50,8 @@ fn reviews(
     handling: Handling,
 ) -> Result<Vec<u8>, AppError> {
     let listed = app.list_reviews(ctx, pairs, handling)?;
-    let page = pages::of_list(ctx, listed, warnings, |one| {
-        review::task(&app.responder, one, &instant(one.item.review.created_us))
-    });
+    let page =
+        pages::of_list(ctx, listed, warnings, |one| review::task(&app.responder, one, &instant(one.item.created_us)));
     super::render(search_bundle::render(&app.responder, &page))
 }
 

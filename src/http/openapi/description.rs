@@ -316,7 +316,7 @@ const DESCRIBED: &[Described] = &[
     Described {
         parameters: &[],
         answers: &[(200, Answer::Json), (503, Answer::Json), (400, Answer::Nothing)],
-        ..row("GET", "/readyz", Code::Always, "Whether the database answers too")
+        ..row("GET", "/readyz", Code::Always, "Whether the database answers too, and how far the index is behind it")
     },
     Described {
         parameters: &[],

@@ -9,9 +9,7 @@ use fhir_types::write;
 use super::parameters::{code, decimal, instant, parts, reference, text};
 use super::responder::Responder;
 use super::{RenderError, list};
-use crate::app::steward::queue::IdentityView;
-use crate::store::identity_history::AssignmentRow;
-use crate::store::record::RecordRow;
+use crate::app::steward::queue::{Assignment, IdentityView, Member};
 
 /// What an identity is made of, and why. `at` gives FHIR instants.
 ///
@@ -22,49 +20,37 @@ pub fn render(responder: &Responder, view: &IdentityView, at: fn(i64) -> String)
     for merged in &view.merged {
         parameters.push(text("merged-identity", merged)?);
     }
-    for row in &view.records {
-        parameters.push(member(responder, row, at)?);
+    for one in &view.members {
+        parameters.push(member(responder, one, at)?);
     }
-    for row in &view.constraints {
+    for binding in &view.bindings {
         let mut inside = vec![
-            code("kind", &row.kind)?,
-            reference("patient", responder, &row.record_a)?,
-            reference("other-patient", responder, &row.record_b)?,
+            code("kind", &binding.kind)?,
+            reference("patient", responder, &binding.record_a)?,
+            reference("other-patient", responder, &binding.record_b)?,
         ];
-        if !row.decision_id.is_empty() {
-            inside.push(text("decision", &row.decision_id)?);
-        }
+        inside.extend(binding.decision_id.as_deref().map(|id| text("decision", id)).transpose()?);
         parameters.push(parts("constraint", inside)?);
     }
-    for row in &view.decisions {
+    for decision in &view.decisions {
         let inside = vec![
-            text("decision", &row.id)?,
-            code("kind", &row.kind)?,
-            instant("decided", &at(row.decided_us))?,
-            text("by", &row.decided_by)?,
-            text("reason", &row.reason)?,
+            text("decision", &decision.id)?,
+            code("kind", &decision.kind)?,
+            instant("decided", &at(decision.decided_us))?,
+            text("by", &decision.decided_by)?,
+            text("reason", &decision.reason)?,
         ];
         parameters.push(parts("decided", inside)?);
     }
     written(parameters)
 }
 
-fn member(responder: &Responder, row: &RecordRow, at: fn(i64) -> String) -> Result<ParametersParameter, RenderError> {
-    let mut inside = vec![
-        reference("patient", responder, &row.id)?,
-        instant("assigned", &at(row.assigned_us))?,
-        text("model-version", &row.model_version)?,
-    ];
-    if let Some(probability) = row.probability {
-        inside.push(decimal("probability", rounded(probability))?);
-    }
-    if let Some(decision) = &row.decision_id {
-        inside.push(text("decision", decision)?);
-    }
-    // What declares a survivor on another server names none of this one.
-    if let Some(survivor) = row.replaced_by.as_deref().filter(|id| !id.contains('/')) {
-        inside.push(reference("replaced-by", responder, survivor)?);
-    }
+fn member(responder: &Responder, one: &Member, at: fn(i64) -> String) -> Result<ParametersParameter, RenderError> {
+    let assignment = &one.assignment;
+    let mut inside =
+        vec![reference("patient", responder, &one.record_id)?, instant("assigned", &at(assignment.from_us))?];
+    inside.extend(grounds(assignment)?);
+    inside.extend(one.replaced_by.as_deref().map(|id| reference("replaced-by", responder, id)).transpose()?);
     parts("member", inside)
 }
 
@@ -72,23 +58,23 @@ fn member(responder: &Responder, row: &RecordRow, at: fn(i64) -> String) -> Resu
 ///
 /// # Errors
 /// When a part of it cannot be written.
-pub fn render_history(rows: &[AssignmentRow], at: fn(i64) -> String) -> Result<Vec<u8>, RenderError> {
-    let mut parameters = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut inside = vec![text("identity", &row.identity_id)?, instant("from", &at(row.assigned_us))?];
-        if row.until_us != i64::MAX {
-            inside.push(instant("until", &at(row.until_us))?);
-        }
-        inside.push(text("model-version", &row.model_version)?);
-        if let Some(probability) = row.probability {
-            inside.push(decimal("probability", rounded(probability))?);
-        }
-        if let Some(decision) = &row.decision_id {
-            inside.push(text("decision", decision)?);
-        }
+pub fn render_history(stays: &[Assignment], at: fn(i64) -> String) -> Result<Vec<u8>, RenderError> {
+    let mut parameters = Vec::with_capacity(stays.len());
+    for stay in stays {
+        let mut inside = vec![text("identity", &stay.identity_id)?, instant("from", &at(stay.from_us))?];
+        inside.extend(stay.until_us.map(|until_us| instant("until", &at(until_us))).transpose()?);
+        inside.extend(grounds(stay)?);
         parameters.push(parts("assignment", inside)?);
     }
     written(parameters)
+}
+
+/// What put a record into an identity.
+fn grounds(assignment: &Assignment) -> Result<Vec<ParametersParameter>, RenderError> {
+    let mut grounds = vec![text("model-version", &assignment.model_version)?];
+    grounds.extend(assignment.probability.map(|p| decimal("probability", rounded(p))).transpose()?);
+    grounds.extend(assignment.decision_id.as_deref().map(|id| text("decision", id)).transpose()?);
+    Ok(grounds)
 }
 
 fn written(parameters: Vec<ParametersParameter>) -> Result<Vec<u8>, RenderError> {

@@ -12,7 +12,6 @@ use super::search_bundle::Listed;
 use crate::app::steward::page::Explained;
 use crate::app::steward::queue::{Decision, ReviewKind};
 use crate::fhir::canonical::{ATTRIBUTE_RESULTS, DECISION_KIND, IDENTITY_PATH, REVIEW_DETAIL, REVIEW_KIND, REVOCATION};
-use crate::store::review::DEFERRED;
 
 /// Records of the other identity that a Task names.
 const MEMBERS_MAX: usize = 20;
@@ -20,9 +19,9 @@ const MEMBERS_MAX: usize = 20;
 /// The Task that asks: does the record of `focus` belong with that of `for`? `authored` is a FHIR instant.
 #[must_use]
 pub fn task(responder: &Responder, one: &Explained, authored: &str) -> Listed {
-    let review = &one.item.review;
+    let review = &one.item;
     let id = task_id(&review.record_id, &review.identity_id);
-    let (code, question) = match one.item.kind {
+    let (code, question) = match review.kind {
         ReviewKind::DoubtfulPair => ("doubtful-pair", "Does the record belong to the other identity?"),
         ReviewKind::MixedIdentity => ("mixed-identity", "Does the record belong to its identity?"),
     };
@@ -30,7 +29,7 @@ pub fn task(responder: &Responder, one: &Explained, authored: &str) -> Listed {
     let mut task = json!({
         "resourceType": "Task",
         "id": id,
-        "status": if review.state == DEFERRED { "on-hold" } else { "requested" },
+        "status": if review.deferred.is_some() { "on-hold" } else { "requested" },
         "intent": "proposal",
         "code": {"coding": [{"system": REVIEW_KIND, "code": code}]},
         "description": question,
@@ -41,7 +40,7 @@ pub fn task(responder: &Responder, one: &Explained, authored: &str) -> Listed {
     if let Some(member) = one.members.first() {
         task["for"] = reference(member);
     }
-    if let Some(reason) = &review.reason {
+    if let Some(reason) = &review.deferred {
         task["statusReason"] = json!({"text": reason});
     }
     if let Some(found) = one.found.as_ref().filter(|found| !found.attributes.is_empty()) {
@@ -56,10 +55,10 @@ pub fn task(responder: &Responder, one: &Explained, authored: &str) -> Listed {
 /// What the decision needs (`identity`), and what speaks for it and against it.
 fn inputs(responder: &Responder, one: &Explained) -> Vec<Json> {
     let input = |code: &str, member: &str, value: Json| json!({"type": {"coding": [{"system": REVIEW_DETAIL, "code": code}]}, member: value});
-    let review = &one.item.review;
+    let review = &one.item;
     let mut inputs = vec![
         input("identity", "valueId", json!(review.identity_id)),
-        input("own-identity", "valueId", json!(one.item.own_identity_id)),
+        input("own-identity", "valueId", json!(review.own_identity_id)),
         input("probability", "valueDecimal", json!((review.probability * 1e6).round() / 1e6)),
         input("model-version", "valueString", json!(review.model_version)),
     ];
@@ -78,7 +77,6 @@ fn inputs(responder: &Responder, one: &Explained) -> Vec<Json> {
 /// The decision with who, when, why, about which records, and whether it still stands. `at` gives FHIR instants.
 #[must_use]
 pub fn provenance(responder: &Responder, decision: &Decision, at: fn(i64) -> String) -> Listed {
-    let row = &decision.row;
     let targets: Vec<Json> =
         decision.before.iter().map(|(record, _)| json!({"reference": responder.url_of("Patient", record)})).collect();
     let system = format!("{}/{IDENTITY_PATH}", responder.base_url());
@@ -89,24 +87,23 @@ pub fn provenance(responder: &Responder, decision: &Decision, at: fn(i64) -> Str
         identities.iter().map(|id| json!({"role": "source", "what": {"identifier": {"system": system, "value": id}}}));
     let mut provenance = json!({
         "resourceType": "Provenance",
-        "id": row.id,
+        "id": decision.id,
         "target": targets,
-        "recorded": at(row.decided_us),
-        "reason": [{"text": row.reason}],
-        "activity": {"coding": [{"system": DECISION_KIND, "code": row.kind}]},
-        "agent": [{"who": {"display": row.decided_by}}],
+        "recorded": at(decision.decided_us),
+        "reason": [{"text": decision.reason}],
+        "activity": {"coding": [{"system": DECISION_KIND, "code": decision.kind}]},
+        "agent": [{"who": {"display": decision.decided_by}}],
         "entity": sources.collect::<Vec<_>>(),
     });
-    if let Some(revoked_us) = row.revoked_us {
-        let text = |url: &str, text: &Option<String>| json!({"url": url, "valueString": text.as_deref().unwrap_or("")});
+    if let Some(revoked) = &decision.revoked {
         let parts = json!([
-            {"url": "at", "valueInstant": at(revoked_us)},
-            text("by", &row.revoked_by),
-            text("reason", &row.revoked_reason),
+            {"url": "at", "valueInstant": at(revoked.at_us)},
+            {"url": "by", "valueString": revoked.by},
+            {"url": "reason", "valueString": revoked.reason},
         ]);
         provenance["extension"] = json!([{"url": REVOCATION, "extension": parts}]);
     }
-    Listed { full_url: format!("urn:uuid:{}", row.id), body: provenance.to_string() }
+    Listed { full_url: format!("urn:uuid:{}", decision.id), body: provenance.to_string() }
 }
 
 /// The same for the same record and identity, wherever and whenever it is asked: a name-based UUID (RFC 9562 §5.8).
@@ -123,22 +120,20 @@ fn task_id(record_id: &str, identity_id: &str) -> String {
 mod tests {
     use super::super::responder::tests::responder;
     use super::*;
-    use crate::app::steward::queue::ReviewItem;
+    use crate::app::steward::queue::{ReviewItem, Revoked};
     use crate::app::steward::{Asked, Verdict};
-    use crate::store::review::{OPEN, ReviewRow};
-    use crate::store::steward::DecisionRow;
 
-    fn explained(state: &str, reason: Option<&str>, kind: ReviewKind) -> Explained {
-        let review = ReviewRow {
+    fn explained(deferred: Option<&str>, kind: ReviewKind) -> Explained {
+        let item = ReviewItem {
+            kind,
             record_id: "p1".to_owned(),
             identity_id: "0198c5f0-0000-7000-8000-000000000001".to_owned(),
+            own_identity_id: "i2".to_owned(),
             probability: 0.912_345_678,
-            created_us: 0,
             model_version: "1".to_owned(),
-            state: state.to_owned(),
-            reason: reason.map(str::to_owned),
+            created_us: 0,
+            deferred: deferred.map(str::to_owned),
         };
-        let item = ReviewItem { kind, review, own_identity_id: "i2".to_owned() };
         Explained { item, members: vec!["p2".to_owned()], found: None }
     }
 
@@ -148,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_review_is_a_task_with_its_question_and_evidence() {
-        let one = explained(OPEN, None, ReviewKind::DoubtfulPair);
+        let one = explained(None, ReviewKind::DoubtfulPair);
         let task = task(&responder(), &one, "2026-01-02T03:04:05Z");
         let json = written(&task);
         assert_eq!(task.full_url, format!("urn:uuid:{}", json["id"].as_str().expect("an id")));
@@ -166,40 +161,32 @@ mod tests {
 
     #[test]
     fn a_deferred_review_says_why() {
-        let json = written(&task(&responder(), &explained(DEFERRED, Some("later"), ReviewKind::MixedIdentity), "2026"));
+        let json = written(&task(&responder(), &explained(Some("later"), ReviewKind::MixedIdentity), "2026"));
         assert_eq!((&json["status"], &json["statusReason"]["text"]), (&json!("on-hold"), &json!("later")));
         assert_eq!(json["code"]["coding"][0]["code"], "mixed-identity");
     }
 
     #[test]
     fn a_decision_says_who_when_why_and_whether_it_stands() {
-        let row = DecisionRow {
+        let asked = Asked::Review { record: "p1".to_owned(), identity: "i1".to_owned(), verdict: Verdict::Same };
+        let stands = Decision {
             id: "0198c5f0-0000-7000-8000-000000000002".to_owned(),
             kind: "same".to_owned(),
             reason: "so".to_owned(),
             decided_by: "open".to_owned(),
             decided_us: 0,
-            detail: String::new(),
-            revoked_by: None,
-            revoked_us: None,
-            revoked_reason: None,
+            revoked: None,
+            asked,
+            before: vec![("p1".to_owned(), "i2".to_owned()), ("p2".to_owned(), "i1".to_owned())],
         };
-        let asked = Asked::Review { record: "p1".to_owned(), identity: "i1".to_owned(), verdict: Verdict::Same };
-        let before = vec![("p1".to_owned(), "i2".to_owned()), ("p2".to_owned(), "i1".to_owned())];
-        let stands = Decision { row: row.clone(), asked, before };
         let at = |us: i64| format!("t{us}");
         let json = written(&provenance(&responder(), &stands, at));
         assert_eq!((&json["recorded"], &json["reason"][0]["text"]), (&json!("t0"), &json!("so")));
         assert_eq!(json["target"].as_array().map(Vec::len), Some(2));
         assert_eq!(json["entity"][1]["what"]["identifier"]["value"], "i2");
         assert_eq!(json["extension"], Json::Null);
-        let revoked = DecisionRow {
-            revoked_by: Some("open".to_owned()),
-            revoked_us: Some(7),
-            revoked_reason: Some("no".to_owned()),
-            ..row
-        };
-        let json = written(&provenance(&responder(), &Decision { row: revoked, ..stands }, at));
+        let revoked = Some(Revoked { by: "open".to_owned(), at_us: 7, reason: "no".to_owned() });
+        let json = written(&provenance(&responder(), &Decision { revoked, ..stands }, at));
         assert_eq!(json["extension"][0]["extension"][0], json!({"url": "at", "valueInstant": "t7"}));
         assert_eq!(json["extension"][0]["extension"][2]["valueString"], "no");
     }

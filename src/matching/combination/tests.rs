@@ -70,7 +70,7 @@ impl Person {
                 self.address = Some((choose("12 Harbor Street", "12 Harbour Street", "77 Elm Road"), "12180"));
             }
             Field::Zip => {
-                self.address = Some((self.address.map_or("", |(line, _)| line), choose("12180", "12181", "90210")))
+                self.address = Some((self.address.map_or("", |(line, _)| line), choose("12180", "12181", "90210")));
             }
             Field::Phone | Field::Email => {
                 let (system, value) = if field == Field::Phone {

@@ -15,7 +15,9 @@ use std::collections::{BTreeMap, HashMap};
 use serde::{Deserialize, Serialize};
 
 pub use report::{Accuracy, Counts, EventLine, GradeLine, KindLine, Report, Share};
-pub use truth::{InputError, Persons, Problem, QueryKind, TruthRow, parse_records, parse_results, parse_truth};
+pub use truth::{
+    InputError, Persons, Problem, QueryKind, TruthRow, parse_labels, parse_records, parse_results, parse_truth,
+};
 
 /// The probability from which on a query is accepted when nobody tunes it.
 pub const THRESHOLD: f64 = 0.95;

@@ -103,6 +103,7 @@ pub enum Problem {
     PersonNotStored,
     Count,
     NotAResult,
+    Label,
 }
 
 impl fmt::Display for Problem {
@@ -118,6 +119,7 @@ impl fmt::Display for Problem {
             Self::PersonMissing => out.write_str("kind match must name a person"),
             Self::PersonNotStored => out.write_str("the person has no record in the records file"),
             Self::Count => out.write_str("n_fields must be a whole number"),
+            Self::Label => out.write_str("match must be true or false"),
             Self::NotAResult => out.write_str("not a result: an object with query and candidates is expected"),
         }
     }
@@ -125,6 +127,7 @@ impl fmt::Display for Problem {
 
 const TRUTH_HEADER: &str = "query_id,true_person_id,kind,events,n_fields";
 const RECORDS_HEADER: &str = "record_id,person_id";
+const LABELS_HEADER: &str = "record_id,record_id,match";
 
 /// Reads `truth.csv`.
 ///
@@ -175,6 +178,24 @@ pub fn parse_records(text: &str) -> Result<Persons, InputError> {
         }
     }
     Ok(persons)
+}
+
+/// Reads labelled pairs: two record ids, and whether they are one person's.
+///
+/// # Errors
+/// At the first line that does not fit.
+pub fn parse_labels(text: &str) -> Result<Vec<([String; 2], bool)>, InputError> {
+    let row = |(line, row): (usize, Result<[String; 3], Problem>)| {
+        let at = |problem| InputError { line, problem };
+        let [one, other, label] = row.map_err(at)?;
+        let is_match = match label.trim() {
+            "true" | "1" => true,
+            "false" | "0" => false,
+            _ => return Err(at(Problem::Label)),
+        };
+        Ok(([one, other], is_match))
+    };
+    data_rows(text, LABELS_HEADER)?.map(row).collect()
 }
 
 /// Reads the lines that `idi-match match` writes, one at a time, each with its number; empty lines are skipped.
@@ -303,6 +324,15 @@ mod tests {
         ] {
             assert_eq!(parse_records(text), Err(InputError { line, problem }));
         }
+    }
+
+    #[test]
+    fn labelled_pairs_are_two_records_and_a_judgement() {
+        let rows = parse_labels("record_id,record_id,match\na,b,true\nc,d,0\n").unwrap();
+        let pair = |one: &str, other: &str, is_match| ([one.to_owned(), other.to_owned()], is_match);
+        assert_eq!(rows, [pair("a", "b", true), pair("c", "d", false)]);
+        let error = parse_labels("record_id,record_id,match\na,b,perhaps\n").unwrap_err();
+        assert_eq!(error, InputError { line: 2, problem: Problem::Label });
     }
 
     #[test]

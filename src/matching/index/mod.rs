@@ -9,6 +9,7 @@ mod neighbourhood;
 mod neighbours;
 mod overlay;
 mod propose;
+mod sample;
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub use neighbourhood::{Neighbourhood, Wanted};
 pub use neighbours::{Place, Space};
 pub use overlay::Overlay;
 pub use propose::{Ask, Layer, Proposal, rank};
+pub use sample::SampleAsk;
 
 use super::blocking::{stored_components, stored_keys};
 use super::compact_id::CompactId;
@@ -59,7 +61,7 @@ pub struct Index {
 struct Slot {
     entry: Entry,
     record_id: CompactId,
-    version: i64,
+    version: u32,
     identity: u32,
     is_live: bool,
 }
@@ -160,17 +162,25 @@ impl Index {
     /// An estimate of the memory held (bytes).
     #[must_use]
     pub fn bytes(&self) -> usize {
-        let slots: usize = self.slots.iter().map(|slot| slot.entry.bytes() + slot.record_id.bytes()).sum();
+        self.bytes_by_part().iter().map(|(_, bytes)| bytes).sum()
+    }
+
+    /// The same by what holds it.
+    #[must_use]
+    pub fn bytes_by_part(&self) -> [(&'static str, usize); 5] {
+        let entries: usize = self.slots.iter().map(|slot| slot.entry.bytes() + slot.record_id.bytes()).sum();
         let identities: usize =
             self.identities.iter().map(|identity| identity.id.bytes() + identity.members.bytes()).sum();
-        let fixed = self.slots.capacity() * size_of::<Slot>() + self.identities.capacity() * size_of::<Identity>();
-        slots
-            + identities
-            + fixed
-            + self.dictionary.bytes()
-            + self.postings.bytes()
-            + self.slots_by_record.bytes()
-            + self.identities_by_id.bytes()
+        [
+            ("block keys", self.postings.bytes()),
+            ("values", self.dictionary.bytes()),
+            ("features", entries),
+            ("records", self.slots.capacity() * size_of::<Slot>() + self.slots_by_record.bytes()),
+            (
+                "identities",
+                identities + self.identities.capacity() * size_of::<Identity>() + self.identities_by_id.bytes(),
+            ),
+        ]
     }
 
     /// Adds `record`, in place of an earlier one of the same record id.
@@ -191,7 +201,8 @@ impl Index {
         let identity = self.identity(CompactId::new(member.identity_id));
         let entry = Entry::new(record, &mut self.dictionary, &self.model);
         let hash = record_id.hash();
-        let slot = self.place(Slot { entry, record_id, version: member.version, identity, is_live: true });
+        let version = u32::try_from(member.version).unwrap_or(u32::MAX);
+        let slot = self.place(Slot { entry, record_id, version, identity, is_live: true });
         self.identities[identity as usize].members.add(slot);
         let slots = &self.slots;
         self.slots_by_record.insert(hash, slot, |slot| slots[slot as usize].record_id.hash());
@@ -277,6 +288,13 @@ impl Index {
         let slots = &self.slots;
         self.postings.retain(|slot| slots[slot as usize].is_live);
         self.free.append(&mut self.gaps);
+    }
+
+    /// Puts what came lately where it takes less memory: for when much has come and nothing comes for a while.
+    pub fn settle(&mut self) {
+        self.postings.settle();
+        self.slots.shrink_to_fit();
+        self.identities.shrink_to_fit();
     }
 
     fn slot_of(&self, record_id: &str) -> Option<u32> {

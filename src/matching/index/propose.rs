@@ -215,7 +215,11 @@ fn pairs<'i>(asked: &[Asked<'i>], place: Place) -> Vec<RecordPair<'i>> {
     let mut pairs = Vec::new();
     for (asked, identity) in asked.iter().zip(place) {
         for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
-            pairs.push(RecordPair { record_id: &slot.record_id, version: slot.version, pair: asked.compare(slot) });
+            pairs.push(RecordPair {
+                record_id: &slot.record_id,
+                version: i64::from(slot.version),
+                pair: asked.compare(slot),
+            });
         }
     }
     pairs

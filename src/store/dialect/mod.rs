@@ -189,16 +189,12 @@ pub(super) fn insert_block_records(connection: &mut Connection, rows: &[&RecordK
     }
 }
 
-/// Up to `rows_max` numbers of each range.
-pub(super) fn block_ranges(
-    connection: &mut Connection,
-    ranges: &[KeyRange],
-    rows_max: i64,
-) -> Result<Vec<(usize, i64)>, StoreError> {
+/// The numbers in each range, as many as it wants.
+pub(super) fn block_ranges(connection: &mut Connection, ranges: &[KeyRange]) -> Result<Vec<(usize, i64)>, StoreError> {
     match (ranges, connection) {
         ([], _) => Ok(Vec::new()),
-        (_, Connection::Sqlite(c)) => Ok(sqlite::block_ranges(c, ranges, rows_max)?),
-        (_, Connection::Postgres(c)) => Ok(postgres::block_ranges(c, ranges, rows_max)?),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::block_ranges(c, ranges)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::block_ranges(c, ranges)?),
     }
 }
 

@@ -323,7 +323,7 @@ pub(super) fn delete_block_keys(connection: &mut PgConnection, rows: &[(i64, i64
 }
 
 pub(super) fn insert_block_records(connection: &mut PgConnection, rows: &[&RecordKeys]) -> QueryResult<()> {
-    let keys: Vec<Vec<u8>> = rows.iter().map(|row| written_keys(&row.keys)).collect();
+    let keys: Vec<Vec<u8>> = column(rows, |row| written_keys(&row.keys));
     Prepared::new(
         "INSERT INTO block_record (number, record_id, keys) SELECT * FROM UNNEST(?, ?, ?)",
         vec![
@@ -337,11 +337,7 @@ pub(super) fn insert_block_records(connection: &mut PgConnection, rows: &[&Recor
 }
 
 /// In the order of the index, so that no plan without it is cheaper.
-pub(super) fn block_ranges(
-    connection: &mut PgConnection,
-    ranges: &[KeyRange],
-    rows_max: i64,
-) -> QueryResult<Vec<(usize, i64)>> {
+pub(super) fn block_ranges(connection: &mut PgConnection, ranges: &[KeyRange]) -> QueryResult<Vec<(usize, i64)>> {
     #[derive(QueryableByName)]
     struct Found {
         #[diesel(sql_type = BigInt)]
@@ -350,13 +346,13 @@ pub(super) fn block_ranges(
         number: i64,
     }
     let found: Vec<Found> = Prepared::new(
-        "SELECT wanted.place, found.number FROM UNNEST(?, ?) WITH ORDINALITY AS wanted (low, high, place) \
+        "SELECT wanted.place, found.number FROM UNNEST(?, ?, ?) WITH ORDINALITY AS wanted (low, high, rows_max, place) \
          CROSS JOIN LATERAL (SELECT number FROM block_key WHERE key >= wanted.low AND key <= wanted.high \
-         ORDER BY key, number LIMIT ?) AS found",
+         ORDER BY key, number LIMIT wanted.rows_max) AS found",
         vec![
             Bind::BigInts(column(ranges, |range| range.from)),
             Bind::BigInts(column(ranges, |range| range.to)),
-            Bind::BigInt(rows_max),
+            Bind::BigInts(column(ranges, |range| i64::try_from(range.rows_max).unwrap_or(i64::MAX))),
         ],
     )
     .load(connection)?;

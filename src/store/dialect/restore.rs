@@ -63,9 +63,10 @@ pub fn insert_change_entries(connection: &mut Connection, rows: &[ChangeEntry]) 
             }
         }
         Connection::Postgres(connection) => {
-            sql_query("INSERT INTO change (seq, record_id) SELECT * FROM UNNEST($1, $2)")
+            sql_query("INSERT INTO change (seq, record_id, binds) SELECT * FROM UNNEST($1, $2, $3)")
                 .bind::<Array<BigInt>, _>(column(rows, |row| row.seq))
                 .bind::<Array<Text>, _>(column(rows, |row| row.record_id.as_str()))
+                .bind::<Array<Bool>, _>(column(rows, |row| row.binds))
                 .execute(connection)?;
         }
     }

@@ -256,17 +256,13 @@ pub(super) fn insert_block_records(connection: &mut SqliteConnection, rows: &[&R
     Ok(())
 }
 
-pub(super) fn block_ranges(
-    connection: &mut SqliteConnection,
-    ranges: &[KeyRange],
-    rows_max: i64,
-) -> QueryResult<Vec<(usize, i64)>> {
+pub(super) fn block_ranges(connection: &mut SqliteConnection, ranges: &[KeyRange]) -> QueryResult<Vec<(usize, i64)>> {
     let mut found = Vec::new();
     for (at, range) in ranges.iter().enumerate() {
         let numbers: Vec<i64> = block_key::table
             .filter(block_key::key.between(range.from, range.to))
             .order((block_key::key, block_key::number))
-            .limit(rows_max)
+            .limit(i64::try_from(range.rows_max).unwrap_or(i64::MAX))
             .select(block_key::number)
             .load(connection)?;
         found.extend(numbers.into_iter().map(|number| (at, number)));

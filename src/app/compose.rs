@@ -51,6 +51,10 @@ pub fn compose(
             let body = linked(base_url, ctx, selection, id, &ids, body)?;
             patients.push(entry(selection, identity, id, body));
         }
+        if let Some(golden) = selection.golden.iter().find(|golden| golden.identity_id == identity.identity_id) {
+            let body = golden.render(base_url, &ctx.caller.disclosure(), &ids)?;
+            patients.push(entry(selection, identity, &golden.id(), body));
+        }
     }
     Ok(MatchAnswer {
         bundle_uuid: (ctx.clock.uuid)(),

@@ -28,10 +28,11 @@ use super::candidates::Proposed;
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
+use super::golden;
 use super::live_index::features_of;
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
-use super::select::{Selection, select};
+use super::select::{Reason, Selection, select};
 use super::steward::state;
 
 /// Which operation was called.
@@ -145,6 +146,9 @@ impl App {
             let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
             self.note_stewardship(conn, &mut selection, &rows)?;
             read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
+            if limits.golden_record && operation == MatchOperation::IdiMatch {
+                make_golden(conn, &mut selection, &rows, bytes(self.config.limits.page_bytes_max))?;
+            }
             Ok(selection)
         })
     }
@@ -246,6 +250,28 @@ fn read_bodies(conn: &mut Connection, selection: &mut Selection, bytes_max: i64)
     selection.cut(records_max);
     let patients = load(conn, shown)?.into_iter().filter(|patient| !patient.deleted);
     selection.bodies = patients.map(|patient| (patient.id, patient.body)).collect();
+    Ok(())
+}
+
+/// Makes the golden records of what is returned, as far as there is room.
+fn make_golden(
+    conn: &mut Connection,
+    selection: &mut Selection,
+    rows: &[RecordRow],
+    bytes_max: i64,
+) -> Result<(), AppError> {
+    let mut left = bytes_max;
+    for identity in &selection.identities {
+        let own: Vec<&RecordRow> = rows.iter().filter(|row| row.identity_id == identity.identity_id).collect();
+        match golden::make(conn, &own, left)? {
+            Some(made) => {
+                left -= made.bytes;
+                selection.golden.push(made);
+            }
+            None if selection.reasons.contains(&Reason::GoldenCut) => {}
+            None => selection.reasons.push(Reason::GoldenCut),
+        }
+    }
     Ok(())
 }
 

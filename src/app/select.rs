@@ -11,6 +11,7 @@ use crate::matching::combination::Outcome;
 use crate::matching::pool::{Decision, IdentityMatch, NameDistance};
 
 use super::answer::CombinationNote;
+use super::golden::Golden;
 use super::match_patient::{Found, MatchOperation, is_certain};
 use super::rule_book::{CombinationNotes, Decider};
 use super::steward::state::Stewardship;
@@ -32,6 +33,8 @@ pub enum Reason {
     IdentitiesCut,
     /// More records of one identity than are returned.
     RecordsCut,
+    /// An identity has too much for a golden record.
+    GoldenCut,
 }
 
 impl Reason {
@@ -64,6 +67,10 @@ impl Reason {
                 IssueCode::Incomplete,
                 "An identity has more records than are returned; the best ones are.",
             ),
+            Self::GoldenCut => Issue::warning(
+                IssueCode::Incomplete,
+                "The records of an identity have more bytes than a golden record is made of; it is left out.",
+            ),
         }
     }
 
@@ -76,6 +83,7 @@ impl Reason {
             Self::CandidatesCut => "candidates-cut",
             Self::IdentitiesCut => "identities-cut",
             Self::RecordsCut => "records-cut",
+            Self::GoldenCut => "golden-cut",
         }
     }
 }
@@ -88,6 +96,8 @@ pub struct Selection {
     pub stewardship: HashMap<String, Stewardship>,
     /// Records of the identities that another one has replaced, with that one.
     pub replaced: Vec<(String, String)>,
+    /// Golden records of what is returned, where they are wanted.
+    pub golden: Vec<Golden>,
     /// Id and stored body of each record; filled once it is known which are returned.
     pub bodies: Vec<(String, String)>,
     pub candidates: usize,
@@ -181,6 +191,7 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
         identities,
         stewardship: HashMap::new(),
         replaced: Vec::new(),
+        golden: Vec::new(),
         bodies: Vec::new(),
         candidates: found.candidates,
         reasons,

@@ -26,6 +26,11 @@ pub const IDENTITY_VERIFICATION: &str = own!("StructureDefinition/identity-verif
 pub const STEWARD_DECISION: &str = own!("StructureDefinition/steward-decision");
 /// On a Provenance of a decision: who has taken it back, when and why.
 pub const REVOCATION: &str = own!("StructureDefinition/revocation");
+/// On a golden record: the record that a value comes from.
+pub const GOLDEN_SOURCE: &str = own!("StructureDefinition/golden-source");
+/// `meta.tag` of a Patient that is no stored record, and the code of a golden record.
+pub const RECORD_KIND: &str = own!("CodeSystem/record-kind");
+pub const GOLDEN_RECORD: &str = "golden-record";
 /// On a Patient: whose child the person is, by which source.
 pub const RELATIONSHIP_LINKAGE: &str = own!("StructureDefinition/relationship-linkage");
 /// `search.extension` of a match: the CMS combination that holds, and the outcome of that rule-book.

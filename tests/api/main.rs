@@ -45,6 +45,7 @@ mod delete;
 mod errors;
 mod explain;
 mod export;
+mod golden;
 mod health;
 mod history;
 mod hostile;

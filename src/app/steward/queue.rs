@@ -18,7 +18,9 @@ use super::{Asked, Detail, check_steward};
 use crate::app::App;
 use crate::app::context::Context;
 use crate::app::error::AppError;
+use crate::app::golden;
 use crate::app::links::ELSEWHERE;
+use crate::app::search::bytes;
 
 /// Rows of one answer at most.
 pub const ROWS_MAX: u32 = 1000;
@@ -83,6 +85,8 @@ pub struct IdentityView {
     pub bindings: Vec<Binding>,
     /// Those that stand behind members and bindings.
     pub decisions: Vec<Decision>,
+    /// The golden record as it may leave, where golden records are shown.
+    pub golden: Option<String>,
 }
 
 /// A record of an identity, and what put it there.
@@ -140,7 +144,10 @@ impl App {
         self.answer(ctx, Action::ReviewQueue, |audit| {
             check_steward(ctx)?;
             let constraints = self.candidates.constraints();
-            let view = transaction::read_snapshot(&mut *self.connection()?, |conn| view(conn, &constraints, id))?;
+            let view = transaction::read_snapshot(&mut *self.connection()?, |conn| {
+                let view = view(conn, &constraints, id)?;
+                self.with_golden(ctx, conn, view)
+            })?;
             let view = view.ok_or_else(|| AppError::not_found("There is no such identity."))?;
             audit.detail.identities.push(view.id.clone());
             audit.detail.records = view.members.iter().map(|member| member.record_id.clone()).collect();
@@ -158,15 +165,34 @@ impl App {
             audit.detail.records.push(record_id.to_owned());
             let constraints = self.candidates.constraints();
             let view = transaction::read_snapshot(&mut *self.connection()?, |conn| {
-                match record::find_many(conn, &[record_id])?.pop() {
-                    Some(row) => view(conn, &constraints, &row.identity_id),
-                    None => Ok(None),
-                }
+                let row = record::find_many(conn, &[record_id])?.pop();
+                let view = row.map(|row| view(conn, &constraints, &row.identity_id)).transpose()?.flatten();
+                self.with_golden(ctx, conn, view)
             })?;
             let view = view.ok_or_else(|| AppError::not_found("There is no such record."))?;
             audit.detail.identities.push(view.id.clone());
             Ok(view)
         })
+    }
+
+    /// The view with the golden record, where golden records are shown.
+    fn with_golden(
+        &self,
+        ctx: &Context,
+        conn: &mut Connection,
+        view: Option<IdentityView>,
+    ) -> Result<Option<IdentityView>, AppError> {
+        let Some(view) = view else { return Ok(None) };
+        if !self.config.matching.golden_record {
+            return Ok(Some(view));
+        }
+        let rows = record::list_of_identities(conn, &[&view.id])?;
+        let bytes_max = bytes(self.config.limits.page_bytes_max);
+        let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max)?;
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let base_url = &self.config.server.base_url;
+        let golden = made.map(|made| made.render(base_url, &ctx.caller.disclosure(), &ids)).transpose()?;
+        Ok(Some(IdentityView { golden, ..view }))
     }
 
     /// Where a record was, oldest first; where it is now is the last.
@@ -290,6 +316,7 @@ fn view(conn: &mut Connection, constraints: &Constraints, id: &str) -> Result<Op
         stewardship: states.get(&id).copied().unwrap_or(Stewardship::Automatic),
         bindings: bound.into_iter().map(binding).collect(),
         decisions,
+        golden: None,
         id,
     }))
 }

@@ -4,9 +4,9 @@
 //! Not here: what explains an identity (see `app::steward::queue`).
 
 use fhir_types::resources::{Parameters, ParametersParameter, Resource};
-use fhir_types::write;
+use fhir_types::{write, write_parameters};
 
-use super::parameters::{code, decimal, instant, parts, reference, text};
+use super::parameters::{code, decimal, instant, parts, reference, resource, text};
 use super::responder::Responder;
 use super::{RenderError, list};
 use crate::app::steward::queue::{Assignment, IdentityView, Member};
@@ -42,7 +42,13 @@ pub fn render(responder: &Responder, view: &IdentityView, at: fn(i64) -> String)
         ];
         parameters.push(parts("decided", inside)?);
     }
-    written(parameters)
+    let mut bodies = vec![None; parameters.len()];
+    if let Some(golden) = &view.golden {
+        parameters.push(resource("golden-record")?);
+        bodies.push(Some(golden.as_str()));
+    }
+    let parameters = Parameters::builder().parameter(list(parameters)).build()?;
+    Ok(write_parameters(parameters, &bodies)?.into_bytes())
 }
 
 fn member(responder: &Responder, one: &Member, at: fn(i64) -> String) -> Result<ParametersParameter, RenderError> {

@@ -226,15 +226,15 @@ mod tests {
     /// People who share a phone: more than a block takes, most of one year, some without a date or a name.
     fn person(n: usize) -> Record {
         let (given, family) = (["Ann", "Bob", "Carla", "Dmitri", "Robert"][n % 5], ["Novak", "Ray", "Oduya"][n % 3]);
-        let name = if n % 41 == 0 {
+        let name = if n.is_multiple_of(41) {
             String::new()
         } else {
             format!(r#""name":[{{"family":"{family}","given":["{given}"]}}],"#)
         };
-        let birth = if n % 37 == 0 {
+        let birth = if n.is_multiple_of(37) {
             String::new()
         } else {
-            let year = if n % 3 == 0 { 1950 + n % 40 } else { 1980 };
+            let year = if n.is_multiple_of(3) { 1950 + n % 40 } else { 1980 };
             format!(r#""birthDate":"{year}-{:02}-{:02}","#, 1 + n % 12, 1 + n % 28)
         };
         record(&format!(r#"{{{name}{birth}"gender":"female","telecom":[{{"system":"phone","value":"2125550142"}}]}}"#))

@@ -6,7 +6,7 @@
 //! (see `score`).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -227,8 +227,8 @@ impl Model {
     }
 
     /// Other likelihoods under the same version, for a model that is still being fitted.
-    pub(super) const fn replace_likelihoods(&mut self, table: Likelihoods) {
-        self.likelihoods = table;
+    pub(super) const fn replace_likelihoods(&mut self, table: &Likelihoods) {
+        self.likelihoods = *table;
     }
 
     /// The file that this model is read from.
@@ -294,7 +294,11 @@ fn written(file: &ModelFile) -> String {
 }
 
 fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn check(file: &ModelFile) -> Result<(), ModelError> {

@@ -258,7 +258,7 @@ fn make(keeper: Keeper<'_>, unit: &mut Unit<'_>, order: &Order) -> Result<Decide
         preferred.insert(survivor.id.clone(), survivor.identity_id.clone());
     }
     let start: Vec<String> = meaning.records.iter().map(|row| row.id.clone()).collect();
-    settle(keeper, unit, Occasion { start, preferred, ..Occasion::default() }, &order.decision_id)
+    settle(keeper, unit, &Occasion { start, preferred, ..Occasion::default() }, &order.decision_id)
 }
 
 /// Stores the constraints of a decision, and who is replaced by whom.
@@ -311,10 +311,10 @@ fn declare(unit: &mut Unit<'_>, record_id: &str, survivor: Option<&str>) -> Resu
 fn settle(
     keeper: Keeper<'_>,
     unit: &mut Unit<'_>,
-    occasion: Occasion<'_>,
+    occasion: &Occasion<'_>,
     decision_id: &str,
 ) -> Result<Decided, AppError> {
-    let plan: Plan = settle::plan(keeper, unit, &occasion)?;
+    let plan: Plan = settle::plan(keeper, unit, occasion)?;
     settle::apply(keeper, unit, &plan, None, Some(decision_id))?;
     Ok(Decided { decision_id: decision_id.to_owned(), placements: plan.placements, ended: plan.ended })
 }

@@ -38,9 +38,10 @@ impl Levels {
 
     /// The name of the level as one expression.
     fn expression(&self) -> String {
-        let whens: String =
-            self.ordered.iter().map(|(condition, level)| format!(" WHEN {condition} THEN '{level}'")).collect();
-        format!("(CASE WHEN {} THEN NULL{whens} ELSE '{}' END)", self.null, self.otherwise)
+        let whens: Vec<String> =
+            self.ordered.iter().map(|(condition, level)| format!("WHEN {condition} THEN '{level}'")).collect();
+        let whens = whens.join(" ");
+        format!("(CASE WHEN {} THEN NULL {whens} ELSE '{}' END)", self.null, self.otherwise)
     }
 
     /// That the level is none of those that come before `level`.

@@ -409,7 +409,7 @@ impl World {
         let person = self.below(PEOPLE);
         let family = person / 2;
         let (mut given, surname) = (GIVEN[person % 12].to_owned(), format!("Oduya{}", (b'a' + family as u8) as char));
-        let is_twin = family % 3 == 0;
+        let is_twin = family.is_multiple_of(3);
         let year = if is_twin { 1980 + family } else { 1970 + family + 9 * (person % 2) };
         let month = if is_twin { 4 } else { 2 + person % 9 };
         let (mut date, mut home, mut phone) = (format!("{year}-{month:02}-13"), family, family);

@@ -21,7 +21,7 @@ pub struct Candidates {
 }
 
 enum Place {
-    Memory(LiveIndex),
+    Memory(Box<LiveIndex>),
     Database(StoredIndex),
 }
 
@@ -44,7 +44,7 @@ impl Candidates {
     ) -> Result<(Self, Vec<String>), StoreError> {
         let (live, old) = LiveIndex::build(conn, Arc::clone(rules), progress)?;
         live.catch_up(conn)?;
-        Ok((Self { place: Place::Memory(live), model: Arc::clone(&rules.model) }, old))
+        Ok((Self { place: Place::Memory(Box::new(live)), model: Arc::clone(&rules.model) }, old))
     }
 
     /// The rows of the database.
@@ -98,27 +98,8 @@ impl Candidates {
     pub fn with_everyone<T>(
         &self,
         store: &Store,
-        look: impl FnOnce(&Space<'_>, &Constraints) -> T,
+        look: impl FnOnce(&Index, &Constraints) -> T,
     ) -> Result<T, StoreError> {
-        match &self.place {
-            Place::Memory(live) => {
-                let constraints = live.constraints();
-                Ok(look(&live.read().space(), &constraints))
-            }
-            Place::Database(stored) => {
-                let (live, _) = LiveIndex::build(&mut *store.connection()?, stored.rules(), |_| ())?;
-                let constraints = live.constraints();
-                Ok(look(&live.read().space(), &constraints))
-            }
-        }
-    }
-
-    /// The index of all records, and what stewards have said of them; where the candidates are in the database they are
-    /// read for it.
-    ///
-    /// # Errors
-    /// When the candidates are in the database and it does not answer.
-    pub fn with_index<T>(&self, store: &Store, look: impl FnOnce(&Index, &Constraints) -> T) -> Result<T, StoreError> {
         match &self.place {
             Place::Memory(live) => {
                 let constraints = live.constraints();

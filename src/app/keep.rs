@@ -24,7 +24,7 @@ use super::incoming::{Incoming, ResourceKind};
 use super::links::ELSEWHERE;
 use super::rules::Rules;
 use super::settle::{self, Occasion, Placement, Plan, connected};
-use super::writer::Unit;
+use super::unit::Unit;
 
 /// What the caller knows of the version that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

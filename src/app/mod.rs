@@ -44,6 +44,7 @@ pub mod settle;
 pub mod steward;
 pub mod stored_index;
 pub mod train;
+pub mod unit;
 pub mod update;
 pub mod validate;
 pub mod verification;
@@ -120,7 +121,7 @@ impl App {
     ) -> Result<Self, StartError> {
         let mut rules = Rules::of(&config)?;
         if let Some(model) = model {
-            rules = rules.with_model(model)?;
+            rules = rules.with_model(model, "model")?;
         }
         let rules = Arc::new(rules);
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;

@@ -20,8 +20,9 @@ use crate::store::review::{self, ReviewRow};
 use super::context::Context;
 use super::error::AppError;
 use super::settle::{self, Occasion};
+use super::unit::Unit;
 use super::write::Desk;
-use super::writer::{Done, Scope, Unit};
+use super::writer::{Done, Scope};
 use super::{App, close, panicked};
 
 /// Differences settled in one transaction.
@@ -87,9 +88,10 @@ impl App {
         self.answer(ctx, Action::Partition, |audit| {
             let model = &self.rules.model;
             let candidates_max = self.config.matching.candidates_max;
-            let (mut proposed, records) = self.candidates.with_everyone(&self.store, |space, constraints| {
-                let found = repartition(space, constraints, model, candidates_max, progress);
-                (compare(space, constraints, &found), found.places.len())
+            let (mut proposed, records) = self.candidates.with_everyone(&self.store, |index, constraints| {
+                let space = index.space();
+                let found = repartition(&space, constraints, model, candidates_max, progress);
+                (compare(&space, constraints, &found), found.places.len())
             })?;
             model.version().clone_into(&mut proposed.model);
             audit.detail.model_version = Some(proposed.model.clone());

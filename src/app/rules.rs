@@ -71,17 +71,17 @@ impl Rules {
         if model.is_empty() {
             return Ok(rules);
         }
-        let refuse = |reason: String| RulesError { file: model.clone(), reason };
-        let text = std::fs::read_to_string(model).map_err(|error| refuse(error.to_string()))?;
-        rules.with_model(&text).map_err(|error| refuse(error.reason))
+        let read = std::fs::read_to_string(model);
+        let text = read.map_err(|error| RulesError { file: model.clone(), reason: error.to_string() })?;
+        rules.with_model(&text, model)
     }
 
-    /// The same with the text of another model in place of `match-model.json`.
+    /// The same with the text of another model; `file` is what an error names.
     ///
     /// # Errors
     /// When the model cannot be used.
-    pub fn with_model(self, text: &str) -> Result<Self, RulesError> {
-        let refuse = |reason: String| RulesError { file: "model".to_owned(), reason };
+    pub fn with_model(self, text: &str, file: &str) -> Result<Self, RulesError> {
+        let refuse = |reason: String| RulesError { file: file.to_owned(), reason };
         let model = self.model.of_same_names(text).map_err(|error| refuse(error.to_string()))?;
         Ok(Self { model: Arc::new(model), ..self })
     }

@@ -24,7 +24,7 @@ use crate::store::{change, identity, identity_history, record, review};
 use super::error::AppError;
 use super::keep::Keeper;
 use super::live_index::features_of;
-use super::writer::Unit;
+use super::unit::Unit;
 
 /// Whom to cluster, and what is wished for.
 #[derive(Debug, Default)]

@@ -60,7 +60,7 @@ impl App {
             audit.resource_type = Some("Patient".to_owned());
             audit.detail.model_version = Some(start.version().to_owned());
             let records = self.records_of(&ask.patients)?;
-            let sampled = self.candidates.with_index(&self.store, |index, constraints| {
+            let sampled = self.candidates.with_everyone(&self.store, |index, constraints| {
                 let own = index.sample(&ask.sample, &progress);
                 let mut patterns = own.merged(index.sample_of(&records, &ask.sample, &progress));
                 for (number, labelled) in (1_u64..).zip(&ask.labelled) {

@@ -23,8 +23,9 @@ use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, 
 use super::patch::Patched;
 use super::responder::check_not_responder;
 use super::rules::Rules;
+use super::unit::Unit;
 use super::update::check_same_id;
-use super::writer::{Done, Scope, Unit};
+use super::writer::{Done, Scope};
 use super::{App, close, document_limits, panicked};
 
 /// One change that is asked for.

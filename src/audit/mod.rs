@@ -26,8 +26,6 @@ pub enum Action {
     Export,
     /// A copy of everything was made.
     Backup,
-    /// A matching model was fitted to what is stored.
-    Train,
     /// What stewards decide.
     Merge,
     Unmerge,
@@ -41,6 +39,8 @@ pub enum Action {
     ReviewQueue,
     /// Every record was assigned anew.
     Partition,
+    /// A matching model was fitted to what is stored.
+    Train,
 }
 
 impl Action {
@@ -62,7 +62,6 @@ impl Action {
             Self::Bundle => "bundle",
             Self::Export => "export",
             Self::Backup => "backup",
-            Self::Train => "train",
             Self::Merge => "merge",
             Self::Unmerge => "unmerge",
             Self::Link => "link",
@@ -72,6 +71,7 @@ impl Action {
             Self::Revoke => "revoke",
             Self::ReviewQueue => "review-queue",
             Self::Partition => "partition",
+            Self::Train => "train",
         }
     }
 }

@@ -177,7 +177,7 @@ impl Search<'_, '_> {
                 let Some(judged) = Judgement::if_likely(pair, model, DECISION_POPULATION, thresholds.review) else {
                     return;
                 };
-                if joins(&judged, thresholds) {
+                if joins(&judged) {
                     let number = self.number_at(other);
                     // An edge is met at both of its ends.
                     if number > at {

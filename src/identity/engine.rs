@@ -110,7 +110,7 @@ fn likely_pairs(
         let judged = Judgement::if_likely(pair, model, DECISION_POPULATION, thresholds.review);
         let Some(judged) = judged.filter(|judged| is_doubtful(judged, thresholds)) else { return };
         let (a, b) = (number_of[place.number()], number_of[other.number()]);
-        likely.push(Likely { a, b, odds: judged.odds, joins: joins(&judged, thresholds) });
+        likely.push(Likely { a, b, odds: judged.odds, joins: joins(&judged) });
     });
 }
 

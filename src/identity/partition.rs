@@ -2,16 +2,15 @@
 //!
 //! What: records that stewards linked come first, then links that records declare, then strong edges in the order of
 //! their strength, then the places that updated records had. Two clusters join when no constraint stands between them,
-//! the evidence of all their records, pooled, is beyond doubt and without contradiction (`assign::joins`), and no rival
-//! is nearly as likely. Why not connected components: one wrong edge between two families would make one person of them.
+//! the evidence of all their records, pooled, is beyond doubt (`assign::joins`), and nobody whom stewards keep apart from one
+//! of them is nearly as likely. Why not connected components: one wrong edge between two families would make one person of them.
 //! Records without a chain of edges between them never come together, so what hangs together can be clustered alone and
 //! in parallel. Not here: finding edges (see `component`, `engine`), names of identities.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::assign::{DECISION_POPULATION, joins, stays};
+use super::assign::{DECISION_POPULATION, JOIN_PROBABILITY_MIN, joins, stays};
 use crate::matching::comparison::Pair;
-use crate::matching::grade::Contradiction;
 use crate::matching::judgement::Judgement;
 use crate::matching::model::Model;
 
@@ -145,27 +144,27 @@ impl<'p, C: Fn(u32, u32) -> Pair> Clustering<'p, C> {
             return false;
         }
         let evidence = self.pooled(x, y);
-        let thresholds = self.model.thresholds();
-        if !joins(&evidence, thresholds) {
+        if !joins(&evidence) {
             return false;
         }
         let rivals = self.rivals(x, y) + self.rivals(y, x);
-        rivals == 0.0 || evidence.odds / (1.0 + evidence.odds + rivals) >= thresholds.join
+        rivals == 0.0 || evidence.odds / (1.0 + evidence.odds + rivals) >= JOIN_PROBABILITY_MIN
     }
 
-    /// The odds of the clusters that may be one with `x` and cannot be one with `y`: only one of them can be right.
+    /// The odds of the clusters that may be one with `x` and of which stewards say that they are not `y`: only one of them
+    /// can be right.
     fn rivals(&self, x: u32, y: u32) -> f64 {
+        if self.problem.apart.is_empty() {
+            return 0.0;
+        }
         let mut others = BTreeSet::new();
         for edge in &self.problem.edges {
             let (a, b) = (self.of(edge.a), self.of(edge.b));
             others.extend((a == x).then_some(b));
             others.extend((b == x).then_some(a));
         }
-        others.retain(|other| *other != x && *other != y);
-        let excludes = |other: &u32| {
-            self.are_apart(*other, y) || self.pooled(*other, y).graded.contradiction == Contradiction::Present
-        };
-        others.into_iter().filter(excludes).map(|other| self.pooled(other, x).odds).sum()
+        others.retain(|other| *other != x && *other != y && self.are_apart(*other, y));
+        others.into_iter().map(|other| self.pooled(other, x).odds).sum()
     }
 
     /// Leaves an updated record where it was, if nothing contradicts.

@@ -142,7 +142,8 @@ fn conflicts_of_the_guide_stand_in_the_note_when_the_combinations_decide(app: &T
     let found = ask(app, &sister, &[option("ruleBook", "cms")]);
     let entry = found.entry("p1");
     assert_eq!((part(entry, "rule"), coded(entry, "match-grade")), (vec!["30"], Some("certain")));
-    assert_eq!((part(entry, "idiGrade"), part(entry, "idiConflict")), (vec!["possible"], vec!["given-name"]));
+    assert_eq!(part(entry, "idiGrade"), ["possible"]);
+    assert!(part(entry, "idiConflict").contains(&"given-name"), "{entry}");
     let suffixed = |id: &str, suffix: &str| {
         with(
             &person(id, "Marzanna", "Oduya"),

@@ -24,7 +24,8 @@ use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::keep::Keeper;
 use super::settle::{self, Occasion, Placement, Plan};
-use super::writer::{Done, Scope, Unit};
+use super::unit::Unit;
+use super::writer::{Done, Scope};
 use super::{App, close, panicked};
 
 /// Characters of a reason at most.

@@ -11,7 +11,6 @@ use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::fhir::name_text;
-use crate::identity::constraint::Constraints;
 use crate::identity::{self, MemberRecord};
 use crate::matching::combination::Day;
 use crate::matching::grade::MatchGrade;
@@ -33,7 +32,7 @@ use super::live_index::features_of;
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
 use super::select::{Selection, select};
-use super::steward::queue::Stewardship;
+use super::steward::state;
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,14 +143,28 @@ impl App {
             let mut judged = self.judge_identities(query, &self.members(conn, &ids, &rows)?, population);
             leave_out_replaced(&mut judged.identities, &rows);
             let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
-            note_stewardship(&mut selection, &rows, &self.candidates.constraints());
+            self.note_stewardship(conn, &mut selection, &rows)?;
             read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
             Ok(selection)
         })
     }
 
+    /// What stewards have said of what is returned: whether they looked at it, and which records were merged away.
+    fn note_stewardship(
+        &self,
+        conn: &mut Connection,
+        selection: &mut Selection,
+        rows: &[RecordRow],
+    ) -> Result<(), AppError> {
+        let ids: Vec<&str> = selection.identities.iter().map(|identity| identity.identity_id.as_str()).collect();
+        selection.stewardship = state::of_identities(conn, &self.candidates.constraints(), &ids, rows)?;
+        let replaced = rows.iter().filter_map(|row| Some((row.id.clone(), row.replaced_by.clone()?)));
+        selection.replaced = replaced.collect();
+        Ok(())
+    }
+
     /// The records of the proposed identities as they are stored now; identities without any are gone.
-    fn members<'i>(
+    pub(super) fn members<'i>(
         &self,
         conn: &mut Connection,
         ids: &[&'i str],
@@ -234,20 +247,6 @@ fn read_bodies(conn: &mut Connection, selection: &mut Selection, bytes_max: i64)
     let patients = load(conn, shown)?.into_iter().filter(|patient| !patient.deleted);
     selection.bodies = patients.map(|patient| (patient.id, patient.body)).collect();
     Ok(())
-}
-
-/// Who has replaced whom, and whom stewards have confirmed.
-fn note_stewardship(selection: &mut Selection, rows: &[RecordRow], constraints: &Constraints) {
-    let replaced = rows.iter().filter_map(|row| Some((row.replaced_by.clone()?, row.id.clone())));
-    selection.replaced = replaced.collect();
-    if constraints.is_empty() {
-        return;
-    }
-    let members =
-        |id: &str| rows.iter().filter(|row| row.identity_id == id).map(|row| row.id.as_str()).collect::<Vec<_>>();
-    let is_confirmed = |id: &String| Stewardship::of(constraints, &members(id)) == Stewardship::Confirmed;
-    let ids = selection.identities.iter().map(|identity| identity.identity_id.clone());
-    selection.confirmed = ids.filter(is_confirmed).collect();
 }
 
 /// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).

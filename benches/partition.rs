@@ -97,7 +97,7 @@ fn missed(space: &Space<'_>, found: &Partition, person_of: &HashMap<&str, &str>)
                 let why = format!(
                     "p{} row{} {:?} {:?}",
                     (judged.odds.log10().clamp(-3.0, 5.0)) as i32,
-                    (judged.graded.row.map_or(0.0, |r| r.score()) * 100.0) as i32,
+                    (judged.graded.row.map_or(0.0, idi_match::matching::grade::MatchRow::score) * 100.0) as i32,
                     judged.graded.contradiction,
                     judged.graded.capped_by
                 );

@@ -21,7 +21,7 @@ pub struct Candidates {
 }
 
 enum Place {
-    Memory(LiveIndex),
+    Memory(Box<LiveIndex>),
     Database(StoredIndex),
 }
 
@@ -44,7 +44,7 @@ impl Candidates {
     ) -> Result<(Self, Vec<String>), StoreError> {
         let (live, old) = LiveIndex::build(conn, Arc::clone(rules), progress)?;
         live.catch_up(conn)?;
-        Ok((Self { place: Place::Memory(live), model: Arc::clone(&rules.model) }, old))
+        Ok((Self { place: Place::Memory(Box::new(live)), model: Arc::clone(&rules.model) }, old))
     }
 
     /// The rows of the database.

@@ -38,6 +38,7 @@ mod checking;
 mod configuration;
 mod database;
 mod demonstration;
+mod evaluating;
 mod examples;
 mod explaining;
 mod exporting;

@@ -314,7 +314,7 @@ fn make(desk: &Desk, unit: &mut Unit<'_>, order: &Order) -> Result<Decided, AppE
     }
     let start: Vec<String> = meaning.records.iter().map(|row| row.id.clone()).collect();
     let occasion = Occasion { start, preferred, ..Occasion::default() };
-    let decided = settle(desk.keeper(), unit, occasion, &order.decision_id)?;
+    let decided = settle(desk.keeper(), unit, &occasion, &order.decision_id)?;
     relinked(desk, unit, &order.asked, decided)
 }
 
@@ -378,10 +378,10 @@ fn declare(unit: &mut Unit<'_>, record_id: &str, survivor: Option<&str>) -> Resu
 fn settle(
     keeper: Keeper<'_>,
     unit: &mut Unit<'_>,
-    occasion: Occasion<'_>,
+    occasion: &Occasion<'_>,
     decision_id: &str,
 ) -> Result<Decided, AppError> {
-    let plan: Plan = settle::plan(keeper, unit, &occasion)?;
+    let plan: Plan = settle::plan(keeper, unit, occasion)?;
     settle::apply(keeper, unit, &plan, None, Some(decision_id))?;
     Ok(Decided { decision_id: decision_id.to_owned(), placements: plan.placements, ended: plan.ended, survivor: None })
 }

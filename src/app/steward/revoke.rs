@@ -48,7 +48,7 @@ pub fn revoke(desk: &Desk, unit: &mut Unit<'_>, id: &str, by: &Revocation<'_>) -
     }
     touch(unit, &rows)?;
     let occasion = occasion(unit, &detail)?;
-    let decided = settle(desk.keeper(), unit, occasion, id)?;
+    let decided = settle(desk.keeper(), unit, &occasion, id)?;
     reopen(unit, &detail)?;
     relinked(desk, unit, &detail.asked, decided)
 }

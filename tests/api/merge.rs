@@ -229,7 +229,7 @@ fn what_cannot_be_merged_is_refused(app: &TestApp) {
         (vec![json!({"name": "shoe", "valueInteger": 44})], 400, "required"),
         (vec![source.clone(), target.clone()], 400, "required"),
         (vec![source.clone(), reason()], 400, "required"),
-        (vec![source.clone(), target.clone(), empty], 400, "required"),
+        (vec![source.clone(), target.clone(), empty], 400, "value"),
         (vec![source.clone(), target.clone(), long], 400, "value"),
         (vec![source.clone(), source.clone(), target.clone(), reason()], 400, "invalid"),
         (vec![patient("source-patient", "nobody"), target.clone(), reason()], 404, "not-found"),

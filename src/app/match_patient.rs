@@ -29,6 +29,7 @@ use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
 use super::golden;
+use super::links::ELSEWHERE;
 use super::live_index::features_of;
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
@@ -275,14 +276,24 @@ fn make_golden(
     Ok(())
 }
 
-/// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).
+/// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link). One
+/// whose survivor is not there, or that says so of each other with its survivor, is an entry all the same: nobody may
+/// become impossible to find.
 fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, rows: &[RecordRow]) {
-    let replaced: Vec<&str> = rows.iter().filter(|row| row.replaced_by.is_some()).map(|row| row.id.as_str()).collect();
-    if replaced.is_empty() {
+    if rows.iter().all(|row| row.replaced_by.is_none()) {
         return;
     }
+    let row_of = |record_id: &str| rows.iter().find(|row| row.id == record_id);
     for identity in identities.iter_mut() {
-        identity.records.retain(|record| !replaced.contains(&record.record_id.as_str()));
+        let is_member = |id: &str| row_of(id).is_some_and(|row| row.identity_id == identity.identity_id);
+        let survivor_of = |id: &str| row_of(id).and_then(|row| row.replaced_by.as_deref());
+        let is_elsewhere = |id: &str| survivor_of(id) == Some(ELSEWHERE);
+        let is_shown = |id: &str| survivor_of(id).is_none_or(|survivor| survivor != ELSEWHERE && !is_member(survivor));
+        let is_any_shown = identity.records.iter().any(|record| is_shown(&record.record_id));
+        let is_kept = |id: &str| if is_any_shown { is_shown(id) } else { !is_elsewhere(id) };
+        let kept: Vec<bool> = identity.records.iter().map(|record| is_kept(&record.record_id)).collect();
+        let mut kept = kept.into_iter();
+        identity.records.retain(|_| kept.next().unwrap_or(true));
     }
     identities.retain(|identity| !identity.records.is_empty());
 }

@@ -106,9 +106,14 @@ fn decided(constraints: &Constraints) -> impl Iterator<Item = (&str, &str, Label
     let records: BTreeSet<&str> = constraints.records().collect();
     records.into_iter().flat_map(|one| {
         let others = constraints.of(one).iter().filter(move |(other, _)| one < other.as_str());
-        others.map(move |(other, kind)| {
-            let label = if *kind == Kind::MustLink { Label::Match } else { Label::NonMatch };
-            (one, other.as_str(), label)
+        others.filter_map(move |(other, kind)| {
+            let label = match kind {
+                Kind::MustLink => Label::Match,
+                Kind::CannotLink => Label::NonMatch,
+                // Nobody decided: the record was there before it changed.
+                Kind::Continued => return None,
+            };
+            Some((one, other.as_str(), label))
         })
     })
 }
@@ -126,7 +131,11 @@ mod tests {
     #[test]
     fn each_decision_of_a_steward_is_one_labelled_pair() {
         let mut constraints = Constraints::default();
-        for (a, b, kind) in [("p1", "p2", Kind::MustLink), ("p3", "p1", Kind::CannotLink)] {
+        for (a, b, kind) in [
+            ("p1", "p2", Kind::MustLink),
+            ("p3", "p1", Kind::CannotLink),
+            ("p1", "p4", Kind::Continued),
+        ] {
             constraints.insert(&Constraint::new(a, b, kind));
         }
         let decided: Vec<_> = decided(&constraints).collect();

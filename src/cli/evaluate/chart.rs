@@ -12,8 +12,13 @@ const WIDTH: f64 = 860.0;
 const HEIGHT: f64 = 380.0;
 const LEFT: f64 = 70.0;
 const RIGHT: f64 = 840.0;
-const TOP: f64 = 20.0;
+const TOP: f64 = 44.0;
 const BOTTOM: f64 = 325.0;
+/// Baseline of the legend.
+const LEGEND_Y: f64 = 18.0;
+const LEGEND_WIDTH: f64 = 210.0;
+/// How far below the marks the curve is drawn, as a multiple of what they lack of 1.
+const SHOWN_BELOW: f64 = 4.0;
 /// Steps that gridlines may have.
 const STEPS: [f64; 8] = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2];
 const GRIDLINES_MAX: f64 = 8.0;
@@ -48,10 +53,12 @@ impl Axis {
 pub(super) fn curve(report: &Report) -> String {
     let points: Vec<(f64, f64)> = report.curve.iter().filter_map(place_of).collect();
     let marked = [("threshold", &report.at_threshold), ("best", &report.best)];
-    // What begins far below is cut off: the interesting part is near 1.
-    let least = |values: &mut dyn Iterator<Item = f64>, floor: f64| values.fold(1.0, f64::min).max(floor);
-    let near = |points: &[(f64, f64)], pick: fn(&(f64, f64)) -> f64| least(&mut points.iter().map(pick), 0.5);
-    let (x, y) = (Axis::down_to(near(&points, |point| point.0)), Axis::down_to(near(&points, |point| point.1)));
+    // What lies far below the marks is cut off: the interesting part is near 1.
+    let least = |pick: fn((f64, f64)) -> f64| {
+        let marks = marked.iter().filter_map(|(_, accuracy)| place_of(accuracy)).map(pick).fold(1.0, f64::min);
+        (1.0 - SHOWN_BELOW * (1.0 - marks)).max(0.0)
+    };
+    let (x, y) = (Axis::down_to(least(|place| place.0)), Axis::down_to(least(|place| place.1)));
     let at = |(recall, precision): (f64, f64)| {
         (x.place(recall).mul_add(RIGHT - LEFT, LEFT), (1.0 - y.place(precision)).mul_add(BOTTOM - TOP, TOP))
     };
@@ -72,7 +79,8 @@ pub(super) fn curve(report: &Report) -> String {
         "middle",
         "recall (rises to the right); precision (rises upwards)",
     );
-    let line: Vec<String> = points.iter().map(|point| at(*point)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+    let inside = points.iter().filter(|(recall, precision)| *recall >= x.least && *precision >= y.least);
+    let line: Vec<String> = inside.map(|point| at(*point)).map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
     let _ = write!(out, r#"<polyline class="line" points="{}"/>"#, line.join(" "));
     for (class, accuracy) in marked {
         let Some(point) = place_of(accuracy) else { continue };
@@ -164,7 +172,7 @@ fn label(out: &mut String, (x, y): (f64, f64), anchor: &str, text: &str) {
 
 fn legend(out: &mut String, entries: &[(&str, &str)]) {
     for (at, (class, text)) in entries.iter().enumerate() {
-        let (x, y) = (LEFT + 14.0, (at as f64).mul_add(20.0, TOP + 16.0));
+        let (x, y) = ((at as f64).mul_add(LEGEND_WIDTH, LEFT + 8.0), LEGEND_Y);
         let _ = match *class {
             "threshold" | "best" => write!(out, r#"<circle class="{class}" cx="{x}" cy="{}" r="6"/>"#, y - 4.0),
             "mark" => write!(out, r#"<line class="mark" x1="{x}" y1="{}" x2="{x}" y2="{}"/>"#, y - 11.0, y + 3.0),

@@ -21,13 +21,13 @@ const HEAD: &str = r#"<!DOCTYPE html>
 <style>
 :root{--ink:#1d232b;--faint:#5b6470;--ground:#fff;--rule:#dfe3e8;--for:#17708f;--against:#b2431f;--against-line:#f0c3b3}
 @media(prefers-color-scheme:dark){:root{--ink:#e4e8ee;--faint:#a3acb8;--ground:#14181d;--rule:#343b45;--for:#58b6d6;--against:#e0764f;--against-line:#5c2412}
-.waterfall svg{filter:invert(1) hue-rotate(180deg)}}
+.waterfall svg{filter:invert(.92) hue-rotate(180deg)}}
 body{font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--ground);max-width:64rem;margin:0 auto;padding:1rem}
-figure{margin:0 0 1rem}svg{width:100%;height:auto;font-size:12px;fill:var(--faint)}
+figure{margin:0 0 1rem}svg{width:100%;height:auto}.chart svg{font-size:12px;fill:var(--faint)}
 .wide{overflow-x:auto}
 table{border-collapse:collapse;width:100%;margin:0 0 1.5rem}caption{text-align:left;font-weight:600;padding:.4rem 0}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--rule);text-align:right;font-variant-numeric:tabular-nums;vertical-align:top}
-th:first-child,td:first-child,.words td{text-align:left}tbody th{font-weight:400}
+th:first-child,td:first-child,.words :is(td,th){text-align:left}tbody th{font-weight:400}
 .note{color:var(--faint)}.grid{stroke:var(--rule)}.line{fill:none;stroke:var(--for);stroke-width:2}
 .threshold{fill:var(--ground);stroke:var(--against);stroke-width:3}.best{fill:var(--for)}.mark{stroke:var(--against);stroke-width:2;stroke-dasharray:5 3}
 .matches{fill:var(--for)}.others{fill:url(#histogram-hatched)}.others-ground{fill:var(--against)}.others-line{fill:var(--against-line)}
@@ -42,8 +42,12 @@ pub(super) fn render(found: &Found, model: &Model, args: &EvaluateArgs) -> Strin
     let mut page = String::with_capacity(256 * 1024);
     page.push_str(HEAD);
     summary(&mut page, report);
-    let _ = write!(page, "<h2 id=\"curve\">Precision and recall</h2><figure>{}</figure>", chart::curve(report));
-    let _ = write!(page, "<h2 id=\"scores\">Scores</h2><figure>{}</figure>", chart::histogram(report));
+    let _ = write!(
+        page,
+        "<h2 id=\"curve\">Precision and recall</h2><figure class=\"chart\">{}</figure>",
+        chart::curve(report)
+    );
+    let _ = write!(page, "<h2 id=\"scores\">Scores</h2><figure class=\"chart\">{}</figure>", chart::histogram(report));
     by_kind(&mut page, report);
     grades(&mut page, report);
     by_event(&mut page, report);

@@ -34,6 +34,13 @@ pub fn call(app: &TestApp, operation: &str, parameters: &[Value]) -> Answer {
     app.post(&format!("/Patient/${operation}"), input(parameters)).send()
 }
 
+/// A steward says what the matcher would not: that they are two people.
+pub fn separate(app: &TestApp, ones: &[&str], others: &[&str]) {
+    for (one, other) in ones.iter().flat_map(|one| others.iter().map(move |other| (one, other))) {
+        call(app, "unlink", &[patient("patient", one), patient("other-patient", other), reason()]).expect(200);
+    }
+}
+
 /// The parameters of an answer with this name.
 pub fn named<'v>(answer: &'v Value, name: &'v str) -> Vec<&'v Value> {
     answer["parameter"].as_array().unwrap().iter().filter(|parameter| parameter["name"] == name).collect()

@@ -4,7 +4,6 @@
 use serde_json::{Value, json};
 
 use crate::answer::{MatchBundle, coded, extension};
-use crate::merge::{call, patient, reason};
 use crate::people::{claiming, identifier, name, option, parameters, telecom, with, with_id};
 use crate::support::TestApp;
 
@@ -119,8 +118,7 @@ fn one_identity_is_certain_several_are_not_and_none_is_none(app: &TestApp) {
     assert_eq!(ask(app, &asked, &single).ids(), ["p1"]);
     let other = with(&person("p2", "Marzanna", "Quackenbush"), "address", json!([]));
     app.store_patient(&without_empty(&other));
-    let (p1, p2) = (patient("patient", "p1"), patient("other-patient", "p2"));
-    call(app, "unlink", &[p1, p2, reason()]).expect(200);
+    crate::merge::separate(app, &["p1"], &["p2"]);
     let several = ask(app, &asked, std::slice::from_ref(&cms));
     assert_eq!(several.total(), 2);
     for entry in several.entries("match") {

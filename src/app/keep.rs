@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::splice::{Owned, splice};
 use crate::identity::constraint::{Constraint, Kind};
 use crate::matching::index::{Ask, Member};
@@ -20,6 +21,7 @@ use crate::store::{change, identity, identity_history, record, resource, review}
 
 use super::clock::{Clock, instant};
 use super::error::AppError;
+use super::golden;
 use super::incoming::{Incoming, ResourceKind};
 use super::links::ELSEWHERE;
 use super::rules::Rules;
@@ -144,6 +146,10 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn keep_one(&mut self, unit: &mut Unit<'_>, arrival: &Arrival) -> Result<Kept, AppError> {
         let Arrival { id, incoming, expected } = arrival;
+        if incoming.kind == ResourceKind::Patient && golden::is_reserved(id) {
+            let issue = Issue::error(IssueCode::BusinessRule, "Golden records are derived; none is stored.");
+            return Err(AppError::unprocessable(vec![issue.at("Patient.id")]));
+        }
         let relinked = relinked(unit, id, incoming, self.keeper.base_url)?;
         let incoming = relinked.as_ref().unwrap_or(incoming);
         let key = (incoming.kind, id.clone());

@@ -4,12 +4,13 @@ use serde_json::{Value, json};
 
 use crate::answer::{coded, text};
 use crate::merge::{call, identity_id, input, named, patient, reason};
-use crate::people::{name, stranger};
+use crate::people::{name, stranger, with_id};
 use crate::support::TestApp;
 
 on_both_databases! {
     a_doubtful_pair_waits_as_a_task_with_what_speaks_for_it,
     an_answer_to_a_review_is_a_decision,
+    a_record_that_contradicts_its_identity_is_asked_about,
     pages_follow_each_other_by_sealed_links_and_by_body,
 }
 
@@ -98,6 +99,31 @@ fn an_answer_to_a_review_is_a_decision(app: &TestApp) {
     revoke(app, &different);
 }
 
+fn a_record_that_contradicts_its_identity_is_asked_about(app: &TestApp) {
+    for id in ["x1", "x2"] {
+        app.store_patient(&with_id(&stranger(5), id));
+    }
+    let linked = [patient("patient", "x1"), patient("other-patient", "x2"), reason()];
+    let linked = call(app, "link", &linked).expect(200).json();
+    app.put("/Patient/x2", with_id(&stranger(8), "x2")).send().expect(200);
+    let waiting = tasks(app);
+    let codes: Vec<&Value> = waiting.iter().map(|task| &task["code"]["coding"][0]["code"]).collect();
+    assert_eq!(codes, ["mixed-identity"]);
+    assert_eq!(waiting[0]["focus"]["reference"], format!("{}/Patient/x2", app.base));
+    assert_eq!(waiting[0]["for"]["reference"], format!("{}/Patient/x1", app.base));
+    let id = |code: &str| detail(&waiting[0], code).unwrap()["valueId"].clone();
+    assert_eq!(id("identity"), id("own-identity"));
+    let answer = |verdict: &str| {
+        let identity = json!({"name": "identity", "valueId": identity_id(app, "x1")});
+        let verdict = json!({"name": "verdict", "valueCode": verdict});
+        call(app, "decide", &[patient("patient", "x2"), identity, verdict, reason()])
+    };
+    assert_eq!(answer("different").expect(409).errors()[0].0, "conflict", "a steward has linked them");
+    answer("same").expect(200);
+    assert_eq!(tasks(app), Vec::<Value>::new());
+    revoke(app, &linked);
+}
+
 fn pages_follow_each_other_by_sealed_links_and_by_body(app: &TestApp) {
     for number in 0..5 {
         app.store_patient(&stranger(number));
@@ -125,5 +151,5 @@ fn pages_follow_each_other_by_sealed_links_and_by_body(app: &TestApp) {
     app.get(&format!("/Patient/$decisions?_page={token}")).send().expect(400);
     app.get(&format!("/Patient?_page={token}")).send().expect(400);
     app.post("/Patient/$review-queue", input(&[count.clone(), count])).send().expect(400);
-    app.post("/Patient/$review-queue", &stranger(1)).send().expect(400);
+    app.post("/Patient/$review-queue", stranger(1)).send().expect(400);
 }

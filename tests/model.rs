@@ -212,7 +212,7 @@ impl World {
         let asked = Asked::Merge { source: source.clone(), target: target.clone() };
         let ruling =
             Ruling { id: String::new(), together: vec![group], apart: Vec::new(), source: Some(source.clone()) };
-        if !self.rule("merge", asked, ruling, stands) {
+        if !self.rule("merge", &asked, ruling, stands) {
             return;
         }
         self.state = self.read();
@@ -231,7 +231,7 @@ impl World {
         let group = self.identities_of(&[&a, &b]);
         let ruling = Ruling { id: String::new(), together: vec![group], apart: Vec::new(), source: None };
         let stands = a == b;
-        self.rule("link", Asked::Link { a, b }, ruling, stands);
+        self.rule("link", &Asked::Link { a, b }, ruling, stands);
     }
 
     fn unlink(&mut self) {
@@ -241,7 +241,7 @@ impl World {
         let b = if self.below(4) > 0 { own[self.below(own.len())].clone() } else { self.any_record().unwrap() };
         let (apart, stands) = (vec![(a.clone(), b.clone())], a == b);
         let ruling = Ruling { id: String::new(), together: Vec::new(), apart, source: None };
-        self.rule("unlink", Asked::Unlink { a, b }, ruling, stands);
+        self.rule("unlink", &Asked::Unlink { a, b }, ruling, stands);
     }
 
     fn split(&mut self) {
@@ -262,7 +262,7 @@ impl World {
         let groups = vec![group.iter().cloned().collect()];
         let apart = group.iter().flat_map(|a| rest.iter().map(|b| (a.clone(), b.clone()))).collect();
         let ruling = Ruling { id: String::new(), together: vec![group.clone(), rest.clone()], apart, source: None };
-        if self.rule("split", Asked::Split { identity: identity.clone(), groups }, ruling, false) {
+        if self.rule("split", &Asked::Split { identity: identity.clone(), groups }, ruling, false) {
             let state = self.read();
             for part in [&group, &rest] {
                 let ids: BTreeSet<&String> = part.iter().map(|id| &state[id].0).collect();
@@ -288,7 +288,7 @@ impl World {
             Verdict::Different => ruling.apart = others.iter().map(|b| (record.clone(), (*b).clone())).collect(),
             Verdict::Defer => {}
         }
-        self.rule("review", Asked::Review { record, identity, verdict }, ruling, false);
+        self.rule("review", &Asked::Review { record, identity, verdict }, ruling, false);
     }
 
     fn revoke(&mut self) {
@@ -325,7 +325,7 @@ impl World {
     }
 
     /// Makes a decision; whether it was made. `stands` says that something other than constraints is against it.
-    fn rule(&mut self, what: &'static str, asked: Asked, ruling: Ruling, stands: bool) -> bool {
+    fn rule(&mut self, what: &'static str, asked: &Asked, ruling: Ruling, stands: bool) -> bool {
         let stands = stands || !self.can_hold(&ruling);
         match self.app().decide(&ctx(), asked.clone(), "as the papers say") {
             Ok(decided) => {
@@ -410,7 +410,7 @@ impl World {
         let person = self.below(PEOPLE);
         let family = person / 2;
         let (mut given, surname) = (GIVEN[person % 12].to_owned(), format!("Oduya{}", (b'a' + family as u8) as char));
-        let is_twin = family % 3 == 0;
+        let is_twin = family.is_multiple_of(3);
         let year = if is_twin { 1980 + family } else { 1970 + family + 9 * (person % 2) };
         let month = if is_twin { 4 } else { 2 + person % 9 };
         let (mut date, mut home, mut phone) = (format!("{year}-{month:02}-13"), family, family);

@@ -42,15 +42,20 @@ def weight(patient):
     return 3 * has_name(patient) + 2 * has_birth_date(patient) + (0, 4, 5)[min(sum(contacts), 2)]
 
 
-kept = total = 0
-with open(sys.argv[1], encoding="utf-8") as queries, open(sys.argv[2], "w", encoding="utf-8") as out:
-    for line in queries:
-        patient = json.loads(line)
-        total += 1
-        if weight(patient) < 9:
-            continue
-        kept += 1
-        patient["meta"] = {"profile": [PROFILE]}
-        request = {"resourceType": "Parameters", "parameter": [{"name": "IDIPatient", "resource": patient}]}
-        out.write("POST\t/fhir/Patient/$idi-match\t" + json.dumps(request, separators=(",", ":")) + "\n")
-print(f"{kept:,} of {total:,} queries weigh enough to be asked")
+def main(path, out_path):
+    kept = total = 0
+    with open(path, encoding="utf-8") as queries, open(out_path, "w", encoding="utf-8") as out:
+        for line in queries:
+            patient = json.loads(line)
+            total += 1
+            if weight(patient) < 9:
+                continue
+            kept += 1
+            patient["meta"] = {"profile": [PROFILE]}
+            request = {"resourceType": "Parameters", "parameter": [{"name": "IDIPatient", "resource": patient}]}
+            out.write("POST\t/fhir/Patient/$idi-match\t" + json.dumps(request, separators=(",", ":")) + "\n")
+    print(f"{kept:,} of {total:,} queries weigh enough to be asked")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

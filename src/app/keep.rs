@@ -24,6 +24,7 @@ use super::incoming::{Incoming, ResourceKind};
 use super::links::ELSEWHERE;
 use super::rules::Rules;
 use super::settle::{self, Occasion, Placement, Plan, connected};
+use super::steward::relink::relinked;
 use super::unit::Unit;
 
 /// What the caller knows of the version that is stored.
@@ -55,6 +56,8 @@ pub struct Keeper<'a> {
     pub rules: &'a Rules,
     pub clock: Clock,
     pub ask: &'a Ask,
+    /// Of this server, to tell its own absolute references.
+    pub base_url: &'a str,
 }
 
 /// A resource that arrives, the id it is kept under, and what must be there before.
@@ -141,6 +144,8 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn keep_one(&mut self, unit: &mut Unit<'_>, arrival: &Arrival) -> Result<Kept, AppError> {
         let Arrival { id, incoming, expected } = arrival;
+        let relinked = relinked(unit, id, incoming, self.keeper.base_url)?;
+        let incoming = relinked.as_ref().unwrap_or(incoming);
         let key = (incoming.kind, id.clone());
         let before = self.before.get(&key).cloned();
         check_expected(before.as_ref(), *expected)?;

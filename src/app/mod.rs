@@ -22,6 +22,7 @@ pub mod error;
 pub mod explain;
 pub mod export;
 pub mod follower;
+pub mod golden;
 pub mod history;
 pub mod incoming;
 pub mod keep;

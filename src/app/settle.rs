@@ -82,7 +82,7 @@ const DOUBTS_MAX: usize = 3;
 /// # Errors
 /// What the store gives, when the candidates are there.
 pub fn plan(keeper: Keeper<'_>, unit: &mut Unit<'_>, occasion: &Occasion<'_>) -> Result<Plan, AppError> {
-    let Keeper { rules, ask, clock } = keeper;
+    let Keeper { rules, ask, clock, .. } = keeper;
     let plan = unit.with_space(ask.candidates_max, |space, constraints| {
         let (found, doubts) = around(space, constraints, &rules.model, ask.candidates_max, &occasion.start);
         let clusters = match found.nodes.len() {

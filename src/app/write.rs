@@ -144,7 +144,7 @@ impl Desk {
     }
 
     pub fn keeper(&self) -> Keeper<'_> {
-        Keeper { rules: &self.rules, clock: self.clock, ask: &self.ask }
+        Keeper { rules: &self.rules, clock: self.clock, ask: &self.ask, base_url: &self.config.server.base_url }
     }
 
     /// Aims and does one write; `settle` sees what a patch makes.

@@ -45,6 +45,7 @@ type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 struct Executed {
     audit: Option<AuditRecord>,
     failed: Option<ErrorKind>,
+    ending: Ending,
     finish: Finish,
 }
 
@@ -59,7 +60,16 @@ struct Job {
 pub struct Work<T> {
     /// The audit row should it panic.
     panicked: Option<AuditRecord>,
+    ending: Ending,
     run: Piece<T>,
+}
+
+/// What becomes of what a piece of work has changed, if it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Keep,
+    /// Only its answer and its audit row are wanted: a preview.
+    Undo,
 }
 
 type Piece<T> = Box<dyn FnOnce(&mut Unit<'_>) -> Worked<T> + Send>;
@@ -72,7 +82,13 @@ impl<T> Work<T> {
             let Done { result, audit } = work(unit);
             (result, Some(audit))
         };
-        Self { panicked: Some(panicked), run: Box::new(run) }
+        Self { panicked: Some(panicked), ending: Ending::Keep, run: Box::new(run) }
+    }
+
+    /// The same with another ending.
+    #[must_use]
+    pub fn ending(self, ending: Ending) -> Self {
+        Self { ending, ..self }
     }
 }
 
@@ -140,10 +156,15 @@ impl Writer {
         scope: Scope,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
     ) -> Result<T, AppError> {
-        self.submit_one(scope, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
+        let run: Piece<T> = Box::new(move |unit| (work(unit), None));
+        self.submit_one(scope, Work { panicked: None, ending: Ending::Keep, run })
     }
 
-    fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
+    /// As [`Self::submit`], of one piece of work that was made before.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
         let mut results = self.submit_each(scope, vec![work])?;
         results.pop().unwrap_or_else(|| Err(AppError::internal()))
     }
@@ -226,7 +247,7 @@ impl Drop for Writer {
 
 /// `work` as the thread runs it; its result is sent when the commit is done.
 fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T, AppError>, AppError>>) -> Run {
-    let Work { panicked, run } = work;
+    let Work { panicked, ending, run } = work;
     Box::new(move |unit| {
         let (result, audit) = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
             tracing::error!("a write panicked; it was rolled back");
@@ -234,7 +255,7 @@ fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T,
         });
         let failed = result.as_ref().err().map(|error| error.kind);
         let finish: Finish = Box::new(move |committed| drop(reply.send(committed.map(|()| result))));
-        Executed { audit, failed, finish }
+        Executed { audit, failed, ending, finish }
     })
 }
 
@@ -332,7 +353,7 @@ impl Worker {
         let mut audits = self.backlog.oldest();
         let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
-        let mut savepoints = Savepoints::default();
+        let mut savepoints = transaction::Savepoints::default();
         for (scope, run) in runs {
             let executed = run_job(&mut unit, scope, &mut savepoints, run)?;
             audits.extend(executed.audit);
@@ -362,44 +383,26 @@ struct Committed {
 }
 
 /// Runs one job behind its savepoint. A job that panics is rolled back like one that fails.
-fn run_job(unit: &mut Unit<'_>, scope: Scope, savepoints: &mut Savepoints, run: Run) -> Result<Executed, StoreError> {
+fn run_job(
+    unit: &mut Unit<'_>,
+    scope: Scope,
+    savepoints: &mut transaction::Savepoints,
+    run: Run,
+) -> Result<Executed, StoreError> {
     if scope == Scope::Audit {
         return Ok(run(unit));
     }
     savepoints.begin(unit.conn)?;
     let executed = run(unit);
     match executed.failed {
-        None => unit.keep_job(),
+        None if executed.ending == Ending::Keep => unit.keep_job(),
         // Nothing can go on without a connection, and a full disk may have undone everything by itself.
         Some(ErrorKind::Unavailable) => return Err(StoreError::Unavailable(Unavailable::Lost)),
         Some(ErrorKind::Full) => return Err(StoreError::Full),
-        Some(_) => {
+        _ => {
             savepoints.undo(unit.conn)?;
             unit.undo_job();
         }
     }
     Ok(executed)
-}
-
-/// One savepoint a job. That of a finished job is released as the next one begins: a round trip less each.
-#[derive(Default)]
-struct Savepoints {
-    number: u32,
-    is_open: bool,
-}
-
-impl Savepoints {
-    fn begin(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
-        self.number += 1;
-        if self.is_open {
-            return transaction::next_savepoint(conn, self.number - 1, self.number);
-        }
-        self.is_open = true;
-        transaction::savepoint(conn, self.number)
-    }
-
-    fn undo(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
-        self.is_open = false;
-        transaction::rollback_to(conn, self.number)
-    }
 }

@@ -218,9 +218,19 @@ pub struct EvaluateArgs {
     /// records.csv: record id, person id.
     #[arg(long)]
     pub records: PathBuf,
+    /// The Patients that results are of, one a line, to count by subgroup. Patients to match are taken themselves.
+    #[arg(long)]
+    pub patients: Option<PathBuf>,
     /// Print the report as JSON.
     #[arg(long)]
     pub json: bool,
+    /// Also write the report as one HTML page that needs nothing else. It has the waterfalls of the worst errors when the
+    /// queries are Patients: comparison levels and weights, and the ids of records, but no person's data.
+    #[arg(long)]
+    pub html: Option<PathBuf>,
+    /// Show in that page the data of the persons of the worst errors as well. For made-up people, or who may see them.
+    #[arg(long, requires = "html")]
+    pub show_people: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
 }
@@ -239,6 +249,9 @@ pub struct TrainArgs {
     /// Pairs of stored records that a person judged, as CSV: record_id,record_id,match (true or false).
     #[arg(long)]
     pub labels: Option<PathBuf>,
+    /// Count what stewards have linked and held apart as labelled pairs.
+    #[arg(long)]
+    pub steward_decisions: bool,
     /// Also write the report, as JSON.
     #[arg(long)]
     pub report: Option<PathBuf>,

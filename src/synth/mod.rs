@@ -8,6 +8,7 @@
 
 mod calendar;
 mod corruption;
+mod family_lists;
 mod fields;
 mod geography;
 mod given_names;
@@ -21,6 +22,7 @@ mod population;
 mod random;
 
 pub use corruption::Event;
+pub use family_lists::FamilyLists;
 pub use fields::{CSV_HEADER, Fields};
 pub use names::Tables;
 pub use population::generate;

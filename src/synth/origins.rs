@@ -28,6 +28,7 @@ pub(super) enum GivenRule {
 /// Names of one origin. The weight is a share of households, per mille.
 #[derive(Debug)]
 pub(super) struct Origin {
+    pub(super) name: &'static str,
     pub(super) weight: u64,
     pub(super) family_rule: FamilyRule,
     pub(super) given_rule: GivenRule,
@@ -44,6 +45,7 @@ pub(super) const ORIGINS: &[Origin] =
     &[HISPANIC, VIETNAMESE, CHINESE, KOREAN, INDIAN, ARABIC, SLAVIC, NORTHERN, FRENCH, WEST_AFRICAN];
 
 const HISPANIC: Origin = Origin {
+    name: "Hispanic",
     weight: 95,
     family_rule: FamilyRule::Double,
     given_rule: GivenRule::Listed,
@@ -63,6 +65,7 @@ const HISPANIC: Origin = Origin {
 };
 
 const VIETNAMESE: Origin = Origin {
+    name: "Vietnamese",
     weight: 14,
     family_rule: FamilyRule::Kept,
     given_rule: GivenRule::Listed,
@@ -74,6 +77,7 @@ const VIETNAMESE: Origin = Origin {
 };
 
 const CHINESE: Origin = Origin {
+    name: "Chinese",
     weight: 20,
     family_rule: FamilyRule::Kept,
     given_rule: GivenRule::Compound,
@@ -86,6 +90,7 @@ const CHINESE: Origin = Origin {
 };
 
 const KOREAN: Origin = Origin {
+    name: "Korean",
     weight: 8,
     family_rule: FamilyRule::Kept,
     given_rule: GivenRule::Compound,
@@ -97,6 +102,7 @@ const KOREAN: Origin = Origin {
 };
 
 const INDIAN: Origin = Origin {
+    name: "Indian",
     weight: 22,
     family_rule: FamilyRule::Shared,
     given_rule: GivenRule::Listed,
@@ -112,6 +118,7 @@ const INDIAN: Origin = Origin {
 };
 
 const ARABIC: Origin = Origin {
+    name: "Arabic",
     weight: 16,
     family_rule: FamilyRule::Kept,
     given_rule: GivenRule::Listed,
@@ -126,6 +133,7 @@ const ARABIC: Origin = Origin {
 };
 
 const SLAVIC: Origin = Origin {
+    name: "Slavic",
     weight: 22,
     family_rule: FamilyRule::Gendered,
     given_rule: GivenRule::Listed,
@@ -141,6 +149,7 @@ const SLAVIC: Origin = Origin {
 };
 
 const NORTHERN: Origin = Origin {
+    name: "Northern European",
     weight: 18,
     family_rule: FamilyRule::Shared,
     given_rule: GivenRule::Listed,
@@ -153,6 +162,7 @@ const NORTHERN: Origin = Origin {
 };
 
 const FRENCH: Origin = Origin {
+    name: "French",
     weight: 12,
     family_rule: FamilyRule::Shared,
     given_rule: GivenRule::Listed,
@@ -165,6 +175,7 @@ const FRENCH: Origin = Origin {
 };
 
 const WEST_AFRICAN: Origin = Origin {
+    name: "West African",
     weight: 13,
     family_rule: FamilyRule::Shared,
     given_rule: GivenRule::Listed,

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::coded;
+use crate::merge::{call, patient, reason};
 use crate::people::{address, claiming, licence, name, option, stranger, telecom, with, with_id, without};
 use crate::support::TestApp;
 
@@ -26,6 +27,13 @@ fn doubles() -> [Value; 2] {
     ["AB123456", "ZX987654"].map(|value| with_id(&with(&base, "identifier", json!([licence(value)])), value))
 }
 
+/// What the licences alone would not say: that they are two people.
+fn separate(app: &TestApp, ones: &[&str], others: &[&str]) {
+    for (one, other) in ones.iter().flat_map(|one| others.iter().map(move |other| (one, other))) {
+        call(app, "unlink", &[patient("patient", one), patient("other-patient", other), reason()]).expect(200);
+    }
+}
+
 fn a_single_match_is_returned_only_when_nobody_else_is_close(app: &TestApp) {
     let single = [option("onlySingleMatch", true)];
     let alone = stranger(3);
@@ -33,6 +41,7 @@ fn a_single_match_is_returned_only_when_nobody_else_is_close(app: &TestApp) {
     for double in doubles() {
         app.store_patient(&double);
     }
+    separate(app, &["AB123456"], &["ZX987654"]);
     assert_eq!(app.idi_match_with(&alone, &single).ids(), ["stranger-0003"]);
     let [first, _] = doubles();
     let whose = claiming(&without(&first, "identifier"), "IDI-Patient-L0");
@@ -75,6 +84,7 @@ fn a_count_is_of_identities_and_brings_all_records_of_each(app: &TestApp) {
         app.store_patient(&double);
         app.store_patient(&with_id(&double, &format!("{}-copy", double["id"].as_str().unwrap())));
     }
+    separate(app, &["AB123456", "AB123456-copy"], &["ZX987654", "ZX987654-copy"]);
     let [first, _] = doubles();
     let asked = claiming(&first, "IDI-Patient-L0");
     assert_eq!(app.idi_match(&asked).total(), 4);
@@ -92,6 +102,7 @@ fn the_limits_of_the_configuration_are_announced_when_they_cut(app: &TestApp) {
     for double in doubles() {
         app.store_patient(&double);
     }
+    separate(app, &["AB123456"], &["ZX987654"]);
     let whose = claiming(&without(&doubles()[0], "identifier"), "IDI-Patient-L0");
     let (few_records, few_people) =
         (app.beside(&[("match.records_per_identity_max", "3")]), app.beside(&[("match.identities_max", "1")]));

@@ -106,23 +106,21 @@ fn an_evaluation_of_results_and_of_patients_agree(database: &Database) {
     load(database, &patients, &[]).with_code(0);
     let (results, url) = (folder.text("out.ndjson"), database.url());
     run(["match", &queries, "--out", &results, "--database-url", &url]).with_code(0);
-    let evaluate = |queries: &str| {
-        run([
-            "evaluate",
-            "--queries",
-            queries,
-            "--truth",
-            &truth,
-            "--records",
-            &records,
-            "--json",
-            "--database-url",
-            &url,
-        ])
-        .json(0)
+    let evaluate = |queries: &str, more: &[&str]| {
+        let told = ["evaluate", "--queries", queries, "--truth", &truth, "--records", &records, "--json"];
+        let mut report = run(told.iter().chain(&["--database-url", &url]).chain(more)).json(0);
+        // Who was taken for whom, and why, is known where the stored records can be read.
+        let members = report.as_object_mut().unwrap();
+        let worst = members.remove("worst").unwrap();
+        (members.remove("false_accepts"), worst, report)
     };
-    let report = evaluate(&results);
-    assert_eq!(report, evaluate(&queries));
+    let (_, worst, report) = evaluate(&results, &["--patients", &queries]);
+    let (_, explained, same) = evaluate(&queries, &[]);
+    assert_eq!(report, same);
+    let errors = worst.as_array().unwrap();
+    assert_eq!(errors.len(), explained.as_array().unwrap().len());
+    assert!(errors.iter().all(|error| error["explanation"].is_null()), "{worst}");
+    assert!(evaluate(&results, &[]).2["by_subgroup"].as_array().unwrap().is_empty(), "no Patients, no subgroups");
     assert_eq!(report["counts"]["queries"], 100);
     assert_eq!(report["counts"]["without_result"], 0);
     assert!(report["at_threshold"]["f1"].as_f64().unwrap() > 0.9, "{report}");

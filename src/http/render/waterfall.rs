@@ -72,13 +72,13 @@ enum RowKind {
 }
 
 impl RowKind {
-    const fn fill(self) -> &'static str {
+    fn fill(self, mark: &str) -> String {
         match self {
-            Self::Prior => BASE,
-            Self::For => FOR,
-            Self::Against => "url(#against)",
-            Self::Absent => "none",
-            Self::Total => TOTAL,
+            Self::Prior => BASE.to_owned(),
+            Self::For => FOR.to_owned(),
+            Self::Against => format!("url(#against{mark})"),
+            Self::Absent => "none".to_owned(),
+            Self::Total => TOTAL.to_owned(),
         }
     }
 
@@ -130,7 +130,13 @@ fn step(least: f64) -> f64 {
 /// The picture.
 #[must_use]
 pub fn svg(explanation: &Explanation) -> Vec<u8> {
-    picture(explanation).into_bytes()
+    picture(explanation, "").into_bytes()
+}
+
+/// The picture as one of several in a page: `mark` makes its element ids its own.
+#[must_use]
+pub fn figure(explanation: &Explanation, mark: &str) -> String {
+    format!("<figure>{}</figure>", picture(explanation, &escape(mark)))
 }
 
 /// The picture in a page, with its numbers as tables.
@@ -138,7 +144,7 @@ pub fn svg(explanation: &Explanation) -> Vec<u8> {
 pub fn html(explanation: &Explanation) -> Vec<u8> {
     let mut page = String::with_capacity(32 * 1024);
     page.push_str(HEAD);
-    let _ = writeln!(page, "<figure>{}</figure>", picture(explanation));
+    let _ = writeln!(page, "<figure>{}</figure>", picture(explanation, ""));
     weights_table(&mut page, explanation);
     attributes_table(&mut page, explanation);
     page.push_str("</main></body></html>\n");
@@ -163,7 +169,7 @@ fn rows(explanation: &Explanation) -> Vec<Row<'_>> {
     rows
 }
 
-fn picture(explanation: &Explanation) -> String {
+fn picture(explanation: &Explanation, mark: &str) -> String {
     let rows = rows(explanation);
     let scale = Scale::of(&rows);
     let rows_end = (rows.len() as f64).mul_add(ROW_HEIGHT, ROWS_TOP);
@@ -171,28 +177,28 @@ fn picture(explanation: &Explanation) -> String {
     let mut out = String::with_capacity(24 * 1024);
     let _ = write!(
         out,
-        r#"<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title description" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="system-ui,'DejaVu Sans',sans-serif" font-size="13" fill="{INK}">"#
+        r#"<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title{mark} description{mark}" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}" font-family="system-ui,'DejaVu Sans',sans-serif" font-size="13" fill="{INK}">"#
     );
-    describe(&mut out, explanation);
+    describe(&mut out, explanation, mark);
     let _ = write!(
         out,
-        r##"<defs><pattern id="against" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="{AGAINST}"/><rect width="2" height="6" fill="#f0c3b3"/></pattern></defs><rect width="{WIDTH}" height="{height}" fill="#ffffff"/>"##,
+        r##"<defs><pattern id="against{mark}" width="6" height="6" patternUnits="userSpaceOnUse" patternTransform="rotate(45)"><rect width="6" height="6" fill="{AGAINST}"/><rect width="2" height="6" fill="#f0c3b3"/></pattern></defs><rect width="{WIDTH}" height="{height}" fill="#ffffff"/>"##,
     );
     heading(&mut out, explanation);
     grid(&mut out, scale, rows_end);
     for (at, row) in rows.iter().enumerate() {
-        bar(&mut out, scale, row, (at as f64).mul_add(ROW_HEIGHT, ROWS_TOP));
+        bar(&mut out, scale, row, mark, (at as f64).mul_add(ROW_HEIGHT, ROWS_TOP));
     }
-    legend(&mut out, rows_end + 58.0);
+    legend(&mut out, mark, rows_end + 58.0);
     out.push_str("</svg>");
     out
 }
 
 /// What a screen reader says of the picture.
-fn describe(out: &mut String, explanation: &Explanation) {
+fn describe(out: &mut String, explanation: &Explanation, mark: &str) {
     let _ = write!(
         out,
-        r#"<title id="title">Explanation of the match with record {}</title><desc id="description">Waterfall of match weights in bits. Prior {}. "#,
+        r#"<title id="title{mark}">Explanation of the match with record {}</title><desc id="description{mark}">Waterfall of match weights in bits. Prior {}. "#,
         escape(&explanation.record),
         signed(explanation.waterfall.prior)
     );
@@ -269,7 +275,7 @@ fn grid(out: &mut String, scale: Scale, rows_end: f64) {
     );
 }
 
-fn bar(out: &mut String, scale: Scale, row: &Row<'_>, top: f64) {
+fn bar(out: &mut String, scale: Scale, row: &Row<'_>, mark: &str, top: f64) {
     let (from, to, base) = (scale.x(row.from), scale.x(row.to), top + 19.0);
     let weight = if row.kind == RowKind::Total { 600 } else { 400 };
     let name = capitalised(&words(row.name));
@@ -281,7 +287,7 @@ fn bar(out: &mut String, scale: Scale, row: &Row<'_>, top: f64) {
         let _ = write!(out, r#"<circle cx="{to:.1}" cy="{middle:.1}" r="3.5" fill="none" stroke="{FAINT}"/>"#);
     } else {
         let (left, width) = (from.min(to), (from - to).abs().max(1.5));
-        let (y, fill) = (top + (ROW_HEIGHT - BAR_HEIGHT) / 2.0, row.kind.fill());
+        let (y, fill) = (top + (ROW_HEIGHT - BAR_HEIGHT) / 2.0, row.kind.fill(mark));
         let _ = write!(
             out,
             r#"<rect x="{left:.1}" y="{y:.1}" width="{width:.1}" height="{BAR_HEIGHT}" rx="1.5" fill="{fill}"/>"#
@@ -299,7 +305,7 @@ fn bar(out: &mut String, scale: Scale, row: &Row<'_>, top: f64) {
     number(out, TOTAL_X, base, INK, &signed(row.to));
 }
 
-fn legend(out: &mut String, top: f64) {
+fn legend(out: &mut String, mark: &str, top: f64) {
     let entries = [
         (MARGIN, RowKind::For, "speaks for the match (+)"),
         (MARGIN + 210.0, RowKind::Against, "speaks against it (\u{2212})"),
@@ -311,7 +317,7 @@ fn legend(out: &mut String, top: f64) {
             out,
             r#"<rect x="{x}" y="{:.1}" width="14" height="12" rx="1.5" fill="{}"/>"#,
             top - 10.0,
-            kind.fill()
+            kind.fill(mark)
         );
         label(out, x + 21.0, top, "start", INK, text);
     }
@@ -378,7 +384,7 @@ fn attributes_table(page: &mut String, explanation: &Explanation) {
 }
 
 /// For XML and HTML, in text and in attributes; what XML cannot hold is replaced.
-fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
@@ -441,6 +447,15 @@ fn percent(probability: f64) -> String {
 mod tests {
     use super::super::explanation::tests::explanation;
     use super::*;
+
+    #[test]
+    fn several_pictures_of_a_page_share_no_id() {
+        let page = format!("{}{}", figure(&explanation(), "-1"), figure(&explanation(), "-2"));
+        for id in ["title-1", "title-2", "description-1", "description-2", "against-1", "against-2"] {
+            assert_eq!(page.matches(&format!("id=\"{id}\"")).count(), 1, "{id}");
+        }
+        assert!(page.contains("url(#against-2)") && !page.contains("url(#against)"), "{page}");
+    }
 
     fn text(bytes: Vec<u8>) -> String {
         String::from_utf8(bytes).expect("UTF-8")

@@ -5,22 +5,35 @@
 //! threshold; the acceptance is right when **every** record of that identity belongs to the queried person, so that merging
 //! too much earns nothing. Precision is over accepted queries, recall over queries whose person is stored. A query without
 //! a result counts as not accepted. Why own counting: a matcher that is measured by its own idea of a match always wins.
+//! Of a result only what counts is kept, so that memory does not grow with the candidates.
 //! Not here: reading the files (see `truth`), drawing the report (see `report`), running a matcher.
 
+mod curve;
+mod detail;
+mod error;
 mod report;
+mod subgroup;
 mod truth;
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+pub use curve::{HistogramBin, bits_of};
+pub use error::{ErrorKind, FalseKind, FalseLine, WorstError};
 pub use report::{Accuracy, Counts, EventLine, GradeLine, KindLine, Report, Share};
+pub use subgroup::{SubgroupLine, Subgroups};
 pub use truth::{
-    InputError, Persons, Problem, QueryKind, TruthRow, parse_labels, parse_records, parse_results, parse_truth,
+    InputError, Persons, Problem, QueryKind, TruthRow, parse_labels, parse_records, parse_result, parse_truth,
 };
 
 /// The probability from which on a query is accepted when nobody tunes it.
 pub const THRESHOLD: f64 = 0.95;
+
+/// Records of a wrongly accepted identity that are named.
+const RECORDS_NAMED_MAX: usize = 8;
+/// Errors of each side that are named.
+pub const WORST_MAX: usize = 10;
 
 /// What a matcher answers to one query: a line of the file that `idi-match match` writes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -66,6 +79,8 @@ pub struct Evaluation<'a> {
     persons: &'a Persons,
     row_of: HashMap<&'a str, usize>,
     outcomes: Vec<Option<Outcome>>,
+    /// Empty until the first query is told.
+    subgroups: Vec<Subgroups>,
     certain: Share,
     unknown_records: u64,
 }
@@ -78,6 +93,15 @@ struct Outcome {
     is_candidate: bool,
     /// Grade of the first candidate that is the person and nobody else.
     grade: Option<String>,
+    /// The first probability of a candidate with records of the person.
+    own_probability: f64,
+    /// Candidates graded certain that are wrong, and merged.
+    certain_wrong: u64,
+    certain_merged: u64,
+    /// Some records of the best identity, when it is wrong.
+    wrong_records: Vec<String>,
+    /// Who the best identity is, when that is another stored person and somebody compared the two.
+    relation: Option<FalseKind>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +133,28 @@ impl<'a> Evaluation<'a> {
         }
         let row_of = truth.iter().enumerate().map(|(index, row)| (row.query_id.as_str(), index)).collect();
         let outcomes = vec![None; truth.len()];
-        Ok(Self { truth, persons, row_of, outcomes, certain: Share::default(), unknown_records: 0 })
+        Ok(Self {
+            truth,
+            persons,
+            row_of,
+            outcomes,
+            subgroups: Vec::new(),
+            certain: Share::default(),
+            unknown_records: 0,
+        })
+    }
+
+    #[must_use]
+    pub const fn persons(&self) -> &Persons {
+        self.persons
+    }
+
+    /// Puts a query into its subgroups; of a query that the truth does not know nothing is kept.
+    pub fn put_into(&mut self, query: &str, subgroups: Subgroups) {
+        self.subgroups.resize(self.truth.len(), Subgroups::default());
+        if let Some(index) = self.row_of.get(query) {
+            self.subgroups[*index] = subgroups;
+        }
     }
 
     /// Counts the result of one query.
@@ -128,9 +173,17 @@ impl<'a> Evaluation<'a> {
             let verdict = self.verdict(person, candidate);
             if candidate.grade == CERTAIN {
                 self.certain.add(verdict == Verdict::Right);
+                outcome.certain_wrong += u64::from(verdict == Verdict::Wrong);
+                outcome.certain_merged += u64::from(verdict == Verdict::OverMerged);
+            }
+            if outcome.best.is_none() && verdict != Verdict::Right {
+                outcome.wrong_records = candidate.records.iter().take(RECORDS_NAMED_MAX).cloned().collect();
             }
             outcome.best = outcome.best.or(Some(Best { probability: candidate.probability, verdict }));
-            outcome.is_candidate |= verdict != Verdict::Wrong;
+            if verdict != Verdict::Wrong && !outcome.is_candidate {
+                outcome.own_probability = candidate.probability;
+                outcome.is_candidate = true;
+            }
             if verdict == Verdict::Right && outcome.grade.is_none() {
                 outcome.grade = Some(candidate.grade.clone());
             }
@@ -162,6 +215,13 @@ impl<'a> Evaluation<'a> {
             by_event: self.event_lines(threshold),
             grades: self.grade_lines(),
             certain_precision: self.certain,
+            false_accepts: self.false_lines(threshold),
+            by_subgroup: self.subgroup_lines(threshold),
+            curve: curve::curve(|threshold| self.accuracy(threshold)),
+            histogram: curve::histogram(self.rows().filter_map(|(_, outcome)| {
+                let best = outcome?.best?;
+                Some((best.probability, best.verdict == Verdict::Right))
+            })),
         }
     }
 
@@ -465,6 +525,13 @@ probable                     0    0.0000
 possible                     2    0.4000
 none                         2    0.4000
 certain candidates: 2, right 1, precision 0.5000
+
+taken for the person            accepted   certain
+twin                                   1         0
+relative                               0         0
+stranger                               0         0
+merged with others                     1         1
+another person, not compared           1         0
 
 error                  queries    recall candidate
 moved                        2    0.0000    1.0000

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-use super::QueryKind;
+use super::{FalseLine, HistogramBin, QueryKind, SubgroupLine};
 
 /// So many of so many. Nothing of nothing has no value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -130,6 +130,14 @@ pub struct Report {
     pub grades: Vec<GradeLine>,
     /// Right among all candidates graded certain.
     pub certain_precision: Share,
+    /// By who was taken for the person.
+    pub false_accepts: Vec<FalseLine>,
+    /// At the threshold asked for; none when nobody told what the queries say.
+    pub by_subgroup: Vec<SubgroupLine>,
+    /// At rising thresholds.
+    pub curve: Vec<Accuracy>,
+    /// Over the best identities of all queries.
+    pub histogram: Vec<HistogramBin>,
 }
 
 impl fmt::Display for Report {
@@ -138,7 +146,9 @@ impl fmt::Display for Report {
         self.write_accuracy(out)?;
         self.write_kinds(out)?;
         self.write_grades(out)?;
-        self.write_events(out)
+        self.write_false_accepts(out)?;
+        self.write_events(out)?;
+        self.write_subgroups(out)
     }
 }
 
@@ -189,6 +199,31 @@ impl Report {
         }
         let Share { count, of } = self.certain_precision;
         writeln!(out, "certain candidates: {of}, right {count}, precision {}", self.certain_precision)
+    }
+
+    fn write_false_accepts(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "\n{:<30} {:>9} {:>9}", "taken for the person", "accepted", "certain")?;
+        for FalseLine { kind, accepted, certain } in &self.false_accepts {
+            writeln!(out, "{:<30} {accepted:>9} {certain:>9}", kind.label())?;
+        }
+        Ok(())
+    }
+
+    fn write_subgroups(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.by_subgroup.is_empty() {
+            writeln!(
+                out,
+                "\n{:<50} {:>9} {:>9} {:>9} {:>9}",
+                "subgroup", "queries", "precision", "recall", "candidate"
+            )?;
+        }
+        for SubgroupLine { characteristic, group, queries, precision, recall, candidate_recall, .. } in
+            &self.by_subgroup
+        {
+            let name = format!("{characteristic}: {group}");
+            writeln!(out, "{name:<50} {queries:>9} {precision:>9} {recall:>9} {candidate_recall:>9}")?;
+        }
+        Ok(())
     }
 
     fn write_events(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -76,6 +76,15 @@ impl Persons {
         self.by_record.values().map(String::as_str).collect()
     }
 
+    /// Records of a person, in the order of their ids.
+    #[must_use]
+    pub fn records_of(&self, person: &str) -> Vec<&str> {
+        let own = self.by_record.iter().filter(|(_, owner)| owner.as_str() == person);
+        let mut records: Vec<&str> = own.map(|(record, _)| record.as_str()).collect();
+        records.sort_unstable();
+        records
+    }
+
     pub(super) fn count_unknown(&self, records: &[String]) -> u64 {
         records.iter().filter(|record| !self.by_record.contains_key(*record)).count() as u64
     }
@@ -198,13 +207,12 @@ pub fn parse_labels(text: &str) -> Result<Vec<([String; 2], bool)>, InputError> 
     data_rows(text, LABELS_HEADER)?.map(row).collect()
 }
 
-/// Reads the lines that `idi-match match` writes, one at a time, each with its number; empty lines are skipped.
-pub fn parse_results(text: &str) -> impl Iterator<Item = Result<(usize, QueryResult), InputError>> {
-    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
-    lines.map(|(line, text)| {
-        let result = serde_json::from_str(text).map_err(|_| InputError { line, problem: Problem::NotAResult })?;
-        Ok((line, result))
-    })
+/// Reads a line that `idi-match match` writes.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_result(line: usize, text: &[u8]) -> Result<QueryResult, InputError> {
+    serde_json::from_slice(text).map_err(|_| InputError { line, problem: Problem::NotAResult })
 }
 
 /// The rows behind the header with their line numbers; empty lines are skipped.
@@ -316,6 +324,7 @@ mod tests {
         for (record, person) in [("p1", Some("p1")), ("p1d1", Some("p1")), ("a,\"b", Some("p2")), ("p2", None)] {
             assert_eq!(persons.person_of(record), person, "{record}");
         }
+        assert_eq!(persons.records_of("p1"), ["p1", "p1d1"]);
         for (text, line, problem) in [
             ("record_id,person_id\np1,p1\np1,p2", 3, Problem::RepeatedId),
             ("record_id,person_id\np1,", 2, Problem::EmptyId),
@@ -336,23 +345,19 @@ mod tests {
     }
 
     #[test]
-    fn results_are_the_lines_the_match_command_writes() {
-        let text = r#"{"query":"q1","candidates":[{"identity":"i1","records":["p1","p1d1"],"score":0.99,"grade":"certain","probability":0.999}],"issues":[]}
-
-{"query":"q2","candidates":[],"issues":[{"severity":"warning"}]}
-{"query":"q3"}
-[1]"#;
-        let results: Vec<_> = parse_results(text).collect();
-        let lines: Vec<_> = results
-            .iter()
-            .map(|result| result.as_ref().map(|(line, result)| (*line, result.candidates.len())))
-            .collect();
-        assert_eq!(
-            lines,
-            [Ok((1, 1)), Ok((3, 0)), Ok((4, 0)), Err(&InputError { line: 5, problem: Problem::NotAResult })]
-        );
-        let (_, first) = results[0].as_ref().unwrap();
+    fn a_result_is_a_line_that_the_match_command_writes() {
+        let lines = [
+            r#"{"query":"q1","candidates":[{"identity":"i1","records":["p1","p1d1"],"score":0.99,"grade":"certain","probability":0.999}],"issues":[]}"#,
+            r#"{"query":"q2","candidates":[],"issues":[{"severity":"warning"}]}"#,
+            r#"{"query":"q3"}"#,
+            "[1]",
+        ];
+        let results: Vec<_> = (1..).zip(lines).map(|(number, line)| parse_result(number, line.as_bytes())).collect();
+        let candidates: Vec<_> =
+            results.iter().map(|result| result.as_ref().map(|result| result.candidates.len())).collect();
+        assert_eq!(candidates, [Ok(1), Ok(0), Ok(0), Err(&InputError { line: 4, problem: Problem::NotAResult })]);
+        let first = results[0].as_ref().unwrap();
         assert_eq!((first.candidates[0].records.len(), first.candidates[0].grade.as_str()), (2, "certain"));
-        assert_eq!(serde_json::to_string(first).unwrap(), text.lines().next().unwrap());
+        assert_eq!(serde_json::to_string(first).unwrap(), lines[0]);
     }
 }

@@ -88,11 +88,11 @@ impl<'i> Space<'i> {
     /// The record of this id.
     #[must_use]
     pub fn find(&self, record_id: &str) -> Option<Place> {
-        let found = self.layers.iter().enumerate().filter_map(|(number, layer)| {
+        let mut found = self.layers.iter().enumerate().filter_map(|(number, layer)| {
             let slot = layer.index.slot_of(record_id)?;
             layer.is_open(slot, None).then_some(Place { layer: u8::from(number > 0), slot })
         });
-        let found = found.last();
+        let found = found.next_back();
         if let (None, Some(partial)) = (found, &self.partial) {
             partial.miss(record_id);
         }

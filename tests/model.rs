@@ -159,15 +159,16 @@ impl World {
             0..=39 => self.put(),
             40..=49 => self.delete(),
             50..=54 => self.load(),
-            55..=62 => self.merge(),
-            63..=68 => self.link(),
-            69..=75 => self.unlink(),
-            76..=80 => self.split(),
-            81..=87 => self.answer(),
-            88..=98 => self.revoke(),
-            _ => match self.below(12) {
+            55..=60 => self.merge(),
+            61..=65 => self.link(),
+            66..=71 => self.unlink(),
+            72..=76 => self.split(),
+            77..=83 => self.answer(),
+            84..=98 => self.revoke(),
+            _ => match self.below(40) {
                 0 => self.rescore(),
-                _ => self.restart(),
+                1..=3 => self.restart(),
+                _ => self.load(),
             },
         }
         self.state = self.read();

@@ -43,7 +43,7 @@ struct Found {
 /// Where the results come from.
 enum Queries {
     Results,
-    Patients(App),
+    Patients(Box<App>),
 }
 
 pub fn run(args: &EvaluateArgs, environment: &Environment) -> Result<Ended, CommandError> {
@@ -54,7 +54,7 @@ pub fn run(args: &EvaluateArgs, environment: &Environment) -> Result<Ended, Comm
     let (queries, model) = if is_of_patients(&args.queries)? {
         let app = open(config)?;
         let model = Arc::clone(&app.rules.model);
-        (Queries::Patients(app), model)
+        (Queries::Patients(Box::new(app)), model)
     } else {
         (Queries::Results, Rules::of(&config).map_err(|error| CommandError::Usage(error.to_string()))?.model)
     };

@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
 	measure-backup measure-accuracy measure-http-accuracy measure-baselines measure-cms measure-scale measure-instances \
-	measure-model measure-schemathesis fmt \
+	measure-model measure-spark measure-schemathesis fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -37,7 +37,7 @@ unit: ## the tests, on both databases
 
 MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
 	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-http-accuracy \
-	measure-baselines measure-cms measure-scale measure-instances measure-model measure-schemathesis
+	measure-baselines measure-cms measure-scale measure-instances measure-model measure-spark measure-schemathesis
 measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
@@ -103,6 +103,9 @@ measure-scale: ## cost against population: the engine, HTTP, load, start, memory
 
 measure-instances: ## how soon a write is found through another instance
 	scripts/measure/instances
+
+measure-spark: ## the model on Splink's Spark backend, beside DuckDB; needs Java
+	scripts/measure/spark
 
 measure-schemathesis: ## 20,000 requests made up from the OpenAPI document
 	scripts/measure/schemathesis

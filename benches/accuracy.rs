@@ -167,7 +167,7 @@ fn tell_errors(asked: &[Asked], truth: &[TruthRow], count: usize) {
         let own = one.proposal.identities.iter().find(|identity| Some(identity.identity_id.as_str()) == person);
         match best {
             Some(best) if Some(best.identity_id.as_str()) != person => {
-                wrong.push((best.posterior, one, row, Some(best)))
+                wrong.push((best.posterior, one, row, Some(best)));
             }
             _ => {}
         }

@@ -159,15 +159,16 @@ impl World {
             0..=39 => self.put(),
             40..=49 => self.delete(),
             50..=54 => self.load(),
-            55..=62 => self.merge(),
-            63..=68 => self.link(),
-            69..=75 => self.unlink(),
-            76..=80 => self.split(),
-            81..=87 => self.answer(),
-            88..=98 => self.revoke(),
-            _ => match self.below(12) {
+            55..=60 => self.merge(),
+            61..=65 => self.link(),
+            66..=71 => self.unlink(),
+            72..=76 => self.split(),
+            77..=83 => self.answer(),
+            84..=98 => self.revoke(),
+            _ => match self.below(40) {
                 0 => self.rescore(),
-                _ => self.restart(),
+                1..=3 => self.restart(),
+                _ => self.load(),
             },
         }
         self.state = self.read();
@@ -211,7 +212,7 @@ impl World {
         let asked = Asked::Merge { source: source.clone(), target: target.clone() };
         let ruling =
             Ruling { id: String::new(), together: vec![group], apart: Vec::new(), source: Some(source.clone()) };
-        if !self.rule("merge", asked, ruling, stands) {
+        if !self.rule("merge", &asked, ruling, stands) {
             return;
         }
         self.state = self.read();
@@ -230,7 +231,7 @@ impl World {
         let group = self.identities_of(&[&a, &b]);
         let ruling = Ruling { id: String::new(), together: vec![group], apart: Vec::new(), source: None };
         let stands = a == b;
-        self.rule("link", Asked::Link { a, b }, ruling, stands);
+        self.rule("link", &Asked::Link { a, b }, ruling, stands);
     }
 
     fn unlink(&mut self) {
@@ -240,7 +241,7 @@ impl World {
         let b = if self.below(4) > 0 { own[self.below(own.len())].clone() } else { self.any_record().unwrap() };
         let (apart, stands) = (vec![(a.clone(), b.clone())], a == b);
         let ruling = Ruling { id: String::new(), together: Vec::new(), apart, source: None };
-        self.rule("unlink", Asked::Unlink { a, b }, ruling, stands);
+        self.rule("unlink", &Asked::Unlink { a, b }, ruling, stands);
     }
 
     fn split(&mut self) {
@@ -261,7 +262,7 @@ impl World {
         let groups = vec![group.iter().cloned().collect()];
         let apart = group.iter().flat_map(|a| rest.iter().map(|b| (a.clone(), b.clone()))).collect();
         let ruling = Ruling { id: String::new(), together: vec![group.clone(), rest.clone()], apart, source: None };
-        if self.rule("split", Asked::Split { identity: identity.clone(), groups }, ruling, false) {
+        if self.rule("split", &Asked::Split { identity: identity.clone(), groups }, ruling, false) {
             let state = self.read();
             for part in [&group, &rest] {
                 let ids: BTreeSet<&String> = part.iter().map(|id| &state[id].0).collect();
@@ -287,7 +288,7 @@ impl World {
             Verdict::Different => ruling.apart = others.iter().map(|b| (record.clone(), (*b).clone())).collect(),
             Verdict::Defer => {}
         }
-        self.rule("review", Asked::Review { record, identity, verdict }, ruling, false);
+        self.rule("review", &Asked::Review { record, identity, verdict }, ruling, false);
     }
 
     fn revoke(&mut self) {
@@ -324,7 +325,7 @@ impl World {
     }
 
     /// Makes a decision; whether it was made. `stands` says that something other than constraints is against it.
-    fn rule(&mut self, what: &'static str, asked: Asked, ruling: Ruling, stands: bool) -> bool {
+    fn rule(&mut self, what: &'static str, asked: &Asked, ruling: Ruling, stands: bool) -> bool {
         let stands = stands || !self.can_hold(&ruling);
         match self.app().decide(&ctx(), asked.clone(), "as the papers say") {
             Ok(decided) => {
@@ -409,7 +410,7 @@ impl World {
         let person = self.below(PEOPLE);
         let family = person / 2;
         let (mut given, surname) = (GIVEN[person % 12].to_owned(), format!("Oduya{}", (b'a' + family as u8) as char));
-        let is_twin = family % 3 == 0;
+        let is_twin = family.is_multiple_of(3);
         let year = if is_twin { 1980 + family } else { 1970 + family + 9 * (person % 2) };
         let month = if is_twin { 4 } else { 2 + person % 9 };
         let (mut date, mut home, mut phone) = (format!("{year}-{month:02}-13"), family, family);

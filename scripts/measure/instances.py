@@ -38,7 +38,7 @@ with open(sys.argv[3], encoding="utf-8") as file:
         while True:
             status, bundle = reader.send("POST", "/Patient/$match", asked)
             assert status == 200, (status, bundle)
-            if any(entry["resource"].get("id") == patient["id"] for entry in bundle["entry"]):
+            if any(entry["resource"].get("id") == patient["id"] for entry in bundle.get("entry", [])):
                 break
         waits.append((time.perf_counter() - acknowledged) * 1000)
 waits.sort()

@@ -21,7 +21,7 @@ pub struct Candidates {
 }
 
 enum Place {
-    Memory(LiveIndex),
+    Memory(Box<LiveIndex>),
     Database(StoredIndex),
 }
 
@@ -44,7 +44,7 @@ impl Candidates {
     ) -> Result<(Self, Vec<String>), StoreError> {
         let (live, old) = LiveIndex::build(conn, Arc::clone(rules), progress)?;
         live.catch_up(conn)?;
-        Ok((Self { place: Place::Memory(live), model: Arc::clone(&rules.model) }, old))
+        Ok((Self { place: Place::Memory(Box::new(live)), model: Arc::clone(&rules.model) }, old))
     }
 
     /// The rows of the database.
@@ -136,14 +136,17 @@ impl Candidates {
         Overlay::new(Arc::clone(&self.model))
     }
 
-    /// Under the identity lock, before anything is decided: what others have written.
+    /// Under the identity lock, before anything is written: what others have written.
     ///
     /// # Errors
     /// When the database does not answer.
     pub fn catch_up(&self, conn: &mut Connection) -> Result<(), StoreError> {
         match &self.place {
             Place::Memory(live) => live.catch_up(conn).map(|_| ()),
-            Place::Database(stored) => stored.follow(conn),
+            Place::Database(stored) => {
+                stored.follow(conn)?;
+                stored.follow_constraints(conn)
+            }
         }
     }
 
@@ -165,7 +168,7 @@ impl Candidates {
     pub fn after_commit(&self, conn: &mut Connection) -> Result<(), StoreError> {
         match &self.place {
             Place::Memory(live) => live.catch_up(conn).map(|_| ()),
-            Place::Database(_) => Ok(()),
+            Place::Database(stored) => stored.look(conn).map(|_| ()),
         }
     }
 

@@ -2,6 +2,8 @@
 //!
 //! IG Patient Matching, response bundle. Not here: bytes (see `http::render`), what is selected (see `select`).
 
+use std::collections::BTreeSet;
+
 use crate::config::Response;
 use crate::fhir::issue::Issue;
 use crate::fhir::json::parse;
@@ -17,7 +19,7 @@ use super::error::AppError;
 use super::links::read_links;
 use super::match_patient::MatchOperation;
 use super::select::Selection;
-use super::steward::queue::Stewardship;
+use super::steward::state::Stewardship;
 
 /// The shape of the answer: the guide's Parameters to those that speak the guide's names, a Bundle to the others.
 #[must_use]
@@ -46,14 +48,12 @@ pub fn compose(
         for id in &ids {
             let body = selection.bodies.iter().find(|(record, _)| record == id).map(|(_, body)| body.as_str());
             let Some(body) = body else { continue };
-            let replaced = replaced(selection, id, body, base_url);
-            let entry = entry(base_url, ctx, identity, &Linked { id, ids: &ids, replaced: &replaced }, body)?;
-            let stewardship = stewardship(selection, identity).into();
-            patients.push(PatientEntry {
-                stewardship,
-                combination: selection.note(&identity.identity_id).cloned(),
-                ..entry
-            });
+            let body = linked(base_url, ctx, selection, id, &ids, body)?;
+            patients.push(entry(selection, identity, id, body));
+        }
+        if let Some(golden) = selection.golden.iter().find(|golden| golden.identity_id == identity.identity_id) {
+            let body = golden.render(base_url, &ctx.caller.disclosure(), &ids)?;
+            patients.push(entry(selection, identity, &golden.id(), body));
         }
     }
     Ok(MatchAnswer {
@@ -65,24 +65,31 @@ pub fn compose(
     })
 }
 
-fn entry(
+/// The record as it may leave, with links to the others of its identity and to those that were merged into it.
+fn linked(
     base_url: &str,
     ctx: &Context,
-    identity: &IdentityMatch,
-    linked: &Linked<'_>,
+    selection: &Selection,
+    id: &str,
+    ids: &[&str],
     body: &str,
-) -> Result<PatientEntry, AppError> {
-    let Linked { id, ids, replaced } = *linked;
-    let others = ids.iter().filter(|other| **other != id);
-    let others = others.filter(|other| !replaced.iter().any(|id| id == *other));
+) -> Result<String, AppError> {
+    let declared = declared(body, base_url);
+    let merged = selection.replaced.iter().filter(|(_, survivor)| survivor == id).map(|(record, _)| record.as_str());
+    let merged: BTreeSet<&str> = merged.chain(declared.iter().map(String::as_str)).collect();
+    let others = ids.iter().filter(|other| **other != id && !merged.contains(*other));
     let seen = others.map(|record_id| PatientLink { kind: LinkKind::SeeAlso, record_id });
-    let merged = replaced.iter().map(|record_id| PatientLink { kind: LinkKind::Replaces, record_id });
-    let links: Vec<PatientLink<'_>> = seen.chain(merged).collect();
+    let replaces = merged.iter().map(|record_id| PatientLink { kind: LinkKind::Replaces, record_id });
+    let links: Vec<PatientLink<'_>> = seen.chain(replaces).collect();
     let disclosure = ctx.caller.disclosure();
-    let body = render_patient(body, &Rendering { base_url, disclosure: &disclosure, links: &links })
-        .map_err(|_| AppError::internal())?;
+    render_patient(body, &Rendering { base_url, disclosure: &disclosure, links: &links })
+        .map_err(|_| AppError::internal())
+}
+
+fn entry(selection: &Selection, identity: &IdentityMatch, id: &str, body: String) -> PatientEntry {
     let results = identity.attributes.iter();
-    Ok(PatientEntry {
+    let stewardship = selection.stewardship.get(&identity.identity_id).copied();
+    PatientEntry {
         record_id: id.to_owned(),
         body,
         score: identity.score,
@@ -90,36 +97,15 @@ fn entry(
         row: identity.row.map(|row| row.code().into()),
         probability: identity.probability,
         attributes: results.map(|(attribute, result)| (attribute.name().into(), result.code().into())).collect(),
-        stewardship: Stewardship::Automatic.code().into(),
-        combination: None,
-    })
-}
-
-/// A record, those that are returned with it, and those that it replaces.
-struct Linked<'l> {
-    id: &'l str,
-    ids: &'l [&'l str],
-    replaced: &'l [String],
-}
-
-/// Records that the record replaces: those that stewards merged into it or that say so, and those that the stored Patient
-/// `body` names. Few have links: most are told by the text alone.
-fn replaced(selection: &Selection, id: &str, body: &str, base_url: &str) -> Vec<String> {
-    let known = selection.replaced.iter().filter(|(survivor, _)| survivor == id).map(|(_, replaced)| replaced.clone());
-    let mut replaced: Vec<String> = known.collect();
-    if body.contains("\"link\"") {
-        let links = parse(body.as_bytes(), &STORED_LIMITS).map(|patient| read_links(&patient, base_url));
-        replaced.extend(links.unwrap_or_default().replaces);
-        replaced.sort_unstable();
-        replaced.dedup();
+        stewardship: stewardship.unwrap_or(Stewardship::Automatic).code().into(),
+        combination: selection.note(&identity.identity_id).cloned(),
     }
-    replaced
 }
 
-fn stewardship(selection: &Selection, identity: &IdentityMatch) -> &'static str {
-    let state = match selection.confirmed.contains(&identity.identity_id) {
-        true => Stewardship::Confirmed,
-        false => Stewardship::Automatic,
-    };
-    state.code()
+/// Records that the stored Patient `body` says itself to replace. Few have links: most are told by the text alone.
+fn declared(body: &str, base_url: &str) -> Vec<String> {
+    if !body.contains("\"link\"") {
+        return Vec::new();
+    }
+    parse(body.as_bytes(), &STORED_LIMITS).map(|patient| read_links(&patient, base_url).replaces).unwrap_or_default()
 }

@@ -41,6 +41,14 @@ impl Caller {
         }
     }
 
+    /// The name under which this caller decides about identities and sees what there is to decide; `None` for who may not.
+    #[must_use]
+    pub const fn steward(self) -> Option<&'static str> {
+        match self {
+            Self::Open => Some(self.label()),
+        }
+    }
+
     /// The rules that this caller's matches are decided by, where he is registered for some.
     #[must_use]
     pub const fn rule_book(self) -> Option<RuleBook> {

@@ -9,9 +9,9 @@ use super::error::AppError;
 use super::incoming::ResourceKind;
 use super::keep::{Expected, Keeper, check_expected};
 use super::settle::{self, Occasion};
+use super::unit::Unit;
 use super::update::{Address, Condition};
 use super::write::Verb;
-use super::writer::Unit;
 
 impl App {
     /// Deletes the current version of what is addressed. What is not there, or is deleted already, is no error.

@@ -3,6 +3,7 @@
 //! | kind | HTTP status | issue code |
 //! |---|---|---|
 //! | Invalid | 400 | structure, invalid, required, value |
+//! | Forbidden | 403 | forbidden |
 //! | NotFound, Gone | 404, 410 | not-found, deleted |
 //! | NotSupported, NotAcceptable, MediaType | 405, 406, 415 | not-supported |
 //! | Conflict, PreconditionFailed | 409, 412 | conflict |
@@ -22,6 +23,7 @@ use crate::store::error::Unavailable;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     Invalid,
+    Forbidden,
     NotFound,
     Gone,
     NotSupported,
@@ -46,6 +48,7 @@ impl ErrorKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::Invalid => 400,
+            Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::NotSupported => 405,
             Self::NotAcceptable => 406,
@@ -100,6 +103,11 @@ impl AppError {
     #[must_use]
     pub const fn unprocessable(issues: Vec<Issue>) -> Self {
         Self::new(ErrorKind::Unprocessable, issues)
+    }
+
+    #[must_use]
+    pub fn forbidden() -> Self {
+        Self::one(ErrorKind::Forbidden, IssueCode::Forbidden, "The caller may not do this.")
     }
 
     #[must_use]

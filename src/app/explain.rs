@@ -10,6 +10,7 @@ use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::MatchParameters;
 use crate::fhir::name_text;
+use crate::fhir::operation_parameters::local_patient;
 use crate::identity::{self, MemberRecord};
 use crate::matching::grade::{Conflict, MatchRow};
 use crate::matching::record::Record;
@@ -19,7 +20,6 @@ use crate::store::record;
 use super::App;
 use super::context::Context;
 use super::error::AppError;
-use super::links::local_id;
 use super::live_index::features_of;
 
 /// Why a record got its score.
@@ -110,7 +110,7 @@ fn record_asked(document: &Value<'_>, base_url: &str) -> Result<String, AppError
         return refuse(IssueCode::Invalid, text, format!("Parameters.parameter[{again}]"));
     }
     let referred = parameter.get("valueReference").and_then(|reference| reference.text("reference"));
-    let referred = referred.and_then(|reference| local_id(reference, base_url));
+    let referred = referred.and_then(|reference| local_patient(reference, base_url));
     match referred.or_else(|| parameter.text("valueId")) {
         Some(id) => Ok(id.to_owned()),
         None => {

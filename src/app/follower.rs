@@ -50,9 +50,9 @@ impl Follower {
                 }
                 if is_following != was_following {
                     if is_following {
-                        tracing::info!("the index follows again")
+                        tracing::info!("the index follows again");
                     } else {
-                        tracing::warn!("the index cannot follow")
+                        tracing::warn!("the index cannot follow");
                     }
                 }
                 was_following = is_following;

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::splice::{Owned, splice};
 use crate::identity::constraint::{Constraint, Kind};
 use crate::matching::index::{Ask, Member};
@@ -20,11 +21,13 @@ use crate::store::{change, identity, identity_history, record, resource, review}
 
 use super::clock::{Clock, instant};
 use super::error::AppError;
+use super::golden;
 use super::incoming::{Incoming, ResourceKind};
 use super::links::ELSEWHERE;
 use super::rules::Rules;
 use super::settle::{self, Occasion, Placement, Plan, connected};
-use super::writer::Unit;
+use super::steward::relink::relinked;
+use super::unit::Unit;
 
 /// What the caller knows of the version that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +58,8 @@ pub struct Keeper<'a> {
     pub rules: &'a Rules,
     pub clock: Clock,
     pub ask: &'a Ask,
+    /// Of this server, to tell its own absolute references.
+    pub base_url: &'a str,
 }
 
 /// A resource that arrives, the id it is kept under, and what must be there before.
@@ -141,6 +146,12 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn keep_one(&mut self, unit: &mut Unit<'_>, arrival: &Arrival) -> Result<Kept, AppError> {
         let Arrival { id, incoming, expected } = arrival;
+        if incoming.kind == ResourceKind::Patient && golden::is_reserved(id) {
+            let issue = Issue::error(IssueCode::BusinessRule, "Golden records are derived; none is stored.");
+            return Err(AppError::unprocessable(vec![issue.at("Patient.id")]));
+        }
+        let relinked = relinked(unit, id, incoming, self.keeper.base_url)?;
+        let incoming = relinked.as_ref().unwrap_or(incoming);
         let key = (incoming.kind, id.clone());
         let before = self.before.get(&key).cloned();
         check_expected(before.as_ref(), *expected)?;

@@ -3,7 +3,6 @@
 //! What is reported as loaded is committed together with its progress row, so a load that was cut off goes on where its
 //! last commit ended: nothing acknowledged is lost, nothing is loaded twice. Not here: files (see `cli::load`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
@@ -15,7 +14,7 @@ use crate::store::load_progress::{self, LoadProgress};
 use super::context::{Caller, Context};
 use super::error::{AppError, ErrorKind};
 use super::incoming::{admit, check_id};
-use super::keep::{Arrival, Expected, Keeper, keep};
+use super::keep::{Arrival, Expected, keep};
 use super::writer::{Done, Scope};
 use super::{App, close, panicked};
 
@@ -138,14 +137,13 @@ impl App {
     /// # Errors
     /// What the store gives; then nothing of the batch is written.
     pub fn load_batch(&self, ctx: &Context, batch: Batch, position: Position) -> Result<(), AppError> {
-        let (rules, clock, ask) = (Arc::clone(&self.rules), self.clock, self.ask());
+        let (desk, clock) = (self.desk(), self.clock);
         let audit = ctx.audit(Action::Load);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
-            let keeper = Keeper { rules: &rules, clock, ask: &ask };
             let mut audit: AuditRecord = audit;
             audit.detail.records = batch.admitted.iter().map(|arrival| arrival.id.clone()).collect();
             let progress = position.stored(unit.now_us);
-            let result = keep(keeper, unit, &batch.admitted)
+            let result = keep(desk.keeper(), unit, &batch.admitted)
                 .map_err(|not_kept| not_kept.error)
                 .and_then(|_| Ok(load_progress::upsert(unit.conn, &progress)?));
             close(&mut audit, result.as_ref().err(), (clock.now_us)());

@@ -11,7 +11,6 @@ use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::fhir::name_text;
-use crate::identity::constraint::Constraints;
 use crate::identity::{self, MemberRecord};
 use crate::matching::combination::Day;
 use crate::matching::grade::MatchGrade;
@@ -29,11 +28,13 @@ use super::candidates::Proposed;
 use super::compose::{compose, shape};
 use super::context::Context;
 use super::error::AppError;
+use super::golden;
+use super::links::ELSEWHERE;
 use super::live_index::features_of;
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
-use super::select::{Selection, select};
-use super::steward::queue::Stewardship;
+use super::select::{Reason, Selection, select};
+use super::steward::state;
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,14 +145,31 @@ impl App {
             let mut judged = self.judge_identities(query, &self.members(conn, &ids, &rows)?, population);
             leave_out_replaced(&mut judged.identities, &rows);
             let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
-            note_stewardship(&mut selection, &rows, &self.candidates.constraints());
+            self.note_stewardship(conn, &mut selection, &rows)?;
             read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
+            if limits.golden_record && operation == MatchOperation::IdiMatch {
+                make_golden(conn, &mut selection, &rows, bytes(self.config.limits.page_bytes_max))?;
+            }
             Ok(selection)
         })
     }
 
+    /// What stewards have said of what is returned: whether they looked at it, and which records were merged away.
+    fn note_stewardship(
+        &self,
+        conn: &mut Connection,
+        selection: &mut Selection,
+        rows: &[RecordRow],
+    ) -> Result<(), AppError> {
+        let ids: Vec<&str> = selection.identities.iter().map(|identity| identity.identity_id.as_str()).collect();
+        selection.stewardship = state::of_identities(conn, &self.candidates.constraints(), &ids, rows)?;
+        let replaced = rows.iter().filter_map(|row| Some((row.id.clone(), row.replaced_by.clone()?)));
+        selection.replaced = replaced.collect();
+        Ok(())
+    }
+
     /// The records of the proposed identities as they are stored now; identities without any are gone.
-    fn members<'i>(
+    pub(super) fn members<'i>(
         &self,
         conn: &mut Connection,
         ids: &[&'i str],
@@ -236,28 +254,46 @@ fn read_bodies(conn: &mut Connection, selection: &mut Selection, bytes_max: i64)
     Ok(())
 }
 
-/// Who has replaced whom, and whom stewards have confirmed.
-fn note_stewardship(selection: &mut Selection, rows: &[RecordRow], constraints: &Constraints) {
-    let replaced = rows.iter().filter_map(|row| Some((row.replaced_by.clone()?, row.id.clone())));
-    selection.replaced = replaced.collect();
-    if constraints.is_empty() {
-        return;
+/// Makes the golden records of what is returned, as far as there is room.
+fn make_golden(
+    conn: &mut Connection,
+    selection: &mut Selection,
+    rows: &[RecordRow],
+    bytes_max: i64,
+) -> Result<(), AppError> {
+    let mut left = bytes_max;
+    for identity in &selection.identities {
+        let own: Vec<&RecordRow> = rows.iter().filter(|row| row.identity_id == identity.identity_id).collect();
+        match golden::make(conn, &own, left)? {
+            Some(made) => {
+                left -= made.bytes;
+                selection.golden.push(made);
+            }
+            None if selection.reasons.contains(&Reason::GoldenCut) => {}
+            None => selection.reasons.push(Reason::GoldenCut),
+        }
     }
-    let members =
-        |id: &str| rows.iter().filter(|row| row.identity_id == id).map(|row| row.id.as_str()).collect::<Vec<_>>();
-    let is_confirmed = |id: &String| Stewardship::of(constraints, &members(id)) == Stewardship::Confirmed;
-    let ids = selection.identities.iter().map(|identity| identity.identity_id.clone());
-    selection.confirmed = ids.filter(is_confirmed).collect();
+    Ok(())
 }
 
-/// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link).
+/// A record that another has replaced is evidence of its identity and no entry; its survivor is (FHIR R4 Patient.link). One
+/// whose survivor is not there, or that says so of each other with its survivor, is an entry all the same: nobody may
+/// become impossible to find.
 fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, rows: &[RecordRow]) {
-    let replaced: Vec<&str> = rows.iter().filter(|row| row.replaced_by.is_some()).map(|row| row.id.as_str()).collect();
-    if replaced.is_empty() {
+    if rows.iter().all(|row| row.replaced_by.is_none()) {
         return;
     }
+    let row_of = |record_id: &str| rows.iter().find(|row| row.id == record_id);
     for identity in identities.iter_mut() {
-        identity.records.retain(|record| !replaced.contains(&record.record_id.as_str()));
+        let is_member = |id: &str| row_of(id).is_some_and(|row| row.identity_id == identity.identity_id);
+        let survivor_of = |id: &str| row_of(id).and_then(|row| row.replaced_by.as_deref());
+        let is_elsewhere = |id: &str| survivor_of(id) == Some(ELSEWHERE);
+        let is_shown = |id: &str| survivor_of(id).is_none_or(|survivor| survivor != ELSEWHERE && !is_member(survivor));
+        let is_any_shown = identity.records.iter().any(|record| is_shown(&record.record_id));
+        let is_kept = |id: &str| if is_any_shown { is_shown(id) } else { !is_elsewhere(id) };
+        let kept: Vec<bool> = identity.records.iter().map(|record| is_kept(&record.record_id)).collect();
+        let mut kept = kept.into_iter();
+        identity.records.retain(|_| kept.next().unwrap_or(true));
     }
     identities.retain(|identity| !identity.records.is_empty());
 }

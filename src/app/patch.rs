@@ -14,9 +14,9 @@ use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, admit};
 use super::keep::{Arrival, Expected, Kept, check_expected};
+use super::unit::Unit;
 use super::update::{Address, Condition};
 use super::write::{Desk, Verb};
-use super::writer::Unit;
 
 impl App {
     /// Patches the stored version, under the lock: no other write comes between reading and writing it.

@@ -1,16 +1,18 @@
 //! FHIR read and vread.
 
-use crate::audit::Action;
+use crate::audit::{Action, AuditRecord};
 use crate::profile::artifact::ARTIFACT_TYPES;
-use crate::store::Connection;
 use crate::store::resource::{self, Resource};
+use crate::store::{Connection, record, transaction};
 
 use super::App;
 use super::context::Context;
 use super::create::stored_kind;
-use super::error::AppError;
+use super::error::{AppError, ErrorKind};
+use super::golden;
 use super::incoming::{ResourceKind, check_id};
-use super::search::AUDIT_EVENT;
+use super::search::{AUDIT_EVENT, bytes};
+use super::steward::queue::resolve;
 
 /// Which version is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +88,41 @@ impl App {
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             let mut conn = self.connection()?;
-            let found = find_version(&mut conn, kind, id, version)?;
+            let found = match find_version(&mut conn, kind, id, version) {
+                Err(error) if error.kind == ErrorKind::NotFound && version == Version::Current => {
+                    return self.read_golden(ctx, audit, kind, id)?.ok_or(error);
+                }
+                found => found?,
+            };
             audit.detail.records.push(id.to_owned());
             Ok(StoredVersion { version: found.version, updated_us: found.updated_us, body: found.body })
         })
+    }
+
+    /// The golden record under `id`, where golden records are shown: made anew, and as of its latest source.
+    fn read_golden(
+        &self,
+        ctx: &Context,
+        audit: &mut AuditRecord,
+        kind: ResourceKind,
+        id: &str,
+    ) -> Result<Option<StoredVersion>, AppError> {
+        let is_shown = self.config.matching.golden_record && kind == ResourceKind::Patient;
+        let Some(identity_id) = id.strip_prefix(golden::PREFIX).filter(|_| is_shown) else { return Ok(None) };
+        let bytes_max = bytes(self.config.limits.page_bytes_max);
+        let found = transaction::read_snapshot(&mut *self.connection()?, |conn| {
+            let Some(identity_id) = resolve(conn, identity_id)? else { return Ok(None) };
+            let rows = record::list_of_identities(conn, &[&identity_id])?;
+            let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max)?;
+            Ok::<_, AppError>(made.map(|made| (made, rows)))
+        })?;
+        let Some((golden, rows)) = found else { return Ok(None) };
+        let current = rows.iter().filter(|row| row.replaced_by.is_none());
+        let ids: Vec<&str> = current.map(|row| row.id.as_str()).collect();
+        let body = golden.render(&self.config.server.base_url, &ctx.caller.disclosure(), &ids)?;
+        audit.detail.identities.push(golden.identity_id);
+        audit.detail.records.extend(ids.into_iter().map(str::to_owned));
+        Ok(Some(StoredVersion { version: golden.as_of_us, updated_us: golden.as_of_us, body }))
     }
 
     /// A file of `profiles/`, which has no versions but the one in force.

@@ -17,7 +17,8 @@ use super::context::{Caller, Context};
 use super::error::AppError;
 use super::live_index::features_of_stored;
 use super::rules::Rules;
-use super::writer::{Done, Scope, Unit};
+use super::unit::Unit;
+use super::writer::{Done, Scope};
 use super::{App, STORED_LIMITS, close, panicked};
 
 /// Rows rewritten in one transaction at most.

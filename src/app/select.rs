@@ -2,6 +2,8 @@
 //!
 //! IG Patient Matching, operation parameters. Pure: no IO. Not here: grades (see `matching::grade`).
 
+use std::collections::HashMap;
+
 use crate::config::Match;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::match_parameters::MatchParameters;
@@ -9,8 +11,10 @@ use crate::matching::combination::Outcome;
 use crate::matching::pool::{Decision, IdentityMatch, NameDistance};
 
 use super::answer::CombinationNote;
+use super::golden::Golden;
 use super::match_patient::{Found, MatchOperation, is_certain};
 use super::rule_book::{CombinationNotes, Decider};
+use super::steward::state::Stewardship;
 
 /// Why nothing, or not everything, is returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub enum Reason {
     IdentitiesCut,
     /// More records of one identity than are returned.
     RecordsCut,
+    /// An identity has too much for a golden record.
+    GoldenCut,
 }
 
 impl Reason {
@@ -61,6 +67,10 @@ impl Reason {
                 IssueCode::Incomplete,
                 "An identity has more records than are returned; the best ones are.",
             ),
+            Self::GoldenCut => Issue::warning(
+                IssueCode::Incomplete,
+                "The records of an identity have more bytes than a golden record is made of; it is left out.",
+            ),
         }
     }
 
@@ -73,6 +83,7 @@ impl Reason {
             Self::CandidatesCut => "candidates-cut",
             Self::IdentitiesCut => "identities-cut",
             Self::RecordsCut => "records-cut",
+            Self::GoldenCut => "golden-cut",
         }
     }
 }
@@ -81,16 +92,18 @@ impl Reason {
 pub struct Selection {
     /// Best first; records beyond the limits are cut.
     pub identities: Vec<IdentityMatch>,
+    /// What stewards have said of identities, by their ids; filled once it is known which are returned.
+    pub stewardship: HashMap<String, Stewardship>,
+    /// Records of the identities that another one has replaced, with that one.
+    pub replaced: Vec<(String, String)>,
+    /// Golden records of what is returned, where they are wanted.
+    pub golden: Vec<Golden>,
     /// Id and stored body of each record; filled once it is known which are returned.
     pub bodies: Vec<(String, String)>,
     pub candidates: usize,
     pub reasons: Vec<Reason>,
     /// What the CMS combinations say, where they were asked.
     pub notes: Option<CombinationNotes>,
-    /// Records that others have replaced, by a steward's merge or as they say: survivor and replaced.
-    pub replaced: Vec<(String, String)>,
-    /// Identities of which stewards have confirmed that all records are one person's.
-    pub confirmed: Vec<String>,
 }
 
 impl Selection {
@@ -176,12 +189,13 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
     reasons.dedup();
     Selection {
         identities,
+        stewardship: HashMap::new(),
+        replaced: Vec::new(),
+        golden: Vec::new(),
         bodies: Vec::new(),
         candidates: found.candidates,
         reasons,
         notes: found.notes,
-        replaced: Vec::new(),
-        confirmed: Vec::new(),
     }
 }
 

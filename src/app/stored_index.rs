@@ -78,6 +78,7 @@ impl StoredIndex {
             progress(filled);
         }
         index.in_transaction(&mut conn, Self::follow)?;
+        index.look(&mut conn)?;
         Ok(index)
     }
 
@@ -147,8 +148,16 @@ impl StoredIndex {
             block_key::put_state(conn, &state)?;
         }
         self.behind.store(0, Ordering::Relaxed);
-        self.constraints.catch_up(conn)?;
-        self.count(conn, state.seq)
+        Ok(())
+    }
+
+    /// Takes over what is committed of constraints. Not what an open transaction has written: it may yet be undone, and its
+    /// numbers in the log be given again.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn follow_constraints(&self, conn: &mut Connection) -> Result<(), StoreError> {
+        self.constraints.catch_up(conn)
     }
 
     fn write_keys(&self, conn: &mut Connection, rows: &[ChangeRow]) -> Result<(), StoreError> {
@@ -172,6 +181,7 @@ impl StoredIndex {
         let state = block_key::find_state(conn)?.filter(|state| state.derivation == DERIVATION);
         self.is_foreign.store(state.is_none(), Ordering::Relaxed);
         let seq = state.ok_or_else(foreign)?.seq;
+        self.constraints.catch_up(conn)?;
         let last = change::last_seq(conn)?;
         self.count(conn, last)?;
         let behind = u64::try_from(last - seq).unwrap_or(0);

@@ -4,12 +4,15 @@
 //! be paired with it too, as requests of a day. Nothing is changed; adopting a model is a matter of configuration. Not
 //! here: how it is fitted (see `matching::train`), files (see `cli::train`).
 
+use std::collections::BTreeSet;
+
 use rayon::prelude::*;
 
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::parse;
 use crate::fhir::name_text;
+use crate::identity::constraint::{Constraints, Kind};
 use crate::matching::index::SampleAsk;
 use crate::matching::model::Model;
 use crate::matching::record::Record;
@@ -28,6 +31,15 @@ pub struct TrainAsk {
     /// Patients that are not stored, one in each.
     pub patients: Vec<Vec<u8>>,
     pub labelled: Vec<LabelledPair>,
+    pub decisions: Decisions,
+}
+
+/// What stewards have decided of stored records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decisions {
+    Ignored,
+    /// Counted as labelled pairs.
+    Counted,
 }
 
 /// What a person said of two stored records.
@@ -48,17 +60,24 @@ impl App {
             audit.resource_type = Some("Patient".to_owned());
             audit.detail.model_version = Some(start.version().to_owned());
             let records = self.records_of(&ask.patients)?;
-            let fitted = self.candidates.with_everyone(&self.store, |index, _| {
-                let mut patterns = index.sample(&ask.sample, &progress);
-                patterns = patterns.merged(index.sample_of(&records, &ask.sample, &progress));
+            let sampled = self.candidates.with_everyone(&self.store, |index, constraints| {
+                let own = index.sample(&ask.sample, &progress);
+                let mut patterns = own.merged(index.sample_of(&records, &ask.sample, &progress));
                 for (number, labelled) in (1_u64..).zip(&ask.labelled) {
                     let [one, other] = &labelled.records;
                     let pair = index.pair(one, other).ok_or_else(|| not_stored(number))?;
                     patterns.add(Session::Labelled(labelled.label), number, &pair);
                 }
+                if ask.decisions == Decisions::Counted {
+                    for (one, other, label) in decided(constraints) {
+                        if let Some(pair) = index.pair(one, other) {
+                            patterns.add(Session::Labelled(label), 0, &pair);
+                        }
+                    }
+                }
                 Ok::<_, AppError>((patterns, Options::of_population(index.population())))
             })?;
-            let (patterns, options) = fitted?;
+            let (patterns, options) = sampled?;
             audit.detail.count = Some(patterns.pairs());
             let cannot = |error: crate::matching::model::ModelError| {
                 AppError::new(ErrorKind::Internal, vec![Issue::error(IssueCode::Exception, error.to_string())])
@@ -82,7 +101,42 @@ impl App {
     }
 }
 
+/// Each pair once.
+fn decided(constraints: &Constraints) -> impl Iterator<Item = (&str, &str, Label)> {
+    let records: BTreeSet<&str> = constraints.records().collect();
+    records.into_iter().flat_map(|one| {
+        let others = constraints.of(one).iter().filter(move |(other, _)| one < other.as_str());
+        others.filter_map(move |(other, kind)| {
+            let label = match kind {
+                Kind::MustLink => Label::Match,
+                Kind::CannotLink => Label::NonMatch,
+                // Nobody decided: the record was there before it changed.
+                Kind::Continued => return None,
+            };
+            Some((one, other.as_str(), label))
+        })
+    })
+}
+
 fn not_stored(number: u64) -> AppError {
     let text = format!("A record of labelled pair {number} is not stored.");
     AppError::invalid(vec![Issue::error(IssueCode::NotFound, text)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::constraint::Constraint;
+
+    #[test]
+    fn each_decision_of_a_steward_is_one_labelled_pair() {
+        let mut constraints = Constraints::default();
+        for (a, b, kind) in
+            [("p1", "p2", Kind::MustLink), ("p3", "p1", Kind::CannotLink), ("p1", "p4", Kind::Continued)]
+        {
+            constraints.insert(&Constraint::new(a, b, kind));
+        }
+        let decided: Vec<_> = decided(&constraints).collect();
+        assert_eq!(decided, [("p1", "p2", Label::Match), ("p1", "p3", Label::NonMatch)]);
+    }
 }

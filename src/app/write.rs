@@ -23,8 +23,9 @@ use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, 
 use super::patch::Patched;
 use super::responder::check_not_responder;
 use super::rules::Rules;
+use super::unit::Unit;
 use super::update::check_same_id;
-use super::writer::{Done, Scope, Unit};
+use super::writer::{Done, Scope};
 use super::{App, close, document_limits, panicked};
 
 /// One change that is asked for.
@@ -143,7 +144,7 @@ impl Desk {
     }
 
     pub fn keeper(&self) -> Keeper<'_> {
-        Keeper { rules: &self.rules, clock: self.clock, ask: &self.ask }
+        Keeper { rules: &self.rules, clock: self.clock, ask: &self.ask, base_url: &self.config.server.base_url }
     }
 
     /// Aims and does one write; `settle` sees what a patch makes.

@@ -12,9 +12,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audit::{AuditRecord, Outcome};
-use crate::identity::constraint::Constraints;
-use crate::matching::index::{Index, Member, Overlay, Space};
-use crate::matching::record::Record;
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, resource, transaction};
 
@@ -23,6 +20,7 @@ use super::candidates::Candidates;
 use super::clock::Clock;
 use super::error::{AppError, ErrorKind};
 use super::incoming::ResourceKind;
+use super::unit::Unit;
 
 /// What a job may touch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,133 +39,13 @@ pub struct Done<T> {
     pub audit: AuditRecord,
 }
 
-/// The open transaction, as a job sees it.
-pub struct Unit<'a> {
-    pub conn: &'a mut Connection,
-    /// The time of the transaction, taken under its lock: what this process commits later has a later one.
-    pub now_us: i64,
-    candidates: &'a Candidates,
-    overlay: Overlay,
-    kept: Vec<IndexChange>,
-    pending: Vec<IndexChange>,
-    constraints: Arc<Constraints>,
-    /// As they were before the job that is running.
-    constraints_before: Arc<Constraints>,
-    /// The log has entries that change no record.
-    has_notes: bool,
-}
-
-#[derive(Clone)]
-enum IndexChange {
-    Upsert { record_id: String, version: i64, identity_id: String, record: Box<Record> },
-    Move { record_id: String, identity_id: String },
-    Remove { record_id: String },
-}
-
-impl<'a> Unit<'a> {
-    fn new(conn: &'a mut Connection, now_us: i64, candidates: &'a Candidates) -> Self {
-        let constraints = candidates.constraints();
-        Self {
-            conn,
-            now_us,
-            candidates,
-            overlay: candidates.overlay(),
-            kept: Vec::new(),
-            pending: Vec::new(),
-            constraints_before: Arc::clone(&constraints),
-            constraints,
-            has_notes: false,
-        }
-    }
-
-    /// The records of the index and what is known of them, with what this transaction has changed. `look` may be asked
-    /// several times, and the last answer counts.
-    ///
-    /// # Errors
-    /// Those of the database, when the candidates are there.
-    pub fn with_space<T>(
-        &mut self,
-        candidates_max: usize,
-        look: impl Fn(&Space<'_>, &Constraints) -> T,
-    ) -> Result<T, StoreError> {
-        let Self { conn, candidates, overlay, constraints, .. } = self;
-        candidates.with_space(conn, overlay, candidates_max, |space| look(space, constraints))
-    }
-
-    /// The change log was written to; the index follows it after the commit.
-    pub fn note_change(&mut self) {
-        self.has_notes = true;
-    }
-
-    #[must_use]
-    pub fn constraints(&self) -> &Constraints {
-        &self.constraints
-    }
-
-    /// The same, to be changed together with what is stored.
-    pub fn constraints_mut(&mut self) -> &mut Constraints {
-        Arc::make_mut(&mut self.constraints)
-    }
-
-    /// Makes a written record visible to the jobs that follow in this transaction.
-    pub fn index_upsert(&mut self, member: Member<'_>, record: &Record) {
-        let change = IndexChange::Upsert {
-            record_id: member.record_id.to_owned(),
-            version: member.version,
-            identity_id: member.identity_id.to_owned(),
-            record: Box::new(record.clone()),
-        };
-        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
-        self.pending.push(change);
-    }
-
-    /// Puts a record that this transaction has written into another identity.
-    pub fn index_move(&mut self, record_id: &str, identity_id: &str) {
-        let change = IndexChange::Move { record_id: record_id.to_owned(), identity_id: identity_id.to_owned() };
-        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
-        self.pending.push(change);
-    }
-
-    /// Hides a deleted record from the jobs that follow in this transaction.
-    pub fn index_remove(&mut self, record_id: &str) {
-        let change = IndexChange::Remove { record_id: record_id.to_owned() };
-        self.candidates.change(|base| apply(&mut self.overlay, base, &change));
-        self.pending.push(change);
-    }
-
-    fn keep_job(&mut self) {
-        self.kept.append(&mut self.pending);
-        self.constraints_before = Arc::clone(&self.constraints);
-    }
-
-    fn undo_job(&mut self) {
-        self.constraints = Arc::clone(&self.constraints_before);
-        if self.pending.is_empty() {
-            return;
-        }
-        self.pending.clear();
-        self.overlay = self.candidates.overlay();
-        let (overlay, kept) = (&mut self.overlay, &self.kept);
-        self.candidates.change(|base| kept.iter().for_each(|change| apply(overlay, base, change)));
-    }
-}
-
-fn apply(overlay: &mut Overlay, base: Option<&Index>, change: &IndexChange) {
-    match change {
-        IndexChange::Upsert { record_id, version, identity_id, record } => {
-            overlay.upsert(base, Member { record_id, version: *version, identity_id }, record);
-        }
-        IndexChange::Move { record_id, identity_id } => overlay.move_to(record_id, identity_id),
-        IndexChange::Remove { record_id } => overlay.remove(base, record_id),
-    }
-}
-
 type Run = Box<dyn FnOnce(&mut Unit<'_>) -> Executed + Send>;
 type Finish = Box<dyn FnOnce(Result<(), AppError>) + Send>;
 
 struct Executed {
     audit: Option<AuditRecord>,
     failed: Option<ErrorKind>,
+    ending: Ending,
     finish: Finish,
 }
 
@@ -182,7 +60,16 @@ struct Job {
 pub struct Work<T> {
     /// The audit row should it panic.
     panicked: Option<AuditRecord>,
+    ending: Ending,
     run: Piece<T>,
+}
+
+/// What becomes of what a piece of work has changed, if it succeeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    Keep,
+    /// Only its answer and its audit row are wanted: a preview.
+    Undo,
 }
 
 type Piece<T> = Box<dyn FnOnce(&mut Unit<'_>) -> Worked<T> + Send>;
@@ -195,7 +82,13 @@ impl<T> Work<T> {
             let Done { result, audit } = work(unit);
             (result, Some(audit))
         };
-        Self { panicked: Some(panicked), run: Box::new(run) }
+        Self { panicked: Some(panicked), ending: Ending::Keep, run: Box::new(run) }
+    }
+
+    /// The same with another ending.
+    #[must_use]
+    pub fn ending(self, ending: Ending) -> Self {
+        Self { ending, ..self }
     }
 }
 
@@ -263,10 +156,15 @@ impl Writer {
         scope: Scope,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
     ) -> Result<T, AppError> {
-        self.submit_one(scope, Work { panicked: None, run: Box::new(move |unit| (work(unit), None)) })
+        let run: Piece<T> = Box::new(move |unit| (work(unit), None));
+        self.submit_one(scope, Work { panicked: None, ending: Ending::Keep, run })
     }
 
-    fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
+    /// As [`Self::submit`], of one piece of work that was made before.
+    ///
+    /// # Errors
+    /// As [`Self::submit`].
+    pub fn submit_one<T: Send + 'static>(&self, scope: Scope, work: Work<T>) -> Result<T, AppError> {
         let mut results = self.submit_each(scope, vec![work])?;
         results.pop().unwrap_or_else(|| Err(AppError::internal()))
     }
@@ -349,7 +247,7 @@ impl Drop for Writer {
 
 /// `work` as the thread runs it; its result is sent when the commit is done.
 fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T, AppError>, AppError>>) -> Run {
-    let Work { panicked, run } = work;
+    let Work { panicked, ending, run } = work;
     Box::new(move |unit| {
         let (result, audit) = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
             tracing::error!("a write panicked; it was rolled back");
@@ -357,7 +255,7 @@ fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T,
         });
         let failed = result.as_ref().err().map(|error| error.kind);
         let finish: Finish = Box::new(move |committed| drop(reply.send(committed.map(|()| result))));
-        Executed { audit, failed, finish }
+        Executed { audit, failed, ending, finish }
     })
 }
 
@@ -455,14 +353,14 @@ impl Worker {
         let mut audits = self.backlog.oldest();
         let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
-        let mut savepoints = Savepoints::default();
+        let mut savepoints = transaction::Savepoints::default();
         for (scope, run) in runs {
             let executed = run_job(&mut unit, scope, &mut savepoints, run)?;
             audits.extend(executed.audit);
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;
-        let has_changes = !unit.kept.is_empty() || unit.has_notes;
+        let has_changes = unit.has_changes();
         if has_changes {
             self.candidates.before_commit(unit.conn)?;
         }
@@ -485,44 +383,26 @@ struct Committed {
 }
 
 /// Runs one job behind its savepoint. A job that panics is rolled back like one that fails.
-fn run_job(unit: &mut Unit<'_>, scope: Scope, savepoints: &mut Savepoints, run: Run) -> Result<Executed, StoreError> {
+fn run_job(
+    unit: &mut Unit<'_>,
+    scope: Scope,
+    savepoints: &mut transaction::Savepoints,
+    run: Run,
+) -> Result<Executed, StoreError> {
     if scope == Scope::Audit {
         return Ok(run(unit));
     }
     savepoints.begin(unit.conn)?;
     let executed = run(unit);
     match executed.failed {
-        None => unit.keep_job(),
+        None if executed.ending == Ending::Keep => unit.keep_job(),
         // Nothing can go on without a connection, and a full disk may have undone everything by itself.
         Some(ErrorKind::Unavailable) => return Err(StoreError::Unavailable(Unavailable::Lost)),
         Some(ErrorKind::Full) => return Err(StoreError::Full),
-        Some(_) => {
+        _ => {
             savepoints.undo(unit.conn)?;
             unit.undo_job();
         }
     }
     Ok(executed)
-}
-
-/// One savepoint a job. That of a finished job is released as the next one begins: a round trip less each.
-#[derive(Default)]
-struct Savepoints {
-    number: u32,
-    is_open: bool,
-}
-
-impl Savepoints {
-    fn begin(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
-        self.number += 1;
-        if self.is_open {
-            return transaction::next_savepoint(conn, self.number - 1, self.number);
-        }
-        self.is_open = true;
-        transaction::savepoint(conn, self.number)
-    }
-
-    fn undo(&mut self, conn: &mut Connection) -> Result<(), StoreError> {
-        self.is_open = false;
-        transaction::rollback_to(conn, self.number)
-    }
 }

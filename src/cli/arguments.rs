@@ -249,6 +249,9 @@ pub struct TrainArgs {
     /// Pairs of stored records that a person judged, as CSV: record_id,record_id,match (true or false).
     #[arg(long)]
     pub labels: Option<PathBuf>,
+    /// Count what stewards have linked and held apart as labelled pairs.
+    #[arg(long)]
+    pub steward_decisions: bool,
     /// Also write the report, as JSON.
     #[arg(long)]
     pub report: Option<PathBuf>,

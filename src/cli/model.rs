@@ -29,9 +29,9 @@ pub fn run(args: &ModelArgs, environment: &Environment) -> Result<Ended, Command
                 }
             };
             if *json {
-                say(model.to_json())?
+                say(model.to_json())?;
             } else {
-                show(&model)?
+                show(&model)?;
             }
             Ok(Ended::Done)
         }

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use crate::app::context::{Caller, Context};
-use crate::app::train::{LabelledPair, TrainAsk};
+use crate::app::train::{Decisions, LabelledPair, TrainAsk};
 use crate::matching::evaluation::parse_labels;
 use crate::matching::index::SampleAsk;
 use crate::matching::train::Label;
@@ -28,6 +28,7 @@ pub fn run(args: &TrainArgs, environment: &Environment) -> Result<Ended, Command
             random_pairs: args.random_pairs,
         },
         patients: args.patients.as_deref().map(lines).transpose()?.unwrap_or_default(),
+        decisions: if args.steward_decisions { Decisions::Counted } else { Decisions::Ignored },
         labelled: args.labels.as_deref().map(labels).transpose()?.unwrap_or_default(),
     };
     let app = open(config)?;

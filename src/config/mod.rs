@@ -77,6 +77,7 @@ pub struct Match {
     pub response: Response,
     pub require_profile: bool,
     pub rule_book: RuleBook,
+    pub golden_record: bool,
     pub probability_min: f64,
     pub identities_max: usize,
     pub records_per_identity_max: usize,

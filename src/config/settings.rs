@@ -156,6 +156,13 @@ pub const SETTINGS: &[Setting] = &[
         "Rules that decide on a match where the request does not choose: idi, the guide's table and the matching model; cms, the CMS combinations; both, the guide's table, annotated with what the CMS combinations say.",
     ),
     setting(
+        "match.golden_record",
+        "match-golden-record",
+        Kind::Flag,
+        "false",
+        "Add the golden record of each matched identity to the answers of $idi-match and $identity: one Patient made of its records, each value with its source.",
+    ),
+    setting(
         "match.probability_min",
         "match-probability-min",
         Kind::Probability,

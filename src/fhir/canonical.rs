@@ -22,12 +22,40 @@ pub const ATTRIBUTE_RESULTS: &str = own!("StructureDefinition/attribute-results"
 pub const STEWARDSHIP: &str = own!("StructureDefinition/stewardship");
 /// On a stored Patient: how its identity was verified. Never leaves.
 pub const IDENTITY_VERIFICATION: &str = own!("StructureDefinition/identity-verification");
+/// On a Patient.link: the steward's decision that has made it. Such links are this server's own.
+pub const STEWARD_DECISION: &str = own!("StructureDefinition/steward-decision");
+/// On a Provenance of a decision: who has taken it back, when and why.
+pub const REVOCATION: &str = own!("StructureDefinition/revocation");
+/// On a golden record: the record that a value comes from.
+pub const GOLDEN_SOURCE: &str = own!("StructureDefinition/golden-source");
+/// `meta.tag` of a Patient that is no stored record, and the code of a golden record.
+pub const RECORD_KIND: &str = own!("CodeSystem/record-kind");
+pub const GOLDEN_RECORD: &str = "golden-record";
 /// On a Patient: whose child the person is, by which source.
 pub const RELATIONSHIP_LINKAGE: &str = own!("StructureDefinition/relationship-linkage");
 /// `search.extension` of a match: the CMS combination that holds, and the outcome of that rule-book.
 pub const CMS_COMBINATION: &str = own!("StructureDefinition/cms-combination");
 /// This project's operation `$explain-match`.
 pub const EXPLAIN_MATCH_OPERATION: &str = own!("OperationDefinition/explain-match");
+/// What stewards decide: merge (in the shape of FHIR R5), and its like.
+pub const MERGE_OPERATION: &str = own!("OperationDefinition/merge");
+pub const UNMERGE_OPERATION: &str = own!("OperationDefinition/unmerge");
+pub const LINK_OPERATION: &str = own!("OperationDefinition/link");
+pub const UNLINK_OPERATION: &str = own!("OperationDefinition/unlink");
+pub const SPLIT_OPERATION: &str = own!("OperationDefinition/split");
+pub const DECIDE_OPERATION: &str = own!("OperationDefinition/decide");
+pub const REVOKE_OPERATION: &str = own!("OperationDefinition/revoke");
+/// What there is to decide, what was decided, and what explains an identity.
+pub const REVIEW_QUEUE_OPERATION: &str = own!("OperationDefinition/review-queue");
+pub const DECISIONS_OPERATION: &str = own!("OperationDefinition/decisions");
+pub const IDENTITY_OPERATION: &str = own!("OperationDefinition/identity");
+pub const IDENTITY_HISTORY_OPERATION: &str = own!("OperationDefinition/identity-history");
+/// The codes of reviews and of decisions.
+pub const REVIEW_KIND: &str = own!("CodeSystem/review-kind");
+pub const REVIEW_DETAIL: &str = own!("CodeSystem/review-detail");
+pub const DECISION_KIND: &str = own!("CodeSystem/decision-kind");
+/// Under the base URL of a server: the system of its identity ids.
+pub const IDENTITY_PATH: &str = "NamingSystem/identity-id";
 /// Under the base URL of a server: the system of its own record ids, which is also where its NamingSystem is read.
 pub const RECORD_ID_PATH: &str = "NamingSystem/record-id";
 

@@ -223,7 +223,7 @@ impl<'d> Reader<'d> {
 }
 
 /// A request may have as many parameters as a document may have values; an answer says no more than can be read.
-fn list(issues: &mut Vec<Issue>, issue: Issue) {
+pub(super) fn list(issues: &mut Vec<Issue>, issue: Issue) {
     match issues.len() {
         0..LISTED_MAX => issues.push(issue),
         LISTED_MAX => {

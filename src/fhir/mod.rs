@@ -17,6 +17,7 @@ pub mod json_patch;
 pub mod match_parameters;
 pub mod moment;
 pub mod name_text;
+pub mod operation_parameters;
 pub mod path;
 pub mod references;
 pub mod search_parameter;

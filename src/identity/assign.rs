@@ -1,36 +1,80 @@
 //! When records belong together: the rules that clustering asks for the pooled evidence of two clusters.
 //!
-//! Merging two people is the worst error, and relatives, twins and namesakes are where it happens: two records join only
-//! where the probability is beyond doubt, nothing is contradicted (see `matching::grade`), and a row of the guide's table
-//! holds that says more than name and birth date, or two attributes beside a misspelt name agree and the probability is
-//! higher still. Whatever else is likely is for a person to decide. Not here: which clusters are asked about, and
-//! constraints of stewards (see `partition`).
+//! Merging two people is the worst error, and relatives, twins and namesakes are where it happens. Two clusters join when the
+//! probability that they are one person is [`JOIN_PROBABILITY_MIN`] or more, families and twins being among the other
+//! explanations. A probability is only as good as what it knows, so some things are asked for beside it:
+//!
+//! | never joined | because |
+//! |---|---|
+//! | names of twins, other suffixes, other social security numbers, imitated letters, relatives at one in twenty | that is how two people of one family, or a forger, differ |
+//! | another birth sex, another issued identifier of one issuer | people keep them |
+//! | nothing agrees beside names and birth date | strangers who share those exist in every large population |
+//! | a generation apart in years, the same given name, and nothing but what households share | parent and child |
+//! | an initial, another sex or none, and nothing but what households share | a twin's |
+//! | neither surname nor birth date agrees, and one thing beside | a shared phone or address book |
+//!
+//! Whatever else is likely is for a person to decide. Not here: which clusters are asked about, and constraints of
+//! stewards (see `partition`).
 
-use crate::matching::grade::{Conflict, Contradiction};
+use crate::matching::comparison::{Evidence, Level};
+use crate::matching::grade::Conflict;
 use crate::matching::judgement::Judgement;
 use crate::matching::model::Thresholds;
 use crate::matching::pool::{Attribute, AttributeResult};
 
 /// The population that decisions about identities reckon with, whatever is stored at the moment: the prior must not
 /// depend on how far a load has come, or the partition would depend on the order of arrival. A register of fewer people
-/// is taken as one of a million, because that is the cautious side; beyond it the rows of the guide's table, which every
-/// join needs, do not depend on the prior.
+/// is taken as one of a million, which is the cautious side; one of ten million adds 3.3 bits of doubt, which the demand
+/// for an agreement beside names and birth date outweighs.
 pub const DECISION_POPULATION: usize = 1_000_000;
 
-/// The score of a row from which records join: more than name and birth date agrees, or an identifier.
-const ENTRY_SCORE_MIN: f64 = 0.70;
+/// From this probability on records join: the same at which evaluations count a match.
+pub const JOIN_PROBABILITY_MIN: f64 = 0.95;
 
-/// Where no row vouches, the probability has to do it alone, and has to be higher.
-const PROBABILITY_WITHOUT_ROW_MIN: f64 = 0.999;
+/// What no probability outweighs.
+const FORBIDDING: [Conflict; 5] =
+    [Conflict::TwinNames, Conflict::Suffix, Conflict::SocialSecurity, Conflict::ImitatedLetters, Conflict::Relatives];
 
 /// Whether the evidence makes one person of both sides.
 #[must_use]
-pub fn joins(evidence: &Judgement, thresholds: &Thresholds) -> bool {
-    let graded = &evidence.graded;
-    let by_row = graded.row.is_some() && graded.score >= ENTRY_SCORE_MIN;
-    evidence.probability >= thresholds.join
-        && graded.contradiction == Contradiction::Absent
-        && (by_row || is_corroborated(evidence))
+pub fn joins(evidence: &Judgement) -> bool {
+    evidence.probability >= JOIN_PROBABILITY_MIN && !is_forbidden(evidence) && is_supported(evidence)
+}
+
+fn is_forbidden(evidence: &Judgement) -> bool {
+    let has = |flag| evidence.pair.evidence.has(flag);
+    evidence.graded.capped_by.iter().any(|conflict| FORBIDDING.contains(conflict))
+        || has(Evidence::BIRTH_SEX_CONFLICT)
+        || has(Evidence::IDENTIFIER_CONFLICT)
+}
+
+/// What agrees beside names and birth date is enough for how names and birth date agree.
+fn is_supported(evidence: &Judgement) -> bool {
+    let level = |attribute| evidence.pair.level(attribute);
+    let own = OWN.into_iter().filter(|attribute| nearly_agrees(evidence, *attribute)).count();
+    let others = SHARED.into_iter().chain([Attribute::Middle]).filter(|attribute| nearly_agrees(evidence, *attribute));
+    let support = own + others.count();
+    let given = level(Attribute::Given);
+    let is_parent = given == Level::Exact && evidence.pair.evidence.has(Evidence::GENERATION_APART);
+    let is_initial = given == Level::Initial && !evidence.pair.evidence.has(Evidence::SEX);
+    let is_stranger = matches!(level(Attribute::Family), Level::Conflict | Level::Changed)
+        && evidence.result(Attribute::BirthDate) != AttributeResult::Exact;
+    let support_min = if is_stranger { 2 } else { 1 };
+    support >= support_min && (own > 0 || !(is_parent || is_initial))
+}
+
+/// Exactly or but for an error; of an address the postal code is enough, of a number a part of it.
+fn nearly_agrees(evidence: &Judgement, attribute: Attribute) -> bool {
+    match (attribute, evidence.result(attribute)) {
+        (_, AttributeResult::Exact | AttributeResult::Close) => true,
+        (Attribute::Address, _) => {
+            matches!(evidence.pair.level(attribute), Level::Unit | Level::Zip | Level::ZipOnly)
+        }
+        (Attribute::SocialSecurity | Attribute::Member | Attribute::Middle, result) => {
+            result == AttributeResult::Partial
+        }
+        _ => false,
+    }
 }
 
 /// Whether a person should look at it.
@@ -44,23 +88,6 @@ const SHARED: [Attribute; 3] = [Attribute::Address, Attribute::Phone, Attribute:
 /// What one person has; the last four digits are enough.
 const OWN: [Attribute; 4] =
     [Attribute::Email, Attribute::SocialSecurity, Attribute::MedicalRecord, Attribute::Identifier];
-
-/// No row holds, because a name or the birth date was written differently: beyond every doubt, and carried by two
-/// others that agree. The given name must at least nearly agree: an initial, or another name, may be a twin's. A birth
-/// date that only nearly agrees may be that of a namesake in the household, whom only something of his own tells apart.
-fn is_corroborated(evidence: &Judgement) -> bool {
-    let count = |attributes: &[Attribute]| attributes.iter().filter(|a| agrees(evidence, **a)).count();
-    let (shared, own) = (count(&SHARED), count(&OWN));
-    let is_born_alike = match evidence.result(Attribute::BirthDate) {
-        AttributeResult::Exact => true,
-        AttributeResult::Close | AttributeResult::Partial => own > 0,
-        AttributeResult::Conflict | AttributeResult::Absent => false,
-    };
-    evidence.probability >= PROBABILITY_WITHOUT_ROW_MIN
-        && matches!(evidence.result(Attribute::Given), AttributeResult::Exact | AttributeResult::Close)
-        && is_born_alike
-        && shared + own >= 2
-}
 
 fn agrees(evidence: &Judgement, attribute: Attribute) -> bool {
     let is_last_four = attribute == Attribute::SocialSecurity;

@@ -227,8 +227,8 @@ impl Model {
     }
 
     /// Other likelihoods under the same version, for a model that is still being fitted.
-    pub(super) const fn replace_likelihoods(&mut self, table: Likelihoods) {
-        self.likelihoods = table;
+    pub(super) const fn replace_likelihoods(&mut self, table: &Likelihoods) {
+        self.likelihoods = *table;
     }
 
     /// The file that this model is read from.
@@ -294,7 +294,8 @@ fn written(file: &ModelFile) -> String {
 }
 
 fn hex(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let halves = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    halves.filter_map(|half| char::from_digit(u32::from(half), 16)).collect()
 }
 
 fn check(file: &ModelFile) -> Result<(), ModelError> {

@@ -178,9 +178,10 @@ impl Postings {
         }
     }
 
-    /// Settles everything: for when nothing comes for a while.
+    /// Settles what takes less memory settled: for when nothing comes for a while.
     pub fn settle(&mut self) {
-        for blocks in self.rules.iter_mut().filter(|blocks| blocks.recent.len > 0) {
+        let is_worth_it = |blocks: &&mut Blocks| blocks.recent.len + blocks.settled.entries.len() >= SETTLE_MIN / 4;
+        for blocks in self.rules.iter_mut().filter(is_worth_it) {
             blocks.settle(|_| true);
         }
     }
@@ -397,10 +398,10 @@ mod tests {
                 recent.insert(key, entry, &components_of);
             }
             if entry % 700 == 100 {
-                settled.settle();
+                settled.retain(|_| true);
             }
         }
-        settled.settle();
+        settled.retain(|_| true);
         assert!(settled.rules.iter().all(|blocks| blocks.recent.len == 0));
         let found = |postings: &Postings, key: BlockKey, entry: u32| {
             let mut found = Vec::new();

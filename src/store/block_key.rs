@@ -9,7 +9,7 @@ use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
 use super::record::RecordRow;
-use super::schema::{block_key, block_record, block_state, record, resource};
+use super::schema::{block_record, block_state, record, resource};
 use crate::matching::stored_blocks::KeyRange;
 
 /// How far the keys are.
@@ -68,9 +68,7 @@ pub fn put_state(connection: &mut Connection, state: &BlockState) -> Result<(), 
 /// # Errors
 /// Those of the database.
 pub fn clear(connection: &mut Connection) -> Result<(), StoreError> {
-    diesel::delete(block_key::table).execute(connection)?;
-    diesel::delete(block_record::table).execute(connection)?;
-    Ok(())
+    dialect::clear_block_keys(connection)
 }
 
 /// Puts the keys of records in place of those that they had.

@@ -129,6 +129,23 @@ pub fn find_merged(connection: &mut Connection, id: &str) -> Result<Option<Merge
     Ok(merged_identity::table.find(id).select(MergedRow::as_select()).first(connection).optional()?)
 }
 
+/// Identities that have become part of `id`, also by way of others, in the order of their ids; `ids_max` at most.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_merged_into(connection: &mut Connection, id: &str, ids_max: usize) -> Result<Vec<String>, StoreError> {
+    let (mut found, mut survivors) = (Vec::new(), vec![id.to_owned()]);
+    while let Some(survivor) = survivors.pop().filter(|_| found.len() < ids_max) {
+        let of_survivor = merged_identity::table.filter(merged_identity::survivor_id.eq(&survivor));
+        let ids: Vec<String> = of_survivor.select(merged_identity::id).load(connection)?;
+        survivors.extend(ids.iter().cloned());
+        found.extend(ids);
+    }
+    found.sort_unstable();
+    found.truncate(ids_max);
+    Ok(found)
+}
+
 /// Forgets the identities that were part of one that has gone, and those that were part of them.
 ///
 /// # Errors

@@ -70,6 +70,21 @@ pub fn list_of_identity(connection: &mut Connection, identity_id: &str) -> Resul
         .load(connection)?)
 }
 
+/// Record and identity of the reviews that ask about one of these records or name one of these identities.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_about(
+    connection: &mut Connection,
+    record_ids: &[&str],
+    identity_ids: &[&str],
+) -> Result<Vec<(String, String)>, StoreError> {
+    Ok(review::table
+        .filter(review::record_id.eq_any(record_ids).or(review::identity_id.eq_any(identity_ids)))
+        .select((review::record_id, review::identity_id))
+        .load(connection)?)
+}
+
 /// Removes one review. Returns whether it was there.
 ///
 /// # Errors

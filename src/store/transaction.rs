@@ -76,14 +76,6 @@ pub fn release(connection: &mut Connection, number: u32) -> Result<(), StoreErro
     Ok(connection.batch_execute(&format!("RELEASE SAVEPOINT job_{number}"))?)
 }
 
-/// [`release`] of the one and [`savepoint`] of the next, in one round trip.
-///
-/// # Errors
-/// As [`savepoint`].
-pub fn next_savepoint(connection: &mut Connection, finished: u32, number: u32) -> Result<(), StoreError> {
-    Ok(connection.batch_execute(&format!("RELEASE SAVEPOINT job_{finished}; SAVEPOINT job_{number}"))?)
-}
-
 /// Undoes what happened since [`savepoint`], also after an error of the database, and forgets the point.
 ///
 /// # Errors
@@ -92,6 +84,38 @@ pub fn next_savepoint(connection: &mut Connection, finished: u32, number: u32) -
 pub fn rollback_to(connection: &mut Connection, number: u32) -> Result<(), StoreError> {
     let sql = format!("ROLLBACK TO SAVEPOINT job_{number}; RELEASE SAVEPOINT job_{number}");
     Ok(connection.batch_execute(&sql)?)
+}
+
+/// One savepoint after the other. That of a finished part is released as the next one begins: a round trip less each.
+#[derive(Debug, Default)]
+pub struct Savepoints {
+    number: u32,
+    is_open: bool,
+}
+
+impl Savepoints {
+    /// Marks the beginning of a part.
+    ///
+    /// # Errors
+    /// As [`savepoint`].
+    pub fn begin(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
+        self.number += 1;
+        if self.is_open {
+            let (finished, next) = (self.number - 1, self.number);
+            return Ok(connection.batch_execute(&format!("RELEASE SAVEPOINT job_{finished}; SAVEPOINT job_{next}"))?);
+        }
+        self.is_open = true;
+        savepoint(connection, self.number)
+    }
+
+    /// Undoes the part that was begun last.
+    ///
+    /// # Errors
+    /// As [`rollback_to`].
+    pub fn undo(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
+        self.is_open = false;
+        rollback_to(connection, self.number)
+    }
 }
 
 /// Ends the transaction and makes it durable.

@@ -20,6 +20,7 @@ on_both_databases! {
     a_social_security_number_never_leaves,
     the_weight_is_reported_with_its_parts,
     a_record_that_another_replaced_is_readable_and_no_match,
+    a_record_whose_survivor_is_gone_is_found_again,
 }
 
 /// Two records of one person, and the answer to a request for them.
@@ -263,4 +264,17 @@ fn a_record_that_another_replaced_is_readable_and_no_match(app: &TestApp) {
     app.get("/Patient/p1").send().expect(200);
     app.store_patient(&with_id(&stranger(1), "p1"));
     assert_eq!(app.idi_match(&stranger(1)).total(), 2, "no longer replaced");
+}
+
+fn a_record_whose_survivor_is_gone_is_found_again(app: &TestApp) {
+    let replaced_by = |id: &str| json!([{"type": "replaced-by", "other": {"reference": format!("Patient/{id}")}}]);
+    let person = |id: &str, survivor: &str| with(&with_id(&stranger(1), id), "link", replaced_by(survivor));
+    app.store_patient(&person("p1", "p2"));
+    assert_eq!(app.idi_match(&stranger(1)).ids(), ["p1"], "the survivor never came");
+    app.store_patient(&with_id(&stranger(1), "p2"));
+    assert_eq!(app.idi_match(&stranger(1)).ids(), ["p2"]);
+    app.store_patient(&person("p2", "p1"));
+    assert_eq!(app.idi_match(&stranger(1)).total(), 2, "each says it of the other");
+    app.delete("/Patient/p2").send().expect(204);
+    assert_eq!(app.idi_match(&stranger(1)).ids(), ["p1"]);
 }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::coded;
+use crate::merge::separate;
 use crate::people::{address, claiming, licence, name, option, stranger, telecom, with, with_id, without};
 use crate::support::TestApp;
 
@@ -33,6 +34,7 @@ fn a_single_match_is_returned_only_when_nobody_else_is_close(app: &TestApp) {
     for double in doubles() {
         app.store_patient(&double);
     }
+    separate(app, &["AB123456"], &["ZX987654"]);
     assert_eq!(app.idi_match_with(&alone, &single).ids(), ["stranger-0003"]);
     let [first, _] = doubles();
     let whose = claiming(&without(&first, "identifier"), "IDI-Patient-L0");
@@ -75,6 +77,7 @@ fn a_count_is_of_identities_and_brings_all_records_of_each(app: &TestApp) {
         app.store_patient(&double);
         app.store_patient(&with_id(&double, &format!("{}-copy", double["id"].as_str().unwrap())));
     }
+    separate(app, &["AB123456", "AB123456-copy"], &["ZX987654", "ZX987654-copy"]);
     let [first, _] = doubles();
     let asked = claiming(&first, "IDI-Patient-L0");
     assert_eq!(app.idi_match(&asked).total(), 4);
@@ -92,6 +95,7 @@ fn the_limits_of_the_configuration_are_announced_when_they_cut(app: &TestApp) {
     for double in doubles() {
         app.store_patient(&double);
     }
+    separate(app, &["AB123456"], &["ZX987654"]);
     let whose = claiming(&without(&doubles()[0], "identifier"), "IDI-Patient-L0");
     let (few_records, few_people) =
         (app.beside(&[("match.records_per_identity_max", "3")]), app.beside(&[("match.identities_max", "1")]));

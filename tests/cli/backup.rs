@@ -151,6 +151,16 @@ fn every_table_is_in_a_backup_or_left_out_for_a_reason(database: &Database) {
         Database::Postgres(_) => format!("'{canary}'::bytea"),
     };
     database.execute(&format!("INSERT INTO secret (name, value, created_us) VALUES ('canary', {value}, 1)"));
+    // What a steward leaves behind.
+    database.execute(
+        "INSERT INTO steward_decision (id, kind, reason, decided_by, decided_us, detail) \
+         VALUES ('d1', 'unlink', 'two people', 'open', 1, '{}'); \
+         INSERT INTO record_constraint (record_a, record_b, kind, decision_id, created_us) \
+         VALUES ('person-0', 'person-1', 'cannot-link', 'd1', 1); \
+         INSERT INTO identity_history (seq, record_id, identity_id, model_version, assigned_us, decision_id, until_us) \
+         VALUES (1, 'person-0', 'i1', '1', 1, 'd1', 2); \
+         INSERT INTO merged_identity (id, survivor_id, merged_us) VALUES ('i1', 'i2', 2)",
+    );
     let tables = match database {
         Database::Sqlite(_) => {
             "SELECT name AS value FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"

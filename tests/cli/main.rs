@@ -55,3 +55,4 @@ mod program;
 mod resuming;
 mod serving;
 mod synthesis;
+mod training;

@@ -19,7 +19,8 @@ use crate::store::resource;
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::search::link::link;
-use super::writer::{Done, Scope, Unit};
+use super::unit::Unit;
+use super::writer::{Done, Scope};
 use super::{App, close, panicked};
 use request::{ExportRequest, Level, remarks_from_text, remarks_to_text};
 

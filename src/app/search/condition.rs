@@ -165,7 +165,7 @@ fn unsupported_modifier(place: &str) -> AppError {
     refuse(IssueCode::NotSupported, "This modifier of the search parameter is not supported.", place)
 }
 
-pub(super) fn refuse(code: IssueCode, text: &str, place: &str) -> AppError {
+pub(in crate::app) fn refuse(code: IssueCode, text: &str, place: &str) -> AppError {
     AppError::new(ErrorKind::Invalid, vec![Issue::error(code, text).at(place)])
 }
 

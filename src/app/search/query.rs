@@ -204,7 +204,11 @@ pub fn unknown(place: &str, handling: Handling) -> Result<Issue, AppError> {
     }
 }
 
-fn read_count(value: &str, size_max: u32) -> Result<u32, AppError> {
+/// `_count`, at most `size_max`.
+///
+/// # Errors
+/// `Invalid` for what is no whole number.
+pub(in crate::app) fn read_count(value: &str, size_max: u32) -> Result<u32, AppError> {
     let is_plain = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
     // More digits than fit are more entries than there are.
     let count = if is_plain { Some(value.parse::<u32>().unwrap_or(u32::MAX)) } else { None };

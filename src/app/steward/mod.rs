@@ -7,8 +7,12 @@
 //! the clustering (see `settle`), what there is to decide and what was decided (see `queue`).
 
 mod order;
+pub mod page;
 pub mod queue;
+pub mod relink;
+pub mod request;
 mod revoke;
+pub mod state;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +22,15 @@ use crate::identity::constraint::{Constraint, Contradicting, Kind};
 use crate::store::record::RecordRow;
 use crate::store::review::ReviewRow;
 use crate::store::steward::{self, ConstraintRow, DecisionRow, REPLACED_BY};
-use crate::store::{change, record, review};
+use crate::store::{change, record, resource, review};
 
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::keep::Keeper;
 use super::settle::{self, Occasion, Placement, Plan};
-use super::writer::{Done, Scope, Unit};
+use super::unit::Unit;
+use super::write::Desk;
+use super::writer::{Done, Ending, Scope, Work};
 use super::{App, close, panicked};
 
 /// Characters of a reason at most.
@@ -93,6 +99,8 @@ pub struct Decided {
     pub placements: Vec<Placement>,
     /// Identities that have become part of another: id and survivor.
     pub ended: Vec<(String, String)>,
+    /// The surviving Patient of a merge as it is now.
+    pub survivor: Option<String>,
 }
 
 impl Decided {
@@ -140,9 +148,18 @@ impl App {
     /// `Invalid` without a reason, `NotFound` for records that are not stored, `Conflict` where another decision stands
     /// against it, `Unprocessable` for groups that are none of the identity.
     pub fn decide(&self, ctx: &Context, asked: Asked, reason: &str) -> Result<Decided, AppError> {
+        self.decide_with(ctx, asked, reason, Ending::Keep)
+    }
+
+    /// The same; a preview says what would come of it and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::decide`].
+    pub fn decide_with(&self, ctx: &Context, asked: Asked, reason: &str, ending: Ending) -> Result<Decided, AppError> {
         let (action, decision_id, desk) = (asked.action(), (ctx.clock.uuid)(), self.desk());
-        let order = Order { asked, decision_id, reason: reason.to_owned(), by: ctx.caller.label().to_owned() };
-        self.steward(ctx, action, reason, move |unit| make(desk.keeper(), unit, &order))
+        let by = ctx.caller.steward().unwrap_or_default().to_owned();
+        let order = Order { asked, decision_id, reason: reason.to_owned(), by };
+        self.steward(ctx, action, reason, ending, move |unit| make(&desk, unit, &order))
     }
 
     /// Takes a decision back: its constraints go, and what they touch is clustered again, under the identity ids of before
@@ -151,9 +168,23 @@ impl App {
     /// # Errors
     /// `NotFound` for an unknown decision, `Conflict` for one that is revoked.
     pub fn revoke(&self, ctx: &Context, decision_id: &str, reason: &str) -> Result<Decided, AppError> {
-        let (desk, id, by) = (self.desk(), decision_id.to_owned(), ctx.caller.label().to_owned());
-        let why = reason.to_owned();
-        self.steward(ctx, Action::Revoke, reason, move |unit| {
+        self.revoke_with(ctx, decision_id, reason, Ending::Keep)
+    }
+
+    /// The same; a preview says what would come of it and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::revoke`].
+    pub fn revoke_with(
+        &self,
+        ctx: &Context,
+        decision_id: &str,
+        reason: &str,
+        ending: Ending,
+    ) -> Result<Decided, AppError> {
+        let by = ctx.caller.steward().unwrap_or_default().to_owned();
+        let (desk, id, why) = (self.desk(), decision_id.to_owned(), reason.to_owned());
+        self.steward(ctx, Action::Revoke, reason, ending, move |unit| {
             revoke::revoke(&desk, unit, &id, &revoke::Revocation { by: &by, reason: &why })
         })
     }
@@ -163,9 +194,17 @@ impl App {
     /// # Errors
     /// `NotFound` when no steward has merged the record.
     pub fn unmerge(&self, ctx: &Context, source: &str, reason: &str) -> Result<Decided, AppError> {
-        let (desk, source, by) = (self.desk(), source.to_owned(), ctx.caller.label().to_owned());
-        let why = reason.to_owned();
-        self.steward(ctx, Action::Unmerge, reason, move |unit| {
+        self.unmerge_with(ctx, source, reason, Ending::Keep)
+    }
+
+    /// The same; a preview says what would come of it and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Self::unmerge`].
+    pub fn unmerge_with(&self, ctx: &Context, source: &str, reason: &str, ending: Ending) -> Result<Decided, AppError> {
+        let by = ctx.caller.steward().unwrap_or_default().to_owned();
+        let (desk, source, why) = (self.desk(), source.to_owned(), reason.to_owned());
+        self.steward(ctx, Action::Unmerge, reason, ending, move |unit| {
             let merged = steward::list_constraints_of(unit.conn, &[&source])?;
             let merge = merged.into_iter().find(|row| row.kind == REPLACED_BY && row.record_a == source);
             let merge = merge.ok_or_else(|| AppError::not_found("No steward has merged this record into another."))?;
@@ -179,15 +218,16 @@ impl App {
         ctx: &Context,
         action: Action,
         reason: &str,
+        ending: Ending,
         work: impl FnOnce(&mut Unit<'_>) -> Result<Decided, AppError> + Send + 'static,
     ) -> Result<Decided, AppError> {
         let mut audit: AuditRecord = ctx.audit(action);
         audit.resource_type = Some("Patient".to_owned());
-        if let Err(error) = check_reason(reason) {
+        if let Err(error) = check_steward(ctx).and_then(|()| check_reason(reason)) {
             return Err(self.refuse_with(audit, error));
         }
         let now_us = self.clock.now_us;
-        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
+        let work = Work::audited(panicked(&audit), move |unit| {
             let result = work(unit);
             if let Ok(decided) = &result {
                 let touched = |of: fn(&Placement) -> &String| decided.placements.iter().map(of).cloned().collect();
@@ -197,14 +237,30 @@ impl App {
                 audit.detail.identities.sort_unstable();
                 audit.detail.identities.dedup();
             }
+            if ending == Ending::Undo {
+                audit.detail.reasons.push(PREVIEW.to_owned());
+            }
             close(&mut audit, result.as_ref().err(), now_us());
             Done { result, audit }
-        })
+        });
+        self.writer.submit_one(Scope::Identities, work.ending(ending))
     }
 }
 
+/// The reason in the audit row of a decision that was asked for and not made.
+const PREVIEW: &str = "preview";
+
+/// Refuses a caller who may neither decide about identities nor see what there is to decide.
+///
+/// # Errors
+/// `Forbidden`.
+pub fn check_steward(ctx: &Context) -> Result<(), AppError> {
+    ctx.caller.steward().map(|_| ()).ok_or_else(AppError::forbidden)
+}
+
 fn check_reason(reason: &str) -> Result<(), AppError> {
-    let refuse = |code, text: &str| Err(AppError::invalid(vec![Issue::error(code, text).at("reason")]));
+    let place = "Parameters.parameter.where(name='reason')";
+    let refuse = |code, text: &str| Err(AppError::invalid(vec![Issue::error(code, text).at(place)]));
     match reason.trim().chars().count() {
         0 => refuse(IssueCode::Required, "A decision needs a reason."),
         1..=REASON_CHARS_MAX => Ok(()),
@@ -220,7 +276,7 @@ struct Order {
     by: String,
 }
 
-fn make(keeper: Keeper<'_>, unit: &mut Unit<'_>, order: &Order) -> Result<Decided, AppError> {
+fn make(desk: &Desk, unit: &mut Unit<'_>, order: &Order) -> Result<Decided, AppError> {
     let meaning = order::read(unit, &order.asked)?;
     if meaning.records.len() > RECORDS_MAX {
         return Err(unprocessable(IssueCode::TooCostly, "The decision is about too many records."));
@@ -257,7 +313,19 @@ fn make(keeper: Keeper<'_>, unit: &mut Unit<'_>, order: &Order) -> Result<Decide
         preferred.insert(survivor.id.clone(), survivor.identity_id.clone());
     }
     let start: Vec<String> = meaning.records.iter().map(|row| row.id.clone()).collect();
-    settle(keeper, unit, Occasion { start, preferred, ..Occasion::default() }, &order.decision_id)
+    let occasion = Occasion { start, preferred, ..Occasion::default() };
+    let decided = settle(desk.keeper(), unit, &occasion, &order.decision_id)?;
+    relinked(desk, unit, &order.asked, decided)
+}
+
+/// Lets the Patients of a merge say what is decided of it now.
+fn relinked(desk: &Desk, unit: &mut Unit<'_>, asked: &Asked, decided: Decided) -> Result<Decided, AppError> {
+    let Asked::Merge { source, target } = asked else { return Ok(decided) };
+    for id in [source, target] {
+        relink::relink(unit, &desk.rules, &desk.config.server.base_url, id)?;
+    }
+    let survivor = resource::find(unit.conn, "Patient", target)?.filter(|stored| !stored.deleted);
+    Ok(Decided { survivor: survivor.map(|stored| stored.body), ..decided })
 }
 
 /// Stores the constraints of a decision, and who is replaced by whom.
@@ -310,12 +378,12 @@ fn declare(unit: &mut Unit<'_>, record_id: &str, survivor: Option<&str>) -> Resu
 fn settle(
     keeper: Keeper<'_>,
     unit: &mut Unit<'_>,
-    occasion: Occasion<'_>,
+    occasion: &Occasion<'_>,
     decision_id: &str,
 ) -> Result<Decided, AppError> {
-    let plan: Plan = settle::plan(keeper, unit, &occasion)?;
+    let plan: Plan = settle::plan(keeper, unit, occasion)?;
     settle::apply(keeper, unit, &plan, None, Some(decision_id))?;
-    Ok(Decided { decision_id: decision_id.to_owned(), placements: plan.placements, ended: plan.ended })
+    Ok(Decided { decision_id: decision_id.to_owned(), placements: plan.placements, ended: plan.ended, survivor: None })
 }
 
 /// A decision that stands against another one.

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{Asked, Meaning, Verdict, unprocessable};
 use crate::app::error::AppError;
-use crate::app::writer::Unit;
+use crate::app::unit::Unit;
 use crate::fhir::issue::IssueCode;
 use crate::identity::constraint::{Constraint, Kind};
 use crate::store::record::RecordRow;

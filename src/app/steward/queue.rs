@@ -9,14 +9,18 @@ use crate::audit::Action;
 use crate::identity::constraint::Constraints;
 use crate::store::identity_history::{self, AssignmentRow};
 use crate::store::record::{self, RecordRow};
-use crate::store::review::{self, ReviewRow};
+use crate::store::review::{DEFERRED, ReviewRow};
 use crate::store::steward::{self, ConstraintRow, DecisionRow};
 use crate::store::{Connection, StoreError, identity, transaction};
 
-use super::{Asked, Detail};
+use super::state::{self, Stewardship};
+use super::{Asked, Detail, check_steward};
 use crate::app::App;
 use crate::app::context::Context;
 use crate::app::error::AppError;
+use crate::app::golden;
+use crate::app::links::ELSEWHERE;
+use crate::app::search::bytes;
 
 /// Rows of one answer at most.
 pub const ROWS_MAX: u32 = 1000;
@@ -34,52 +38,39 @@ pub enum ReviewKind {
 #[derive(Debug, Clone, PartialEq)]
 pub struct ReviewItem {
     pub kind: ReviewKind,
-    pub review: ReviewRow,
+    pub record_id: String,
+    /// The identity that the record may belong to, or contradicts.
+    pub identity_id: String,
     /// The identity that the record is in.
     pub own_identity_id: String,
+    pub probability: f64,
+    pub model_version: String,
+    pub created_us: i64,
+    /// Somebody looked at it and could not decide yet: why.
+    pub deferred: Option<String>,
 }
 
 /// A decision and what it was about.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
-    pub row: DecisionRow,
+    pub id: String,
+    /// See [`Asked::kind`].
+    pub kind: String,
+    pub reason: String,
+    pub decided_by: String,
+    pub decided_us: i64,
+    pub revoked: Option<Revoked>,
     pub asked: Asked,
     /// Each record that it touched, with its identity before.
     pub before: Vec<(String, String)>,
 }
 
-/// Whether a person has looked at an identity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stewardship {
-    /// The matcher alone put its records together.
-    Automatic,
-    /// A review waits for one of its records, or for it.
-    InReview,
-    /// Stewards have linked all its records.
-    Confirmed,
-}
-
-impl Stewardship {
-    /// The code of this server's code system.
-    #[must_use]
-    pub const fn code(self) -> &'static str {
-        match self {
-            Self::Automatic => "automatic",
-            Self::InReview => "in-review",
-            Self::Confirmed => "confirmed",
-        }
-    }
-
-    /// Of an identity of several records: confirmed where stewards' links connect all of them.
-    #[must_use]
-    pub fn of(constraints: &Constraints, record_ids: &[&str]) -> Self {
-        let Some(first) = record_ids.first().filter(|_| record_ids.len() > 1) else { return Self::Automatic };
-        if constraints.of(first).is_empty() {
-            return Self::Automatic;
-        }
-        let linked = constraints.must_group(first);
-        if record_ids.iter().all(|id| linked.contains(*id)) { Self::Confirmed } else { Self::Automatic }
-    }
+/// Who took a decision back, when and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    pub by: String,
+    pub at_us: i64,
+    pub reason: String,
 }
 
 /// An identity with everything that explains it.
@@ -87,59 +78,58 @@ impl Stewardship {
 pub struct IdentityView {
     /// The identity that the id asked for stands for now: itself, or its survivor.
     pub id: String,
-    pub records: Vec<RecordRow>,
+    pub members: Vec<Member>,
+    /// Ids of identities that have become part of it.
+    pub merged: Vec<String>,
     pub stewardship: Stewardship,
-    pub constraints: Vec<ConstraintRow>,
-    pub decisions: Vec<DecisionRow>,
-    /// Assignments to it that have ended, oldest first.
-    pub history: Vec<AssignmentRow>,
+    pub bindings: Vec<Binding>,
+    /// Those that stand behind members and bindings.
+    pub decisions: Vec<Decision>,
+    /// The golden record as it may leave, where golden records are shown.
+    pub golden: Option<String>,
+}
+
+/// A record of an identity, and what put it there.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Member {
+    pub record_id: String,
+    pub assignment: Assignment,
+    /// The record that has replaced it, on this server.
+    pub replaced_by: Option<String>,
+}
+
+/// What binds two records.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// `must-link`, `cannot-link`, `replaced-by` or `continued`.
+    pub kind: String,
+    pub record_a: String,
+    pub record_b: String,
+    pub decision_id: Option<String>,
+}
+
+/// A record's stay in an identity.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    pub identity_id: String,
+    pub from_us: i64,
+    /// `None` for the current one.
+    pub until_us: Option<i64>,
+    pub model_version: String,
+    /// Of the best edge within the identity.
+    pub probability: Option<f64>,
+    /// The steward's decision behind it.
+    pub decision_id: Option<String>,
 }
 
 impl App {
-    /// Reviews that wait, after a pair of record and identity, in the order of both.
-    ///
-    /// # Errors
-    /// `Unavailable` when the database does not answer.
-    pub fn review_queue(
-        &self,
-        ctx: &Context,
-        after: Option<(&str, &str)>,
-        reviews_max: u32,
-    ) -> Result<Vec<ReviewItem>, AppError> {
-        self.answer(ctx, Action::ReviewQueue, |audit| {
-            let items = transaction::read_snapshot(&mut *self.connection()?, |conn| {
-                let rows = review::list(conn, after, reviews_max.min(ROWS_MAX))?;
-                let ids: Vec<&str> = rows.iter().map(|row| row.record_id.as_str()).collect();
-                let records = record::find_many(conn, &ids)?;
-                Ok::<_, StoreError>(rows.into_iter().filter_map(|row| item(row, &records)).collect::<Vec<_>>())
-            })?;
-            audit.detail.records = items.iter().map(|item| item.review.record_id.clone()).collect();
-            Ok(items)
-        })
-    }
-
-    /// Decisions before a pair of time and id, newest first.
-    ///
-    /// # Errors
-    /// `Unavailable` when the database does not answer.
-    pub fn decisions(
-        &self,
-        ctx: &Context,
-        before: Option<(i64, &str)>,
-        decisions_max: u32,
-    ) -> Result<Vec<Decision>, AppError> {
-        self.answer(ctx, Action::ReviewQueue, |_| {
-            let rows = steward::list_decisions(&mut *self.connection()?, before, decisions_max.min(ROWS_MAX))?;
-            rows.into_iter().map(decision).collect()
-        })
-    }
-
     /// One decision.
     ///
     /// # Errors
     /// `NotFound` when there is none of this id.
     pub fn decision(&self, ctx: &Context, id: &str) -> Result<Decision, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
             audit.detail.decision = Some(id.to_owned());
             let row = steward::find_decision(&mut *self.connection()?, id)?;
             decision(row.ok_or_else(|| AppError::not_found("There is no such decision."))?)
@@ -152,50 +142,144 @@ impl App {
     /// `NotFound` when there is none.
     pub fn identity(&self, ctx: &Context, id: &str) -> Result<IdentityView, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
             let constraints = self.candidates.constraints();
-            let view = transaction::read_snapshot(&mut *self.connection()?, |conn| view(conn, &constraints, id))?;
+            let view = transaction::read_snapshot(&mut *self.connection()?, |conn| {
+                let view = view(conn, &constraints, id)?;
+                self.with_golden(ctx, conn, view)
+            })?;
             let view = view.ok_or_else(|| AppError::not_found("There is no such identity."))?;
             audit.detail.identities.push(view.id.clone());
-            audit.detail.records = view.records.iter().map(|row| row.id.clone()).collect();
+            audit.detail.records = view.members.iter().map(|member| member.record_id.clone()).collect();
             Ok(view)
         })
+    }
+
+    /// The identity of a record.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such record.
+    pub fn identity_of_record(&self, ctx: &Context, record_id: &str) -> Result<IdentityView, AppError> {
+        self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
+            audit.detail.records.push(record_id.to_owned());
+            let constraints = self.candidates.constraints();
+            let view = transaction::read_snapshot(&mut *self.connection()?, |conn| {
+                let row = record::find_many(conn, &[record_id])?.pop();
+                let view = row.map(|row| view(conn, &constraints, &row.identity_id)).transpose()?.flatten();
+                self.with_golden(ctx, conn, view)
+            })?;
+            let view = view.ok_or_else(|| AppError::not_found("There is no such record."))?;
+            audit.detail.identities.push(view.id.clone());
+            Ok(view)
+        })
+    }
+
+    /// The view with the golden record, where golden records are shown.
+    fn with_golden(
+        &self,
+        ctx: &Context,
+        conn: &mut Connection,
+        view: Option<IdentityView>,
+    ) -> Result<Option<IdentityView>, AppError> {
+        let Some(view) = view else { return Ok(None) };
+        if !self.config.matching.golden_record {
+            return Ok(Some(view));
+        }
+        let rows = record::list_of_identities(conn, &[&view.id])?;
+        let bytes_max = bytes(self.config.limits.page_bytes_max);
+        let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max)?;
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let base_url = &self.config.server.base_url;
+        let golden = made.map(|made| made.render(base_url, &ctx.caller.disclosure(), &ids)).transpose()?;
+        Ok(Some(IdentityView { golden, ..view }))
     }
 
     /// Where a record was, oldest first; where it is now is the last.
     ///
     /// # Errors
     /// `NotFound` when the record never existed.
-    pub fn record_history(&self, ctx: &Context, record_id: &str) -> Result<Vec<AssignmentRow>, AppError> {
+    pub fn record_history(&self, ctx: &Context, record_id: &str) -> Result<Vec<Assignment>, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
+            check_steward(ctx)?;
             audit.detail.records.push(record_id.to_owned());
             let conn = &mut *self.connection()?;
-            let mut rows = identity_history::list_of_record(conn, record_id, ROWS_MAX)?;
+            let ended = identity_history::list_of_record(conn, record_id, ROWS_MAX)?;
             let current = record::find_many(conn, &[record_id])?.pop();
-            rows.extend(current.map(|row| AssignmentRow {
-                seq: i64::MAX,
-                record_id: row.id,
-                identity_id: row.identity_id,
-                model_version: row.model_version,
-                probability: row.probability,
-                assigned_us: row.assigned_us,
-                decision_id: row.decision_id,
-                until_us: i64::MAX,
-            }));
-            if rows.is_empty() { Err(AppError::not_found("There is no such record.")) } else { Ok(rows) }
+            let stays: Vec<Assignment> =
+                ended.into_iter().map(ended_assignment).chain(current.as_ref().map(assignment)).collect();
+            if stays.is_empty() { Err(AppError::not_found("There is no such record.")) } else { Ok(stays) }
         })
     }
 }
 
-fn item(review: ReviewRow, records: &[RecordRow]) -> Option<ReviewItem> {
+/// A review of one of `records`.
+pub(super) fn item(review: ReviewRow, records: &[RecordRow]) -> Option<ReviewItem> {
     let own = records.iter().find(|row| row.id == review.record_id)?.identity_id.clone();
     let kind = if own == review.identity_id { ReviewKind::MixedIdentity } else { ReviewKind::DoubtfulPair };
-    Some(ReviewItem { kind, review, own_identity_id: own })
+    let is_deferred = review.state == DEFERRED;
+    Some(ReviewItem {
+        kind,
+        record_id: review.record_id,
+        identity_id: review.identity_id,
+        own_identity_id: own,
+        probability: review.probability,
+        model_version: review.model_version,
+        created_us: review.created_us,
+        deferred: is_deferred.then(|| review.reason.unwrap_or_default()),
+    })
 }
 
-fn decision(row: DecisionRow) -> Result<Decision, AppError> {
+/// A decision as it is kept.
+///
+/// # Errors
+/// `Internal` when its detail cannot be read.
+pub(super) fn decision(row: DecisionRow) -> Result<Decision, AppError> {
     let detail: Detail = serde_json::from_str(&row.detail).map_err(|_| AppError::internal())?;
     let before = detail.before.into_iter().map(|before| (before.record, before.identity)).collect();
-    Ok(Decision { row, asked: detail.asked, before })
+    let (by, reason) = (row.revoked_by.unwrap_or_default(), row.revoked_reason.unwrap_or_default());
+    Ok(Decision {
+        id: row.id,
+        kind: row.kind,
+        reason: row.reason,
+        decided_by: row.decided_by,
+        decided_us: row.decided_us,
+        revoked: row.revoked_us.map(|at_us| Revoked { by, at_us, reason }),
+        asked: detail.asked,
+        before,
+    })
+}
+
+fn assignment(row: &RecordRow) -> Assignment {
+    Assignment {
+        identity_id: row.identity_id.clone(),
+        from_us: row.assigned_us,
+        until_us: None,
+        model_version: row.model_version.clone(),
+        probability: row.probability,
+        decision_id: row.decision_id.clone(),
+    }
+}
+
+fn ended_assignment(row: AssignmentRow) -> Assignment {
+    Assignment {
+        identity_id: row.identity_id,
+        from_us: row.assigned_us,
+        until_us: Some(row.until_us),
+        model_version: row.model_version,
+        probability: row.probability,
+        decision_id: row.decision_id,
+    }
+}
+
+fn member(row: &RecordRow) -> Member {
+    let replaced_by = row.replaced_by.clone().filter(|id| id != ELSEWHERE);
+    Member { record_id: row.id.clone(), assignment: assignment(row), replaced_by }
+}
+
+fn binding(row: ConstraintRow) -> Binding {
+    let ConstraintRow { record_a, record_b, kind, decision_id, .. } = row;
+    Binding { kind, record_a, record_b, decision_id: Some(decision_id).filter(|id| !id.is_empty()) }
 }
 
 /// The identity that an id stands for: itself, or what it has become part of.
@@ -216,7 +300,7 @@ pub fn resolve(conn: &mut Connection, id: &str) -> Result<Option<String>, StoreE
     Ok(None)
 }
 
-fn view(conn: &mut Connection, constraints: &Constraints, id: &str) -> Result<Option<IdentityView>, StoreError> {
+fn view(conn: &mut Connection, constraints: &Constraints, id: &str) -> Result<Option<IdentityView>, AppError> {
     let Some(id) = resolve(conn, id)? else { return Ok(None) };
     let records = record::list_of_identities(conn, &[&id])?;
     let ids: Vec<&str> = records.iter().map(|row| row.id.as_str()).collect();
@@ -224,9 +308,15 @@ fn view(conn: &mut Connection, constraints: &Constraints, id: &str) -> Result<Op
     let decided = bound.iter().map(|row| row.decision_id.as_str());
     let decided = decided.chain(records.iter().filter_map(|row| row.decision_id.as_deref()));
     let decided: Vec<&str> = decided.filter(|id| !id.is_empty()).collect::<BTreeSet<_>>().into_iter().collect();
-    let waits = !review::list_of_identity(conn, &id)?.is_empty() || !review::list_of_records(conn, &ids)?.is_empty();
-    let stewardship = if waits { Stewardship::InReview } else { Stewardship::of(constraints, &ids) };
-    let decisions = steward::find_decisions(conn, &decided)?;
-    let history = identity_history::list_of_identity(conn, &id, ROWS_MAX)?;
-    Ok(Some(IdentityView { id, records, stewardship, constraints: bound, decisions, history }))
+    let states = state::of_identities(conn, constraints, &[&id], &records)?;
+    let decisions = steward::find_decisions(conn, &decided)?.into_iter().map(decision).collect::<Result<_, _>>()?;
+    Ok(Some(IdentityView {
+        members: records.iter().map(member).collect(),
+        merged: identity_history::list_merged_into(conn, &id, ROWS_MAX as usize)?,
+        stewardship: states.get(&id).copied().unwrap_or(Stewardship::Automatic),
+        bindings: bound.into_iter().map(binding).collect(),
+        decisions,
+        golden: None,
+        id,
+    }))
 }

@@ -5,14 +5,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::{Asked, Decided, Detail, declare, settle, touch};
+use super::{Asked, Decided, Detail, declare, relinked, settle, touch};
 use crate::app::STORED_LIMITS;
 use crate::app::constraint_copy::constraint;
 use crate::app::error::AppError;
 use crate::app::links::read_links;
 use crate::app::settle::Occasion;
+use crate::app::unit::Unit;
 use crate::app::write::Desk;
-use crate::app::writer::Unit;
 use crate::fhir::json::parse;
 use crate::identity::constraint::Constraint;
 use crate::store::review::{OPEN, ReviewRow};
@@ -48,9 +48,9 @@ pub fn revoke(desk: &Desk, unit: &mut Unit<'_>, id: &str, by: &Revocation<'_>) -
     }
     touch(unit, &rows)?;
     let occasion = occasion(unit, &detail)?;
-    let decided = settle(desk.keeper(), unit, occasion, id)?;
+    let decided = settle(desk.keeper(), unit, &occasion, id)?;
     reopen(unit, &detail)?;
-    Ok(decided)
+    relinked(desk, unit, &detail.asked, decided)
 }
 
 /// What the stored Patient itself declares.

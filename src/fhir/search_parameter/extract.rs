@@ -15,7 +15,7 @@ use crate::fhir::json::Value;
 use crate::fhir::moment::range_us;
 
 /// Values of one parameter kept at most: far above any person's.
-const VALUES_MAX: usize = 4_000;
+const VALUES_MAX: usize = 2_000;
 /// Words of one text from which on it is found at most.
 const WORDS_MAX: usize = 8;
 /// Digits without which a contact is compared as written.
@@ -27,10 +27,10 @@ const PHONE_DIGITS_MIN: usize = 5;
 pub fn search_values(resource: &Value<'_>, base_url: &str) -> SearchValues {
     let mut all = SearchValues::default();
     for parameter in of_type(resource.text("resourceType").unwrap_or_default()) {
-        let mut found = found(resource, parameter, base_url);
-        all.strings.append(unique(&mut found.strings));
-        all.tokens.append(unique(&mut found.tokens));
-        all.dates.append(unique(&mut found.dates));
+        let SearchValues { mut strings, mut tokens, mut dates } = found(resource, parameter, base_url);
+        all.strings.append(&mut strings);
+        all.tokens.append(&mut tokens);
+        all.dates.append(&mut dates);
     }
     all
 }
@@ -48,18 +48,35 @@ pub fn too_many(resource: &Value<'_>, values: &SearchValues) -> Vec<Issue> {
     of_type(resource_type).iter().filter(is_full).map(issue).collect()
 }
 
-/// The values of one parameter, up to the limit.
+/// The values of one parameter, each once, up to the limit.
 fn found(resource: &Value<'_>, parameter: &SearchParameter, base_url: &str) -> SearchValues {
     let mut values = Values { parameter, base_url, found: SearchValues::default() };
     for source in parameter.sources {
         for element in elements(resource, source) {
             values.add(element, source.form);
+            // Repeated ones take no room.
+            if values.found.len() > 2 * VALUES_MAX && values.found.tidy() >= VALUES_MAX {
+                return values.found;
+            }
         }
     }
+    values.found.tidy();
     values.found
 }
 
 impl SearchValues {
+    /// Leaves each once, up to the limit, and says how many there are.
+    fn tidy(&mut self) -> usize {
+        unique(&mut self.strings);
+        unique(&mut self.tokens);
+        unique(&mut self.dates);
+        self.len()
+    }
+
+    fn len(&self) -> usize {
+        self.strings.len() + self.tokens.len() + self.dates.len()
+    }
+
     /// How many values there are under the number of a parameter.
     fn count(&self, parameter: i16) -> usize {
         let strings = self.strings.iter().filter(|value| value.parameter == parameter).count();
@@ -129,12 +146,11 @@ fn items<'v, 'd>(value: &'v Value<'d>) -> impl Iterator<Item = &'v Value<'d>> {
 }
 
 /// Each once, the first ones up to the limit.
-fn unique<T: Eq + Hash>(list: &mut Vec<T>) -> &mut Vec<T> {
+fn unique<T: Eq + Hash>(list: &mut Vec<T>) {
     let mut seen = HashSet::with_capacity(list.len());
     let mut is_new = list.iter().map(|item| seen.insert(item)).collect::<Vec<bool>>().into_iter();
     list.retain(|_| is_new.next().unwrap_or_default());
     list.truncate(VALUES_MAX);
-    list
 }
 
 struct Values<'a> {
@@ -375,10 +391,10 @@ mod tests {
         };
         let full: &[&str] = &["Patient.name.family"];
         for (members, parameter, kept, places) in [
-            (names(3_999), "family", 3_999, &[][..]),
+            (names(1_999), "family", 1_999, &[][..]),
             (names(10_000), "family", VALUES_MAX, full),
             (equal(10_000), "family", 1, &[]),
-            (codes(3_999), "language", 3_999, &[]),
+            (codes(1_999), "language", 1_999, &[]),
             (codes(9_000), "language", VALUES_MAX, &["Patient.communication.language"]),
         ] {
             let document = format!(r#"{{"resourceType":"Patient",{members}}}"#);

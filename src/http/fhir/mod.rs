@@ -12,7 +12,10 @@ mod metadata;
 mod operation;
 mod pages;
 mod resource;
+
+mod review;
 mod search;
+mod steward;
 pub mod unknown;
 
 use actix_web::web::ServiceConfig;
@@ -47,6 +50,18 @@ pub fn rows() -> Vec<Row> {
         at("/Patient/$idi-match").post(operation::idi_match),
         at("/Patient/$match").post(operation::base_match),
         at("/Patient/$explain-match").post(explain::explain_match),
+        at("/Patient/$merge").post(steward::merge),
+        at("/Patient/$unmerge").post(steward::unmerge),
+        at("/Patient/$link").post(steward::link),
+        at("/Patient/$unlink").post(steward::unlink),
+        at("/Patient/$split").post(steward::split),
+        at("/Patient/$decide").post(steward::decide),
+        at("/Patient/$revoke").post(steward::revoke),
+        at("/Patient/$review-queue").get(review::queue).post(review::queue_by_body),
+        at("/Patient/$decisions").get(review::decisions),
+        at("/Patient/$identity").get(review::identity),
+        at("/Patient/{id}/$identity").get(review::identity_of_record),
+        at("/Patient/{id}/$identity-history").get(review::record_history),
         at("/$export").get(export::of_system).post(export::of_system_by_body),
         at("/Patient/$export").get(export::of_patients).post(export::of_patients_by_body),
         at("/$export/{job}").get(export::status).delete(export::cancel),

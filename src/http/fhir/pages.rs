@@ -4,9 +4,11 @@ use crate::app::artifact::ArtifactPage;
 use crate::app::clock::instant;
 use crate::app::context::Context;
 use crate::app::search::{Entry, Mode, Page};
+use crate::app::steward::page;
+use crate::fhir::issue::Issue;
 use fhir_types::codes::SearchEntryMode;
 
-use super::super::render::search_bundle::{Found, SearchPage};
+use super::super::render::search_bundle::{Found, Listed, SearchPage};
 
 /// A page of stored resources.
 #[must_use]
@@ -27,6 +29,7 @@ pub fn of_stored(ctx: &Context, page: Page) -> SearchPage {
         next_link: page.next_link,
         total: page.total,
         resources: page.entries.into_iter().map(found).collect(),
+        listed: Vec::new(),
         issues: page.issues,
     }
 }
@@ -45,6 +48,26 @@ pub fn of_artifacts(ctx: &Context, page: ArtifactPage) -> SearchPage {
         next_link: None,
         total: Some(resources.len() as u64),
         resources,
+        listed: Vec::new(),
         issues: page.issues,
+    }
+}
+
+/// A page of what stewards list; `made` makes a resource of each.
+pub fn of_list<T>(
+    ctx: &Context,
+    page: page::Listed<T>,
+    warnings: Vec<Issue>,
+    made: impl Fn(&T) -> Listed,
+) -> SearchPage {
+    SearchPage {
+        request_id: ctx.request_id.clone(),
+        timestamp: instant(ctx.now_us),
+        self_link: page.self_link,
+        next_link: page.next_link,
+        total: None,
+        resources: Vec::new(),
+        listed: page.items.iter().map(made).collect(),
+        issues: warnings.into_iter().chain(page.issues).collect(),
     }
 }

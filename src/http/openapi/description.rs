@@ -76,7 +76,7 @@ impl Described {
 pub const ALWAYS: &[u16] = &[400, 406, 500, 503, 507];
 
 /// Of every FHIR answer.
-const FORMAT: &[&str] = &["_format", "_pretty"];
+pub(super) const FORMAT: &[&str] = &["_format", "_pretty"];
 /// Of answers that are resources or lists of them: also how much of them.
 const PARTS: &[&str] = &["_format", "_pretty", "_summary", "_elements"];
 const READ: &[&str] = &["_format", "_pretty", "_summary", "_elements", "If-None-Match", "If-Modified-Since"];
@@ -91,19 +91,23 @@ const BUNDLED: &[&str] = &["_format", "_pretty", "Prefer"];
 const HISTORY: &[&str] = &["_format", "_pretty", "_summary", "_elements", "_count", "_since", "_at", "Prefer"];
 const EXPORT: &[&str] = &["_type", "_since", "_outputFormat", "Prefer-async"];
 const ACCEPTED: &[(u16, Answer)] = &[(202, Answer::Schema("OperationOutcome"))];
-const WITH_BODY: &[u16] = &[413, 415];
+pub(super) const WITH_BODY: &[u16] = &[413, 415];
 const OUTCOME: &[(u16, Answer)] = &[(200, Answer::Schema("OperationOutcome"))];
-const BUNDLE: &[(u16, Answer)] = &[(200, Answer::Schema("Bundle"))];
-const PARAMETERS: &[(u16, Answer)] = &[(200, Answer::Schema("Parameters"))];
+pub(super) const BUNDLE: &[(u16, Answer)] = &[(200, Answer::Schema("Bundle"))];
+pub(super) const PARAMETERS: &[(u16, Answer)] = &[(200, Answer::Schema("Parameters"))];
 const FOUND: &[(u16, Answer)] = &[(200, Answer::Own), (304, Answer::Nothing)];
 const WRITTEN: &[(u16, Answer)] = &[(200, Answer::Written), (201, Answer::Written)];
 
-const fn row(method: &'static str, path: &'static str, code: Code, summary: &'static str) -> Described {
+pub(super) const fn row(method: &'static str, path: &'static str, code: Code, summary: &'static str) -> Described {
     Described { method, path, code, summary, parameters: FORMAT, body: Body::None, answers: &[], errors: &[] }
 }
 
 /// Every row that is described.
-pub const DESCRIBED: &[Described] = &[
+pub fn described() -> impl Iterator<Item = &'static Described> {
+    DESCRIBED.iter().chain(super::stewardship::DESCRIBED)
+}
+
+const DESCRIBED: &[Described] = &[
     Described {
         answers: &[(200, Answer::Schema("CapabilityStatement"))],
         parameters: PARTS,
@@ -353,7 +357,7 @@ pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] 
 #[must_use]
 pub fn responses() -> Json {
     let content = json!({"application/fhir+json": {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}});
-    let all = [400, 404, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507].map(|code| {
+    let all = [400, 403, 404, 406, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507].map(|code| {
         let mut response = json!({"description": status(code), "content": content});
         if matches!(code, 429 | 503) {
             response["headers"] = json!({"Retry-After": {"$ref": "#/components/headers/Retry-After"}});
@@ -368,6 +372,7 @@ pub fn responses() -> Json {
 pub const fn response_name(status: u16) -> &'static str {
     match status {
         400 => "Invalid",
+        403 => "Forbidden",
         404 => "NotFound",
         405 => "NotAllowed",
         406 => "NotAcceptable",
@@ -394,6 +399,7 @@ pub const fn status(status: u16) -> &'static str {
         204 => "Done, and there is nothing to send.",
         304 => "Not modified.",
         400 => "The request has not the shape of FHIR.",
+        403 => "The caller may not do this.",
         404 => "There is nothing of that name.",
         405 => "The method is not served here.",
         406 => "No format that is wanted is served.",

@@ -7,6 +7,7 @@
 mod description;
 mod parameter;
 mod schema;
+mod stewardship;
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ use super::fhir;
 use super::health;
 use super::route::{Row, at};
 
-use description::{Answer, Body, Code, DESCRIBED, Described};
+use description::{Answer, Body, Code, Described};
 use schema::Schemas;
 
 const PATH: &str = "/openapi.json";
@@ -77,7 +78,7 @@ fn list_unserved() -> Vec<String> {
     let has = |row: &Row, known: &Described| {
         row.path == known.path && row.methods.iter().any(|method| method.as_str() == known.method)
     };
-    let unserved = DESCRIBED.iter().filter(|known| !rows.iter().any(|(_, row)| has(row, known)));
+    let unserved = description::described().filter(|known| !rows.iter().any(|(_, row)| has(row, known)));
     unserved.map(|known| format!("{} {}", known.method, known.path)).collect()
 }
 
@@ -111,7 +112,7 @@ impl<'a> Writer<'a> {
                 let described_as = if method == Method::HEAD { "GET" } else { method.as_str() };
                 // An address is the same with a slash at its end.
                 let path = row.path.trim_end_matches('/');
-                let found = DESCRIBED.iter().find(|known| known.path == path && known.method == described_as);
+                let found = description::described().find(|known| known.path == path && known.method == described_as);
                 if !found.is_some_and(|described| self.describe(base, described, method)) {
                     undescribed.push(format!("{method} {base}{}", row.path));
                 }

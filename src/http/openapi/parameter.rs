@@ -50,6 +50,9 @@ pub fn shared(name: &str) -> Json {
             let formats = ["ndjson", "application/ndjson", "application/fhir+ndjson"];
             ("query", "The format of the files.", one_of(&formats))
         }
+        "_id" => ("query", "This one alone.", id()),
+        "_page" => ("query", "Of a link to a further page.", text()),
+        "identity" => ("query", "The id of the identity.", id()),
         "mode" => ("query", "What the content would be used for.", one_of(&["create", "update", "delete", "profile"])),
         "profile" => ("query", "The canonical URL of the profile to judge by.", primitive("canonical")),
         "If-Match" => {

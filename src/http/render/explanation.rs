@@ -3,10 +3,10 @@
 //! Weights are written in millionths of a bit, so that prior and weights sum to the final weight digit for digit. Not
 //! here: the picture of the same (see `waterfall`).
 
-use fhir_types::resources::{Parameters, ParametersParameter, ParametersParameterValue, Resource};
-use fhir_types::types::Reference;
+use fhir_types::resources::{Parameters, ParametersParameter, Resource};
 use fhir_types::write;
 
+use super::parameters::{code, decimal, parts, reference, text};
 use super::responder::Responder;
 use super::{RenderError, list};
 use crate::app::explain::Explanation;
@@ -17,11 +17,10 @@ use crate::matching::score::Bar;
 /// # Errors
 /// When a part of it cannot be written.
 pub fn render(responder: &Responder, explanation: &Explanation) -> Result<Vec<u8>, RenderError> {
-    let record = Reference::builder().reference(responder.url_of("Patient", &explanation.record)).build()?;
     let mut parameters = vec![
-        value("record", ParametersParameterValue::Reference(record))?,
-        value("identity", ParametersParameterValue::String(explanation.identity.clone()))?,
-        value("model", ParametersParameterValue::String(explanation.model.clone()))?,
+        reference("record", responder, &explanation.record)?,
+        text("identity", &explanation.identity)?,
+        text("model", &explanation.model)?,
         code("grade", explanation.grade)?,
         decimal("score", explanation.score)?,
         decimal("probability", explanation.probability)?,
@@ -82,22 +81,6 @@ impl Bits {
     fn value(self) -> f64 {
         self.0 as f64 / Self::PER_BIT
     }
-}
-
-fn value(name: &str, value: ParametersParameterValue) -> Result<ParametersParameter, RenderError> {
-    Ok(ParametersParameter::builder().name(name.to_owned()).value(value).build()?)
-}
-
-fn code(name: &str, code: &str) -> Result<ParametersParameter, RenderError> {
-    value(name, ParametersParameterValue::Code(code.to_owned()))
-}
-
-fn decimal(name: &str, number: f64) -> Result<ParametersParameter, RenderError> {
-    value(name, ParametersParameterValue::Decimal(number))
-}
-
-fn parts(name: &str, inside: Vec<ParametersParameter>) -> Result<ParametersParameter, RenderError> {
-    Ok(ParametersParameter::builder().name(name.to_owned()).part(list(inside)).build()?)
 }
 
 #[cfg(test)]

@@ -9,10 +9,14 @@ pub mod capability;
 pub mod explanation;
 pub mod export_manifest;
 pub mod history_bundle;
+pub mod identity;
 pub mod match_bundle;
 pub mod ndjson;
 pub mod outcome;
+mod parameters;
 pub mod responder;
+pub mod review;
+pub mod ruling;
 pub mod search_bundle;
 pub mod waterfall;
 

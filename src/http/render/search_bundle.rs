@@ -23,6 +23,8 @@ pub struct SearchPage {
     /// Matches of all pages, where they were counted.
     pub total: Option<u64>,
     pub resources: Vec<Found>,
+    /// What is listed and not stored, after them.
+    pub listed: Vec<Listed>,
     /// Warnings, for parameters that were not understood for instance.
     pub issues: Vec<Issue>,
 }
@@ -37,6 +39,14 @@ pub struct Found {
     pub mode: SearchEntryMode,
 }
 
+/// A resource that is made for the answer and cannot be read anywhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// `urn:uuid:…`
+    pub full_url: String,
+    pub body: String,
+}
+
 /// The page as a Bundle.
 ///
 /// # Errors
@@ -47,12 +57,16 @@ pub fn render(responder: &Responder, page: &SearchPage) -> Result<Vec<u8>, Rende
         let url = responder.url_of(&found.resource_type, &found.id);
         entry(url, found.mode).map(|entry| (entry, Some(found.body.as_str())))
     });
+    let listed = page.listed.iter().map(|listed| {
+        let entry = entry(listed.full_url.clone(), SearchEntryMode::Match);
+        entry.map(|entry| (entry, Some(listed.body.as_str())))
+    });
     let remarks = outcome.iter().map(|text| {
         let url = responder.url_of("OperationOutcome", &page.request_id);
         entry(url, SearchEntryMode::Outcome).map(|entry| (entry, Some(text.as_str())))
     });
     let (entries, bodies): (Vec<BundleEntry>, Vec<Option<&str>>) =
-        found.chain(remarks).collect::<Result<Vec<_>, RenderError>>()?.into_iter().unzip();
+        found.chain(listed).chain(remarks).collect::<Result<Vec<_>, RenderError>>()?.into_iter().unzip();
     let mut bundle = Bundle::builder()
         .r#type(BundleType::Searchset)
         .timestamp(instant("Bundle.timestamp", &page.timestamp)?)
@@ -95,6 +109,7 @@ mod tests {
             next_link: None,
             total: Some(7),
             resources: vec![],
+            listed: vec![],
             issues: vec![],
         }
     }

@@ -12,6 +12,10 @@ pub fn compare(query: u32, stored: u32, pair: &mut Pair) {
     if matches!(level, Level::Exact | Level::FirstOfJanuary) {
         pair.evidence.add(Evidence::BIRTH_DATE);
     }
+    let years = (birth_parts(query).0, birth_parts(stored).0);
+    if query != 0 && stored != 0 && years.0.abs_diff(years.1) >= GENERATION_YEARS {
+        pair.evidence.add(Evidence::GENERATION_APART);
+    }
 }
 
 fn level(query: u32, stored: u32) -> Level {

@@ -273,6 +273,8 @@ impl Evidence {
     pub const SHORT_FORM_IN_USE: Self = Self(1 << 33);
     /// Given names a typing error apart that begin differently, or of another script, in which names in use are unknown.
     pub const NEAR_IN_DOUBT: Self = Self(1 << 34);
+    /// Birth years a generation apart, be it by one digit.
+    pub const GENERATION_APART: Self = Self(1 << 35);
 
     /// An identifier agrees that names one person, not a family.
     #[must_use]

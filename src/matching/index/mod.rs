@@ -293,6 +293,8 @@ impl Index {
     /// Puts what came lately where it takes less memory: for when much has come and nothing comes for a while.
     pub fn settle(&mut self) {
         self.postings.settle();
+        self.slots.shrink_to_fit();
+        self.identities.shrink_to_fit();
     }
 
     fn slot_of(&self, record_id: &str) -> Option<u32> {

@@ -10,11 +10,19 @@ use std::collections::HashSet;
 use super::Index;
 use super::neighbourhood::{Neighbourhood, Partial};
 use super::propose::Layer;
-use crate::matching::blocking::{components, query_keys};
+use crate::matching::blocking::{Rule, components, query_keys};
 use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
 use crate::matching::model::Model;
+
+/// Blocks that two records share at least before they are compared. One alone is a birth date, or a surname and a postal
+/// code: what makes one person of two records is found in several, or in one that is [`TELLING`].
+const BLOCKS_MIN: usize = 2;
+
+/// Blocks that count twice: few people share such a value.
+const TELLING: [Rule; 6] =
+    [Rule::Phone, Rule::Email, Rule::Member, Rule::MedicalRecord, Rule::Identifier, Rule::Last4BirthYear];
 
 /// A record in a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -80,11 +88,11 @@ impl<'i> Space<'i> {
     /// The record of this id.
     #[must_use]
     pub fn find(&self, record_id: &str) -> Option<Place> {
-        let found = self.layers.iter().enumerate().filter_map(|(number, layer)| {
+        let mut found = self.layers.iter().enumerate().filter_map(|(number, layer)| {
             let slot = layer.index.slot_of(record_id)?;
             layer.is_open(slot, None).then_some(Place { layer: u8::from(number > 0), slot })
         });
-        let found = found.last();
+        let found = found.next_back();
         if let (None, Some(partial)) = (found, &self.partial) {
             partial.miss(record_id);
         }
@@ -134,7 +142,7 @@ impl<'i> Space<'i> {
         members
     }
 
-    /// Hands every record that shares a block with the one asked about to `visit`, with the evidence of the pair; of more
+    /// Hands every record that shares [`BLOCKS_MIN`] blocks with the one asked about to `visit`, with the evidence of the pair; of more
     /// than `candidates_max` those that share most blocks. `is_wanted` leaves records out before they are compared.
     pub fn each_neighbour(
         &self,
@@ -179,16 +187,18 @@ fn candidates(index: &Index, query: &Query<'_>, candidates_max: usize, is_open: 
     let components = components(query);
     let mut slots = Vec::with_capacity(256);
     for key in query_keys(query) {
+        let before = slots.len();
         index.postings.collect(key, &components, &mut slots);
+        if TELLING.iter().any(|rule| *rule as u8 == key.rule) {
+            slots.extend_from_within(before..);
+        }
     }
-    slots.retain(|slot| is_open(*slot));
     slots.sort_unstable();
-    let distinct = slots.chunk_by(|a, b| a == b).count();
-    if distinct <= candidates_max {
-        slots.dedup();
-        return slots;
+    let shared = slots.chunk_by(|a, b| a == b).filter(|same| same.len() >= BLOCKS_MIN && is_open(same[0]));
+    let mut found: Vec<(usize, u32)> = shared.map(|same| (same.len(), same[0])).collect();
+    if found.len() <= candidates_max {
+        return found.into_iter().map(|(_, slot)| slot).collect();
     }
-    let mut found: Vec<(usize, u32)> = slots.chunk_by(|a, b| a == b).map(|same| (same.len(), same[0])).collect();
     let id = |slot: u32| index.slots[slot as usize].record_id.hash();
     found.sort_by_key(|(blocks, slot)| (std::cmp::Reverse(*blocks), id(*slot)));
     found.truncate(candidates_max);

@@ -38,9 +38,9 @@ impl Levels {
 
     /// The name of the level as one expression.
     fn expression(&self) -> String {
-        let whens: String =
-            self.ordered.iter().map(|(condition, level)| format!(" WHEN {condition} THEN '{level}'")).collect();
-        format!("(CASE WHEN {} THEN NULL{whens} ELSE '{}' END)", self.null, self.otherwise)
+        let when = |(condition, level): &(String, &str)| format!("WHEN {condition} THEN '{level}'");
+        let whens: Vec<String> = self.ordered.iter().map(when).collect();
+        format!("(CASE WHEN {} THEN NULL {} ELSE '{}' END)", self.null, whens.join(" "), self.otherwise)
     }
 
     /// That the level is none of those that come before `level`.

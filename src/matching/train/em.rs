@@ -174,7 +174,7 @@ impl Fit {
     /// u from random pairs, everything else from the structured start.
     pub fn begin(start: &Model, patterns: &Patterns, population: usize) -> Self {
         let mut model = start.clone();
-        model.replace_likelihoods(unrelated(start, patterns, population));
+        model.replace_likelihoods(&unrelated(start, patterns, population));
         let mut pairs = patterns.sorted(Part::Fitted);
         pairs.retain(|(session, ..)| *session != Session::Random);
         let sessions = Sessions { duplicates: DUPLICATES_START, sizes: BTreeMap::new() };
@@ -204,7 +204,7 @@ impl Fit {
         self.sessions.sizes = pass.sessions;
         self.sessions.count_duplicates(&self.model);
         let table = self.maximised(&pass.counts, classes);
-        self.model.replace_likelihoods(table);
+        self.model.replace_likelihoods(&table);
     }
 
     /// The likelihoods of the classes that are fitted.

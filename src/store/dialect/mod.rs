@@ -165,6 +165,13 @@ pub(super) fn explain(connection: &mut Connection, sql: Sql) -> Result<Vec<Strin
     }
 }
 
+pub(super) fn clear_block_keys(connection: &mut Connection) -> Result<(), StoreError> {
+    match connection {
+        Connection::Sqlite(c) => Ok(sqlite::clear_block_keys(c)?),
+        Connection::Postgres(c) => Ok(postgres::clear_block_keys(c)?),
+    }
+}
+
 pub(super) fn insert_block_keys(connection: &mut Connection, rows: &[(i64, i64)]) -> Result<(), StoreError> {
     match (rows, connection) {
         ([], _) => Ok(()),

@@ -306,6 +306,12 @@ pub(super) fn insert_secret(connection: &mut PgConnection, name: &str, value: &[
     Ok(())
 }
 
+/// At once, however many there are: deleting them row by row outlasts the limit of a statement.
+pub(super) fn clear_block_keys(connection: &mut PgConnection) -> QueryResult<()> {
+    Prepared::new("TRUNCATE block_key, block_record", Vec::new()).execute(connection)?;
+    Ok(())
+}
+
 pub(super) fn insert_block_keys(connection: &mut PgConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
     let binds = vec![Bind::BigInts(column(rows, |row| row.0)), Bind::BigInts(column(rows, |row| row.1))];
     Prepared::new("INSERT INTO block_key (key, number) SELECT * FROM UNNEST(?, ?)", binds).execute(connection)?;

@@ -229,6 +229,12 @@ pub(super) fn insert_secret(
     Ok(())
 }
 
+pub(super) fn clear_block_keys(connection: &mut SqliteConnection) -> QueryResult<()> {
+    diesel::delete(block_key::table).execute(connection)?;
+    diesel::delete(block_record::table).execute(connection)?;
+    Ok(())
+}
+
 pub(super) fn insert_block_keys(connection: &mut SqliteConnection, rows: &[(i64, i64)]) -> QueryResult<()> {
     for (key, number) in rows {
         let row = (block_key::key.eq(key), block_key::number.eq(number));

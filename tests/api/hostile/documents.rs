@@ -164,19 +164,19 @@ pub fn large() -> Vec<Row> {
         ),
         kept("ten thousand names", "names", &listed("name", 10_000, |_| r#"{"family":"x"}"#.to_owned())),
         kept(
-            "three thousand names that differ",
+            "fifteen hundred names that differ",
             "more-names",
-            &listed("name", 3_000, |n| format!(r#"{{"family":"x{n}"}}"#)),
+            &listed("name", 1_500, |n| format!(r#"{{"family":"x{n}"}}"#)),
         ),
         kept(
-            "three thousand identifiers",
+            "fifteen hundred identifiers",
             "identifiers",
-            &listed("identifier", 3_000, |n| format!(r#"{{"system":"urn:x","value":"X{n}"}}"#)),
+            &listed("identifier", 1_500, |n| format!(r#"{{"system":"urn:x","value":"X{n}"}}"#)),
         ),
         kept(
-            "three thousand phones",
+            "fifteen hundred phones",
             "phones",
-            &listed("telecom", 3_000, |n| format!(r#"{{"system":"phone","value":"614555{n:04}"}}"#)),
+            &listed("telecom", 1_500, |n| format!(r#"{{"system":"phone","value":"614555{n:04}"}}"#)),
         ),
         too_many(
             "ten thousand names that differ",

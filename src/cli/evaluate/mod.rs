@@ -40,15 +40,6 @@ struct Found {
     worst: Vec<worst::Shown>,
 }
 
-<<<<<<< HEAD
-/// Where the results come from.
-enum Queries {
-    Results,
-    Patients(Box<App>),
-}
-
-=======
->>>>>>> report
 pub fn run(args: &EvaluateArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let truth = parse_truth(&read_text(&args.truth)?).map_err(|error| at(&args.truth, error))?;
     let persons = parse_records(&read_text(&args.records)?).map_err(|error| at(&args.records, error))?;
@@ -57,11 +48,7 @@ pub fn run(args: &EvaluateArgs, environment: &Environment) -> Result<Ended, Comm
     let (app, model) = if is_of_patients(&args.queries)? {
         let app = open(config)?;
         let model = Arc::clone(&app.rules.model);
-<<<<<<< HEAD
-        (Queries::Patients(Box::new(app)), model)
-=======
         (Some(app), model)
->>>>>>> report
     } else {
         (None, Rules::of(&config).map_err(|error| CommandError::Usage(error.to_string()))?.model)
     };

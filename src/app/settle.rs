@@ -344,6 +344,27 @@ fn move_records(
     Ok(())
 }
 
+/// Reviews that are asked, those that somebody has deferred as they were left.
+///
+/// # Errors
+/// What the store gives.
+pub fn still_deferred(unit: &mut Unit<'_>, asked: Vec<ReviewRow>) -> Result<Vec<ReviewRow>, AppError> {
+    if asked.is_empty() {
+        return Ok(asked);
+    }
+    let record_ids: Vec<&str> = asked.iter().map(|row| row.record_id.as_str()).collect();
+    let known = review::list_of_records(unit.conn, &record_ids)?;
+    let deferred = |row: &ReviewRow| {
+        let is_same = |known: &&ReviewRow| (&known.record_id, &known.identity_id) == (&row.record_id, &row.identity_id);
+        known.iter().find(is_same).filter(|known| known.state == review::DEFERRED)
+    };
+    let left = |row: ReviewRow| match deferred(&row) {
+        Some(known) => ReviewRow { state: known.state.clone(), reason: known.reason.clone(), ..row },
+        None => row,
+    };
+    Ok(asked.into_iter().map(left).collect())
+}
+
 /// Ends an identity that has lost its records: its id points at its survivor, and so do the reviews that named it.
 ///
 /// # Errors
@@ -358,6 +379,7 @@ pub fn end_identity(unit: &mut Unit<'_>, id: &str, survivor_id: Option<&str>) ->
         let kept: Vec<ReviewRow> = reviews.into_iter().filter(is_elsewhere).collect();
         let moved: Vec<ReviewRow> =
             kept.into_iter().map(|row| ReviewRow { identity_id: survivor_id.to_owned(), ..row }).collect();
+        let moved = still_deferred(unit, moved)?;
         review::insert_many(unit.conn, &moved)?;
     }
     if identity::delete_if_empty(unit.conn, id)? == Emptied::Kept {

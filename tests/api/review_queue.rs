@@ -11,6 +11,7 @@ on_both_databases! {
     a_doubtful_pair_waits_as_a_task_with_what_speaks_for_it,
     an_answer_to_a_review_is_a_decision,
     a_record_that_contradicts_its_identity_is_asked_about,
+    an_update_leaves_what_was_deferred_with_its_reason,
     pages_follow_each_other_by_sealed_links_and_by_body,
 }
 
@@ -122,6 +123,27 @@ fn a_record_that_contradicts_its_identity_is_asked_about(app: &TestApp) {
     answer("same").expect(200);
     assert_eq!(tasks(app), Vec::<Value>::new());
     revoke(app, &linked);
+}
+
+fn an_update_leaves_what_was_deferred_with_its_reason(app: &TestApp) {
+    app.store_patient(&stranger(1));
+    app.store_patient(&alike("alike", 1));
+    answer(app, "defer");
+    let status = || -> Vec<(String, Value)> {
+        let of = |task: &Value| (text(task, "status").to_owned(), task["statusReason"]["text"].clone());
+        tasks(app).iter().map(of).collect()
+    };
+    let deferred = vec![("on-hold".to_owned(), json!("the papers say so"))];
+    assert_eq!(status(), deferred);
+    let with = crate::people::with;
+    app.put("/Patient/alike", with(&alike("alike", 1), "active", json!(true))).send().expect(200);
+    assert_eq!(status(), deferred, "it is asked again, and somebody has looked at it");
+    app.put("/Patient/stranger-0001", with(&stranger(1), "active", json!(true))).send().expect(200);
+    assert!(status().contains(&deferred[0]), "{:?}", status());
+    // What is no longer in doubt is no longer asked.
+    app.put("/Patient/alike", with(&stranger(1), "id", json!("alike"))).send().expect(200);
+    assert_eq!(identity_id(app, "alike"), identity_id(app, "stranger-0001"));
+    assert_eq!(status(), Vec::new());
 }
 
 fn pages_follow_each_other_by_sealed_links_and_by_body(app: &TestApp) {

@@ -57,16 +57,17 @@ def audit_everything(url, expected, what):
         "lost": len(expected - stored.keys()),
         "with another version than 1": sum(1 for version in stored.values() if version != 1),
         "older versions": number(url, "SELECT COUNT(*) FROM resource_history WHERE resource_type = 'Patient'"),
-        "records without resource": number(url, "SELECT COUNT(*) FROM record WHERE id NOT IN (SELECT id FROM resource)"),
+        "records without resource": number(url, "SELECT COUNT(*) FROM record WHERE NOT EXISTS (SELECT 1 FROM resource WHERE resource.id = record.id)"),
         "resources without record": len(stored) - number(url, "SELECT COUNT(*) FROM record"),
         "changes too many or too few": len(stored) - number(url, "SELECT COUNT(*) FROM change"),
         "resources without search values": number(
-            url, "SELECT COUNT(*) FROM resource WHERE resource_type = 'Patient' AND number NOT IN (SELECT number FROM search_string)"
+            url, "SELECT COUNT(*) FROM resource WHERE resource_type = 'Patient' "
+            "AND NOT EXISTS (SELECT 1 FROM search_string WHERE search_string.number = resource.number)"
         ),
         "search values without resource": number(
-            url, "SELECT COUNT(*) FROM search_string WHERE number NOT IN (SELECT number FROM resource)"
+            url, "SELECT COUNT(*) FROM search_string WHERE NOT EXISTS (SELECT 1 FROM resource WHERE resource.number = search_string.number)"
         ),
-        "identities without record": number(url, "SELECT COUNT(*) FROM identity WHERE id NOT IN (SELECT identity_id FROM record)"),
+        "identities without record": number(url, "SELECT COUNT(*) FROM identity WHERE NOT EXISTS (SELECT 1 FROM record WHERE record.identity_id = identity.id)"),
     }
     findings = {name: count for name, count in counts.items() if count}
     if findings:

@@ -131,11 +131,9 @@ mod tests {
     #[test]
     fn each_decision_of_a_steward_is_one_labelled_pair() {
         let mut constraints = Constraints::default();
-        for (a, b, kind) in [
-            ("p1", "p2", Kind::MustLink),
-            ("p3", "p1", Kind::CannotLink),
-            ("p1", "p4", Kind::Continued),
-        ] {
+        for (a, b, kind) in
+            [("p1", "p2", Kind::MustLink), ("p3", "p1", Kind::CannotLink), ("p1", "p4", Kind::Continued)]
+        {
             constraints.insert(&Constraint::new(a, b, kind));
         }
         let decided: Vec<_> = decided(&constraints).collect();

@@ -6,8 +6,8 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
-	measure-backup measure-accuracy measure-cms measure-scale measure-instances measure-model measure-spark \
-	measure-schemathesis fmt \
+	measure-backup measure-accuracy measure-http-accuracy measure-baselines measure-cms measure-scale measure-instances \
+	measure-model measure-spark measure-schemathesis fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -36,8 +36,8 @@ unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
 MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
-	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-cms \
-	measure-scale measure-instances measure-model measure-spark measure-schemathesis
+	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-http-accuracy \
+	measure-baselines measure-cms measure-scale measure-instances measure-model measure-spark measure-schemathesis
 measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
@@ -88,6 +88,12 @@ measure-backup: ## backup, restore and migration of many people, and kill -9 in 
 
 measure-accuracy: ## precision and recall on a made-up population
 	scripts/measure/accuracy
+
+measure-http-accuracy: ## the same through the HTTP interface: grades, and certain answers that are wrong
+	scripts/measure/http_accuracy
+
+measure-baselines: ## the same queries through Splink and through PostgreSQL, beside this server
+	scripts/measure/baselines
 
 measure-cms: ## the CMS combinations beside the public implementation, case by case
 	scripts/measure/cms

@@ -94,6 +94,7 @@ def kill_loads(binary, url, cycles, file):
         time.sleep(random.random() / 20)
         load.kill()
         load.wait()
+        settle(url)
         before, acknowledged = acknowledged, number(url, progress)
         if acknowledged < before:
             sys.exit(f"progress went back from {before} to {acknowledged}")

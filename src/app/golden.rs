@@ -84,6 +84,12 @@ fn bare(body: &str) -> Option<String> {
     splice(unlinked.as_deref().unwrap_or(body), Owned { id: "", version: 0, last_updated: "" }).ok()
 }
 
+/// Whether `id` is that of a golden record: no record may be stored under it.
+#[must_use]
+pub fn is_reserved(id: &str) -> bool {
+    id.strip_prefix(PREFIX).is_some_and(|identity| uuid::Uuid::try_parse(identity).is_ok())
+}
+
 impl Golden {
     /// The id under which it is shown.
     #[must_use]
@@ -174,6 +180,12 @@ mod tests {
 
     fn of<'s>(record_id: &'s str, body: &'s str) -> Source<'s> {
         Source { record_id, body, updated_us: 0, verification_level: None, replaced_by: None }
+    }
+
+    #[test]
+    fn the_ids_of_golden_records_are_not_for_records() {
+        assert!(is_reserved("golden-0198c5f0-0000-7000-8000-000000000001"));
+        assert!(!is_reserved("golden-retriever") && !is_reserved("0198c5f0-0000-7000-8000-000000000001"));
     }
 
     #[test]

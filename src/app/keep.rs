@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::splice::{Owned, splice};
 use crate::identity::constraint::{Constraint, Kind};
 use crate::matching::index::{Ask, Member};
@@ -20,6 +21,7 @@ use crate::store::{change, identity, identity_history, record, resource, review}
 
 use super::clock::{Clock, instant};
 use super::error::AppError;
+use super::golden;
 use super::incoming::{Incoming, ResourceKind};
 use super::links::ELSEWHERE;
 use super::rules::Rules;
@@ -144,6 +146,10 @@ struct Batch<'a> {
 impl Batch<'_> {
     fn keep_one(&mut self, unit: &mut Unit<'_>, arrival: &Arrival) -> Result<Kept, AppError> {
         let Arrival { id, incoming, expected } = arrival;
+        if incoming.kind == ResourceKind::Patient && golden::is_reserved(id) {
+            let issue = Issue::error(IssueCode::BusinessRule, "Golden records are derived; none is stored.");
+            return Err(AppError::unprocessable(vec![issue.at("Patient.id")]));
+        }
         let relinked = relinked(unit, id, incoming, self.keeper.base_url)?;
         let incoming = relinked.as_ref().unwrap_or(incoming);
         let key = (incoming.kind, id.clone());
@@ -220,12 +226,16 @@ impl Batch<'_> {
         if identity_id != provisional {
             unit.index_move(id, &identity_id);
         }
-        if version > 1 {
-            review::delete_for_record(unit.conn, id)?;
-        }
         let suspected = plan.mixed.filter(|_| version > 1).map(|probability| (identity_id.clone(), probability));
+        let is_suspected = suspected.is_some();
         plan.doubts.extend(suspected);
-        self.review(id, &plan, now_us);
+        if version > 1 {
+            review::delete_open(unit.conn, id)?;
+            if !is_suspected {
+                review::delete(unit.conn, id, &identity_id)?;
+            }
+        }
+        self.review(unit, id, &plan)?;
         let decision_id =
             current.as_ref().filter(|row| row.identity_id == identity_id).and_then(|row| row.decision_id.clone());
         let placed =
@@ -286,18 +296,19 @@ impl Batch<'_> {
     }
 
     /// Asks a person about the identities that the record may belong to as well.
-    fn review(&mut self, id: &str, plan: &Plan, now_us: i64) {
-        for (identity_id, probability) in &plan.doubts {
-            self.rows.reviews.push(ReviewRow {
-                record_id: id.to_owned(),
-                identity_id: identity_id.clone(),
-                probability: *probability,
-                created_us: now_us,
-                model_version: self.keeper.rules.model.version().to_owned(),
-                state: review::OPEN.to_owned(),
-                reason: None,
-            });
-        }
+    fn review(&mut self, unit: &mut Unit<'_>, id: &str, plan: &Plan) -> Result<(), AppError> {
+        let asked = |(identity_id, probability): &(String, f64)| ReviewRow {
+            record_id: id.to_owned(),
+            identity_id: identity_id.clone(),
+            probability: *probability,
+            created_us: unit.now_us,
+            model_version: self.keeper.rules.model.version().to_owned(),
+            state: review::OPEN.to_owned(),
+            reason: None,
+        };
+        let asked = plan.doubts.iter().map(asked).collect();
+        self.rows.reviews.extend(settle::still_deferred(unit, asked)?);
+        Ok(())
     }
 }
 

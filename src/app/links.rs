@@ -21,8 +21,8 @@ pub struct Links {
     pub replaced_by: Option<String>,
     /// Records that were merged into this one.
     pub replaces: Vec<String>,
-    /// How many links carry a decision: they are not the document's own and count for nothing above.
-    pub decided: usize,
+    /// Decisions that links carry: such links are not the document's own and count for nothing above.
+    pub decided: Vec<String>,
 }
 
 /// A link that a steward's merge has made.
@@ -44,8 +44,9 @@ const LINKS_MAX: usize = 50;
 pub fn read_links(patient: &Value<'_>, base_url: &str) -> Links {
     let mut links = Links::default();
     for link in patient.list("link") {
-        if link.list("extension").iter().any(|extension| extension.text("url") == Some(STEWARD_DECISION)) {
-            links.decided += 1;
+        let mut extensions = link.list("extension").iter();
+        if let Some(decision) = extensions.find(|extension| extension.text("url") == Some(STEWARD_DECISION)) {
+            links.decided.push(decision.text("valueId").unwrap_or_default().to_owned());
             continue;
         }
         let reference = link.get("other").and_then(|other| other.text("reference"));
@@ -88,6 +89,30 @@ pub fn put_decided(document: &str, wanted: &[DecidedLink]) -> Result<Option<Stri
         node.insert("link", Node::Array(links));
     }
     Ok(Some(node.write(Layout::Compact)))
+}
+
+/// `document` with the links its own that carry a decision not among `known`: a decision of another server, from which the
+/// document has come, is to this one what the document says. `None` where there is none.
+///
+/// # Errors
+/// When `document` is not JSON.
+pub fn adopt_foreign(document: &str, known: &[&str]) -> Result<Option<String>, NotJson> {
+    let mut node = Node::parse(document)?;
+    let Some(Node::Array(links)) = node.get_mut("link") else { return Ok(None) };
+    let mut is_changed = false;
+    for link in links {
+        if decision_of(link).is_none_or(|decision| known.contains(&decision.as_str())) {
+            continue;
+        }
+        is_changed = true;
+        if let Some(Node::Array(extensions)) = link.get_mut("extension") {
+            extensions.retain(|extension| extension.text("url").as_deref() != Some(STEWARD_DECISION));
+            if extensions.is_empty() {
+                link.remove("extension");
+            }
+        }
+    }
+    Ok(is_changed.then(|| node.write(Layout::Compact)))
 }
 
 /// The decision that a link carries.
@@ -145,7 +170,10 @@ mod tests {
         let elsewhere = r#"{"link":[{"type":"replaced-by","other":{"reference":"http://elsewhere/fhir/Patient/c"}}]}"#;
         let away = read_links(&parse(elsewhere.as_bytes(), &Limits::DEFAULT).expect("JSON"), "http://h/fhir");
         assert_eq!(away.replaced_by.as_deref(), Some(ELSEWHERE));
-        assert_eq!(links, Links { replaced_by: Some("a".to_owned()), replaces: vec!["b".to_owned()], decided: 0 });
+        assert_eq!(
+            links,
+            Links { replaced_by: Some("a".to_owned()), replaces: vec!["b".to_owned()], ..Links::default() }
+        );
     }
 
     fn decided(kind: LinkKind, record_id: &str, decision_id: &str) -> DecidedLink {
@@ -163,13 +191,29 @@ mod tests {
         let merged = decided(LinkKind::ReplacedBy, "b", "d1");
         let linked = put(own, std::slice::from_ref(&merged)).expect("changed");
         let links = read_links(&parse(linked.as_bytes(), &Limits::DEFAULT).expect("JSON"), "http://h/fhir");
-        assert_eq!(links, Links { decided: 1, ..Links::default() }, "the server's own are not the document's");
+        assert_eq!(
+            links,
+            Links { decided: vec!["d1".to_owned()], ..Links::default() },
+            "the server's own are not the document's"
+        );
         assert!(linked.contains(r#""x":1.50"#) && linked.contains(r#""reference":"Patient/z""#));
         assert_eq!(put(&linked, std::slice::from_ref(&merged)), None, "written back");
         assert_eq!(put(own, &[]), None);
         assert_eq!(put(&linked, &[]).as_deref(), Some(own), "taken back");
         let again = put(&linked, &[decided(LinkKind::ReplacedBy, "b", "d2")]).expect("changed");
         assert!(again.contains("d2") && !again.contains("d1"), "decided anew");
+    }
+
+    #[test]
+    fn a_decision_of_another_server_is_what_the_document_says() {
+        let merged = decided(LinkKind::ReplacedBy, "b", "d1");
+        let linked = put(r#"{"resourceType":"Patient"}"#, std::slice::from_ref(&merged)).expect("changed");
+        assert_eq!(adopt_foreign(&linked, &["d1"]).expect("JSON"), None);
+        assert_eq!(adopt_foreign(r#"{"resourceType":"Patient"}"#, &[]).expect("JSON"), None);
+        let adopted = adopt_foreign(&linked, &["d2"]).expect("JSON").expect("changed");
+        let links = read_links(&parse(adopted.as_bytes(), &Limits::DEFAULT).expect("JSON"), "http://h/fhir");
+        assert_eq!(links, Links { replaced_by: Some("b".to_owned()), ..Links::default() });
+        assert_eq!(put(&adopted, &[]), None, "and stays");
     }
 
     #[test]

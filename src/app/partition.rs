@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::Serialize;
 
 use crate::audit::Action;
-use crate::identity::constraint::{Constraints, Kind};
+use crate::identity::constraint::Constraints;
 use crate::identity::engine::{Partition, repartition};
 use crate::matching::index::Space;
 use crate::store::record;
@@ -259,8 +259,7 @@ fn doubts(constraints: &Constraints, found: &Partition, id: impl Fn(&u32) -> Str
     let mut best: BTreeMap<(u32, u32), Doubtful> = BTreeMap::new();
     for doubt in &found.doubts {
         let (a, b) = (id(&doubt.a), id(&doubt.b));
-        let is_decided = constraints.of(&a).iter().any(|(other, kind)| *other == b && *kind == Kind::CannotLink);
-        if is_decided {
+        if constraints.are_apart(&a, &b) {
             continue;
         }
         let (x, y) = (found.clusters[doubt.a as usize], found.clusters[doubt.b as usize]);

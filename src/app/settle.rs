@@ -9,8 +9,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::identity::assign::{DECISION_POPULATION, stays};
-use crate::identity::component::{Doubt, Found, around, solve};
-use crate::identity::constraint::Kind;
+use crate::identity::component::{Doubt, Found, Reach, around, solve};
+use crate::identity::constraint::Constraints;
 use crate::matching::comparison::Pair;
 use crate::matching::grade::Contradiction;
 use crate::matching::index::{Member, Space};
@@ -84,20 +84,24 @@ const DOUBTS_MAX: usize = 3;
 pub fn plan(keeper: Keeper<'_>, unit: &mut Unit<'_>, occasion: &Occasion<'_>) -> Result<Plan, AppError> {
     let Keeper { rules, ask, clock, .. } = keeper;
     let plan = unit.with_space(ask.candidates_max, |space, constraints| {
-        let (found, doubts) = around(space, constraints, &rules.model, ask.candidates_max, &occasion.start);
+        let (found, doubts) =
+            around(space, constraints, &rules.model, Reach::with(ask.candidates_max), &occasion.start);
         let clusters = match found.nodes.len() {
             1 => vec![0],
             _ => solve(space, constraints, &rules.model, &found),
         };
         let identity_of = |at: usize| found.nodes[at].place.map(|place| space.identity_id(place).to_string());
         let current: Vec<Option<String>> = (0..found.nodes.len()).map(identity_of).collect();
-        let mut plan = name(&found, &clusters, &current, occasion, clock.uuid);
+        let mut placements = place(&found, &clusters, &current, occasion, clock.uuid);
+        if !found.is_whole() {
+            bar(&mut placements, space, constraints);
+        }
+        let mut plan = close(&found, placements, &current, occasion);
         plan.probabilities = probabilities(&found, &clusters);
         plan.mixed = mixed(space, &rules.model, &found, &clusters);
         plan.doubts = tell(&plan, &found, &doubts, |doubt| {
             let other = space.record_id(doubt.place).to_string();
-            let apart = constraints.of(&found.nodes[0].id).iter();
-            let is_decided = apart.into_iter().any(|(id, kind)| *id == other && *kind == Kind::CannotLink);
+            let is_decided = constraints.are_apart(&found.nodes[0].id, &other);
             let now =
                 plan.identity_of(&other).map_or_else(|| space.identity_id(doubt.place).to_string(), str::to_owned);
             (!is_decided).then_some(now)
@@ -107,23 +111,76 @@ pub fn plan(keeper: Keeper<'_>, unit: &mut Unit<'_>, occasion: &Occasion<'_>) ->
     Ok(plan)
 }
 
-/// Gives every cluster its identity id: an identity goes with most of its records, and the larger share wins.
-fn name(
+/// Where every record that was followed belongs. The others stay in their identities.
+fn place(
     found: &Found,
     clusters: &[usize],
     current: &[Option<String>],
     occasion: &Occasion<'_>,
     uuid: fn() -> String,
-) -> Plan {
+) -> Vec<Placement> {
+    let mut names = names(found, clusters, current, occasion);
+    let mut placements = Vec::new();
+    for (at, node) in found.nodes.iter().enumerate().take(found.followed) {
+        let Some(from) = current[at].clone() else { continue };
+        let to = names.entry(clusters[at]).or_insert_with(uuid).clone();
+        placements.push(Placement { record_id: node.id.clone(), from, to });
+    }
+    placements
+}
+
+/// Where not everything was followed, an identity may hold records that were not seen: one that a steward keeps apart from
+/// one of those stays where it is.
+fn bar(placements: &mut [Placement], space: &Space<'_>, constraints: &Constraints) {
+    let mut planned: HashMap<String, String> =
+        placements.iter().map(|one| (one.record_id.clone(), one.to.clone())).collect();
+    loop {
+        let identity_of = |id: &String| {
+            planned.get(id).cloned().or_else(|| space.find(id).map(|place| space.identity_id(place).to_string()))
+        };
+        let is_barred = |one: &&mut Placement| {
+            let apart = constraints.kept_apart(&one.record_id);
+            one.from != one.to && apart.iter().any(|other| identity_of(other).as_ref() == Some(&one.to))
+        };
+        let Some(barred) = placements.iter_mut().find(is_barred) else { return };
+        barred.to.clone_from(&barred.from);
+        planned.insert(barred.record_id.clone(), barred.from.clone());
+    }
+}
+
+/// What the placements ask for: identities that begin and end.
+fn close(found: &Found, placements: Vec<Placement>, current: &[Option<String>], occasion: &Occasion<'_>) -> Plan {
+    let is_fresh = |id: &str| occasion.fresh == Some(id);
+    let stored: BTreeSet<&str> = current.iter().flatten().map(String::as_str).filter(|id| !is_fresh(id)).collect();
+    let staying = current.iter().skip(found.followed).flatten().map(String::as_str);
+    let staying: BTreeSet<&str> = staying.chain(found.overfull.iter().map(String::as_str)).collect();
+    let used: BTreeSet<&str> = placements.iter().map(|one| one.to.as_str()).collect();
+    let created = used.iter().filter(|id| !stored.contains(*id)).map(|id| (*id).to_owned()).collect();
+    let lost = stored.iter().filter(|id| !used.contains(*id) && !staying.contains(*id));
+    let ended = lost.filter_map(|id| Some(((*id).to_owned(), survivor(&placements, id)?))).collect();
+    Plan { placements, created, ended, ..Plan::default() }
+}
+
+/// The identity id of every cluster that gets one that is there: an identity goes with most of its records, and the larger
+/// share wins.
+fn names(
+    found: &Found,
+    clusters: &[usize],
+    current: &[Option<String>],
+    occasion: &Occasion<'_>,
+) -> BTreeMap<usize, String> {
     const PREFERRED: usize = 1_000_000;
+    const STAYING: usize = 1_000_000_000_000;
     let is_fresh = |id: &str| occasion.fresh == Some(id);
     let mut shares: BTreeMap<(&str, usize), usize> = BTreeMap::new();
     for (at, node) in found.nodes.iter().enumerate() {
         let Some(own) = current[at].as_deref() else { continue };
-        match occasion.preferred.get(&node.id) {
-            Some(preferred) => *shares.entry((preferred, clusters[at])).or_default() += PREFERRED,
-            None => *shares.entry((own, clusters[at])).or_default() += 1,
-        }
+        let (identity, share) = match occasion.preferred.get(&node.id) {
+            _ if at >= found.followed => (own, STAYING),
+            Some(preferred) => (preferred.as_str(), PREFERRED),
+            None => (own, 1),
+        };
+        *shares.entry((identity, clusters[at])).or_default() += share;
     }
     let mut claims: Vec<((&str, usize), usize)> = shares.into_iter().collect();
     claims.sort_by(|a, b| is_fresh(a.0.0).cmp(&is_fresh(b.0.0)).then(b.1.cmp(&a.1)).then(a.0.cmp(&b.0)));
@@ -134,18 +191,7 @@ fn name(
             names.insert(*cluster, (*identity).to_owned());
         }
     }
-    let stored: BTreeSet<&str> = current.iter().flatten().map(String::as_str).filter(|id| !is_fresh(id)).collect();
-    let mut plan = Plan::default();
-    for (at, node) in found.nodes.iter().enumerate() {
-        let Some(from) = current[at].clone() else { continue };
-        let to = names.entry(clusters[at]).or_insert_with(uuid).clone();
-        plan.placements.push(Placement { record_id: node.id.clone(), from, to });
-    }
-    let used: BTreeSet<&str> = plan.placements.iter().map(|one| one.to.as_str()).collect();
-    plan.created = used.iter().filter(|id| !stored.contains(*id)).map(|id| (*id).to_owned()).collect();
-    let lost = stored.iter().filter(|id| !used.contains(*id));
-    plan.ended = lost.filter_map(|id| Some(((*id).to_owned(), survivor(&plan.placements, id)?))).collect();
-    plan
+    names
 }
 
 /// Whether the first record contradicts those that it is with, and how likely they are one person all the same.
@@ -234,8 +280,9 @@ pub fn connected(keeper: Keeper<'_>, unit: &mut Unit<'_>, record_id: &str) -> Re
     let Keeper { rules, ask, .. } = keeper;
     let connected = unit.with_space(ask.candidates_max, |space, constraints| {
         let start = [record_id.to_owned()];
-        let (found, _) = around(space, constraints, &rules.model, ask.candidates_max, &start);
-        found.nodes.into_iter().filter(|node| node.place.is_some()).map(|node| node.id).collect()
+        let (found, _) = around(space, constraints, &rules.model, Reach::with(ask.candidates_max), &start);
+        let followed = found.nodes.into_iter().take(found.followed);
+        followed.filter(|node| node.place.is_some()).map(|node| node.id).collect()
     })?;
     Ok(connected)
 }
@@ -297,6 +344,27 @@ fn move_records(
     Ok(())
 }
 
+/// Reviews that are asked, those that somebody has deferred as they were left.
+///
+/// # Errors
+/// What the store gives.
+pub fn still_deferred(unit: &mut Unit<'_>, asked: Vec<ReviewRow>) -> Result<Vec<ReviewRow>, AppError> {
+    if asked.is_empty() {
+        return Ok(asked);
+    }
+    let record_ids: Vec<&str> = asked.iter().map(|row| row.record_id.as_str()).collect();
+    let known = review::list_of_records(unit.conn, &record_ids)?;
+    let deferred = |row: &ReviewRow| {
+        let is_same = |known: &&ReviewRow| (&known.record_id, &known.identity_id) == (&row.record_id, &row.identity_id);
+        known.iter().find(is_same).filter(|known| known.state == review::DEFERRED)
+    };
+    let left = |row: ReviewRow| match deferred(&row) {
+        Some(known) => ReviewRow { state: known.state.clone(), reason: known.reason.clone(), ..row },
+        None => row,
+    };
+    Ok(asked.into_iter().map(left).collect())
+}
+
 /// Ends an identity that has lost its records: its id points at its survivor, and so do the reviews that named it.
 ///
 /// # Errors
@@ -311,6 +379,7 @@ pub fn end_identity(unit: &mut Unit<'_>, id: &str, survivor_id: Option<&str>) ->
         let kept: Vec<ReviewRow> = reviews.into_iter().filter(is_elsewhere).collect();
         let moved: Vec<ReviewRow> =
             kept.into_iter().map(|row| ReviewRow { identity_id: survivor_id.to_owned(), ..row }).collect();
+        let moved = still_deferred(unit, moved)?;
         review::insert_many(unit.conn, &moved)?;
     }
     if identity::delete_if_empty(unit.conn, id)? == Emptied::Kept {
@@ -324,4 +393,40 @@ pub fn end_identity(unit: &mut Unit<'_>, id: &str, survivor_id: Option<&str>) ->
         None => identity_history::forget_survivor(unit.conn, id)?,
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::component::Node;
+
+    /// Records `r0`, `r1`, ... of which the first so many were followed.
+    fn found(count: usize, followed: usize) -> Found {
+        let nodes = (0..count).map(|at| Node { id: format!("r{at}"), place: None }).collect();
+        Found { nodes, followed, ..Found::default() }
+    }
+
+    fn planned(found: &Found, clusters: &[usize], current: &[&str]) -> Plan {
+        let current: Vec<Option<String>> = current.iter().map(|id| Some((*id).to_owned())).collect();
+        let occasion = Occasion::default();
+        let placements = place(found, clusters, &current, &occasion, || "new".to_owned());
+        close(found, placements, &current, &occasion)
+    }
+
+    #[test]
+    fn records_that_were_not_followed_neither_move_nor_lose_their_identity() {
+        let moves = |plan: &Plan| plan.moves().map(|one| (one.record_id.clone(), one.to.clone())).collect::<Vec<_>>();
+        let to = |record: &str, identity: &str| (record.to_owned(), identity.to_owned());
+        // All of them followed: the larger share wins, and what has lost its records ends.
+        let all = planned(&found(4, 4), &[0, 0, 0, 0], &["a", "b", "b", "b"]);
+        assert_eq!((moves(&all), all.ended), (vec![to("r0", "b")], vec![to("a", "b")]));
+        // One that was not followed keeps the name for its cluster, and its identity stays.
+        let cut = planned(&found(4, 3), &[0, 0, 0, 0], &["b", "b", "b", "a"]);
+        assert_eq!(cut.placements.len(), 3);
+        assert_eq!((moves(&cut), cut.ended), (vec![to("r0", "a"), to("r1", "a"), to("r2", "a")], vec![to("b", "a")]));
+        let alone = planned(&found(3, 2), &[0, 0, 2], &["a", "b", "a"]);
+        assert_eq!((moves(&alone), alone.ended), (vec![to("r0", "b")], Vec::new()));
+        let overfull = Found { overfull: BTreeSet::from(["a".to_owned()]), ..found(3, 3) };
+        assert_eq!(planned(&overfull, &[0, 0, 0], &["a", "b", "b"]).ended, Vec::new());
+    }
 }

@@ -154,6 +154,24 @@ impl Constraints {
         group
     }
 
+    /// Records of which stewards say that they are not the person of `record_id`, by this record or by one that must be
+    /// one person with it.
+    #[must_use]
+    pub fn kept_apart(&self, record_id: &str) -> BTreeSet<String> {
+        let group = if self.of(record_id).is_empty() { BTreeSet::new() } else { self.must_group(record_id) };
+        let links = group.iter().flat_map(|id| self.of(id)).filter(|(_, kind)| *kind == Kind::CannotLink);
+        links.map(|(other, _)| other.clone()).collect()
+    }
+
+    /// Whether stewards say that two records are two people's, directly or by records that must be one person with them.
+    #[must_use]
+    pub fn are_apart(&self, a: &str, b: &str) -> bool {
+        if self.of(a).is_empty() || self.of(b).is_empty() {
+            return false;
+        }
+        self.cannot_between(&self.must_group(a), &self.must_group(b)).is_some()
+    }
+
     /// A cannot-link between two groups, if there is one.
     fn cannot_between(&self, a: &BTreeSet<String>, b: &BTreeSet<String>) -> Option<Constraint> {
         a.iter().find_map(|one| {
@@ -251,6 +269,17 @@ mod tests {
         for (added, against) in table {
             assert_eq!(known.check(&added).err().map(|found| found.against), against, "{added:?}");
         }
+    }
+
+    #[test]
+    fn records_are_apart_through_those_that_must_be_one_person_with_them() {
+        let known = constraints(&[must("a", "b"), cannot("a", "c"), must("c", "d"), must("e", "f")]);
+        let table = [("a", "c", true), ("b", "d", true), ("d", "b", true), ("a", "b", false), ("b", "e", false)];
+        for (a, b, expected) in table {
+            assert_eq!(known.are_apart(a, b), expected, "{a} {b}");
+        }
+        assert_eq!(known.kept_apart("b"), BTreeSet::from(["c".to_owned()]));
+        assert_eq!(known.kept_apart("x"), BTreeSet::new());
     }
 
     #[test]

@@ -2,8 +2,9 @@
 //!
 //! What: every record is compared with its neighbours on rayon's current pool, which leaves the strong edges; what they
 //! and the constraints connect is clustered, component by component, on the same pool. The result is the same at any
-//! number of threads and for any order in which the index was filled. Memory: 24 bytes for each strong edge and each
-//! doubtful pair, 16 for each record. Not here: reading and applying (see `app`), single records (see `component`).
+//! number of threads and for any order in which the index was filled. Of more than [`COMPONENT_RECORDS_MAX`] that hang
+//! together every record stays in its identity, and what is likely beside is doubtful. Memory: 48 bytes for each strong
+//! edge and each doubtful pair, 16 for each record. Not here: reading and applying (see `app`), single records (see `component`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,13 +14,15 @@ use rayon::prelude::*;
 use super::assign::{DECISION_POPULATION, is_doubtful, joins};
 use super::component::{Found, Node, solve};
 use super::constraint::Constraints;
-use crate::matching::compact_id::CompactId;
 use crate::matching::index::{Place, Space};
 use crate::matching::judgement::Judgement;
 use crate::matching::model::Model;
 
 /// Records compared by one task.
 const CHUNK: usize = 512;
+
+/// Records that hang together and are clustered at most: every two of them may have to be compared.
+pub const COMPONENT_RECORDS_MAX: usize = 5000;
 
 /// A partition of every record of an index.
 #[derive(Debug, Clone)]
@@ -70,7 +73,9 @@ pub fn repartition(
         progress(done.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len());
         likely
     };
-    let likely: Vec<Likely> = places.par_chunks(CHUNK).flat_map_iter(compare_chunk).collect();
+    let mut likely: Vec<Likely> = places.par_chunks(CHUNK).flat_map_iter(compare_chunk).collect();
+    likely.par_sort_unstable_by(|x, y| (x.a, x.b).cmp(&(y.a, y.b)).then(y.odds.total_cmp(&x.odds)));
+    likely.dedup_by_key(|pair| (pair.a, pair.b));
     let edges = likely.iter().filter(|pair| pair.joins).count();
     let clusters = cluster(space, constraints, model, &places, &likely);
     let is_apart = |pair: &&Likely| clusters[pair.a as usize] != clusters[pair.b as usize];
@@ -90,7 +95,7 @@ fn numbers(places: &[Place]) -> Vec<u32> {
     numbers
 }
 
-/// Each pair is compared once, at the record whose id has the smaller hash.
+/// A pair is met at one of its ends or at both: a search of candidates may be cut, so each record asks for itself.
 fn likely_pairs(
     space: &Space<'_>,
     model: &Model,
@@ -99,18 +104,13 @@ fn likely_pairs(
     number_of: &[u32],
     likely: &mut Vec<Likely>,
 ) {
-    let key = |id: &CompactId| id.hash();
-    let own = key(space.record_id(place));
-    let is_wanted = |other: Place| {
-        let theirs = key(space.record_id(other));
-        own < theirs || (own == theirs && place < other)
-    };
-    space.each_neighbour(place, candidates_max, is_wanted, |other, pair| {
+    let any = |_| true;
+    space.each_neighbour(place, candidates_max, any, |other, pair| {
         let thresholds = model.thresholds();
         let judged = Judgement::if_likely(pair, model, DECISION_POPULATION, thresholds.review);
         let Some(judged) = judged.filter(|judged| is_doubtful(judged, thresholds)) else { return };
         let (a, b) = (number_of[place.number()], number_of[other.number()]);
-        likely.push(Likely { a, b, odds: judged.odds, joins: joins(&judged) });
+        likely.push(Likely { a: a.min(b), b: a.max(b), odds: judged.odds, joins: joins(&judged) });
     });
 }
 
@@ -257,9 +257,25 @@ fn solve_component(
         Some(place) => Node { id: space.record_id(*place).to_string(), place: Some(*place) },
         None => Node { id: bound.absent[*number as usize - places.len()].clone(), place: None },
     };
+    let nodes: Vec<Node> = component.members.iter().map(node).collect();
+    if nodes.len() > COMPONENT_RECORDS_MAX {
+        return unchanged(space, component, &nodes);
+    }
     let at: HashMap<u32, usize> = component.members.iter().zip(0..).map(|(number, at)| (*number, at)).collect();
     let edges = component.edges.iter().map(|pair| (at[&pair.a], at[&pair.b], pair.odds)).collect();
-    let found = Found { nodes: component.members.iter().map(node).collect(), edges };
+    let found = Found { followed: nodes.len(), nodes, edges, ..Found::default() };
     let clusters = solve(space, constraints, model, &found);
     component.members.iter().zip(clusters).map(|(number, cluster)| (*number, component.members[cluster])).collect()
+}
+
+/// Every record where it is.
+fn unchanged(space: &Space<'_>, component: &Component, nodes: &[Node]) -> Vec<(u32, u32)> {
+    let mut first: HashMap<String, u32> = HashMap::new();
+    let mut clusters = Vec::with_capacity(nodes.len());
+    for (number, node) in component.members.iter().zip(nodes) {
+        let Some(place) = node.place else { continue };
+        let identity = space.identity_id(place).to_string();
+        clusters.push((*number, *first.entry(identity).or_insert(*number)));
+    }
+    clusters
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::component::{Found, Reach, around, solve};
 use super::constraint::{Constraint, Constraints, Kind};
-use super::engine::repartition;
+use super::engine::{COMPONENT_RECORDS_MAX, repartition};
+use super::partition::{Edge, Problem, partition};
 use crate::matching::index::{Index, Member};
 use crate::matching::model::tests::model;
 use crate::matching::record::tests::record;
@@ -255,4 +257,153 @@ fn the_partition_depends_neither_on_the_order_of_arrival_nor_on_threads() {
         mixed.sort_by_key(|(id, _)| crate::matching::dictionary::hash(format!("{seed}{id}").as_bytes()));
         assert_eq!(clusters(&mixed, 3), expected, "order");
     }
+}
+
+fn index_of<'a>(people: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Index {
+    let mut index = Index::new(Arc::new(model().clone()));
+    for (id, identity_id, json) in people {
+        index.upsert(Member { record_id: id, version: 1, identity_id }, &record(json));
+    }
+    index
+}
+
+#[test]
+fn an_edge_that_only_one_of_its_records_finds_is_kept_wherever_the_search_starts() {
+    const CANDIDATES_MAX: usize = 2;
+    let mut index = Index::new(Arc::new(model().clone()));
+    for (id, record) in &population(1) {
+        index.upsert(Member { record_id: id, version: 1, identity_id: id }, record);
+    }
+    let space = index.space();
+    let mut seen = std::collections::BTreeSet::new();
+    for place in space.places() {
+        space.each_neighbour(
+            place,
+            CANDIDATES_MAX,
+            |_| true,
+            |other, pair| {
+                let judged =
+                    crate::matching::judgement::Judgement::of(pair, model(), super::assign::DECISION_POPULATION);
+                if super::assign::joins(&judged) {
+                    seen.insert((place, other));
+                }
+            },
+        );
+    }
+    let one_sided: Vec<_> = seen.iter().filter(|(a, b)| !seen.contains(&(*b, *a))).collect();
+    assert!(one_sided.len() > 3, "nothing to tell: {}", one_sided.len());
+    let reach = Reach::with(CANDIDATES_MAX);
+    for (finder, other) in one_sided {
+        for start in [[finder, other], [other, finder]] {
+            let start = start.map(|place| space.record_id(*place).to_string());
+            let (found, _) = around(&space, &Constraints::default(), model(), reach, &start);
+            assert!(found.edges.iter().any(|(a, b, _)| (*a, *b) == (0, 1)), "{start:?}");
+        }
+    }
+    let pairs: std::collections::BTreeSet<_> = seen.iter().map(|(a, b)| (a.min(b), a.max(b))).collect();
+    let all = repartition(&space, &Constraints::default(), model(), CANDIDATES_MAX, |_| ());
+    assert_eq!(all.edges, pairs.len(), "each pair once");
+}
+
+#[test]
+fn records_that_were_not_followed_stay_with_their_identity_and_apart_from_others() {
+    let robert = patient("Robert Oduya", "1980-02-13", HOME);
+    let zoltan = patient("Zoltan Novak", "1975-06-30", r#""gender":"male""#);
+    let people = [
+        ("a1", "a", &robert),
+        ("a2", "a", &robert),
+        ("a3", "a", &zoltan),
+        ("b1", "b", &robert),
+        ("new", "new", &robert),
+    ];
+    let index = index_of(people.iter().map(|(id, identity, json)| (*id, *identity, json.as_str())));
+    let space = index.space();
+    let clustered = |reach: Reach, constraints: &Constraints| {
+        let (found, _) = around(&space, constraints, model(), reach, &["new".to_owned(), "a3".to_owned()]);
+        let clusters = solve(&space, constraints, model(), &found);
+        let cluster = |id: &str| clusters[found.nodes.iter().position(|node| node.id == id).expect("found")];
+        (found.followed, ["new", "a1", "a2", "a3", "b1"].map(cluster))
+    };
+    let none = Constraints::default();
+    let (followed, [new, a1, a2, a3, b1]) = clustered(Reach::with(2000), &none);
+    assert_eq!((followed, new, a1, a2), (5, b1, b1, b1));
+    assert_ne!(a3, a1, "of what was followed the evidence counts");
+    let only_new = Reach { records_max: 1, ..Reach::with(2000) };
+    let (followed, [new, a1, a2, a3, b1]) = clustered(only_new, &none);
+    assert_eq!((followed, a1), (1, a2));
+    assert_ne!(a1, b1, "identities that were not followed do not become one");
+    assert!(a3 != b1 && (new == a1 || new == b1), "{new} {a1} {a3} {b1}");
+    let mut apart = Constraints::default();
+    apart.insert(&Constraint::new("new", "a1", Kind::CannotLink));
+    let (_, [new, a1, ..]) = clustered(only_new, &apart);
+    assert_ne!(new, a1);
+}
+
+#[test]
+fn however_many_records_hang_together_only_so_many_are_followed_and_compared() {
+    let robert = patient("Robert Oduya", "1980-02-13", HOME);
+    let ids: Vec<String> = (0..60).map(|number| format!("r{number:02}")).collect();
+    let index = index_of(ids.iter().map(|id| (id.as_str(), "one", robert.as_str())));
+    let (space, none) = (index.space(), Constraints::default());
+    let found = |reach: Reach| around(&space, &none, model(), reach, &ids[..1]).0;
+    let reach = Reach::with(2000);
+    let whole = found(reach);
+    assert_eq!((whole.followed, whole.nodes.len(), whole.edges.len(), whole.is_whole()), (60, 60, 60 * 59 / 2, true));
+    let few_pairs = found(Reach { pairs_max: 100, ..reach });
+    assert_eq!((few_pairs.followed, few_pairs.nodes.len(), few_pairs.is_whole()), (2, 60, false));
+    let few_nodes = found(Reach { nodes_max: 10, ..reach });
+    assert_eq!((few_nodes.followed, few_nodes.nodes.len(), few_nodes.overfull.len()), (10, 10, 1));
+    let cut = Found { edges: few_pairs.edges.clone(), ..few_pairs };
+    assert!(solve(&space, &none, model(), &cut).iter().all(|cluster| *cluster == 0), "all stay in their identity");
+}
+
+#[test]
+fn no_two_records_are_compared_twice_however_their_clusters_grow() {
+    const RECORDS: u32 = 80;
+    let people = population(2);
+    let mut index = Index::new(Arc::new(model().clone()));
+    for (id, record) in people.iter().take(RECORDS as usize) {
+        index.upsert(Member { record_id: id, version: 1, identity_id: id }, record);
+    }
+    let space = index.space();
+    let places = space.places();
+    let pairs = || (0..RECORDS).flat_map(|a| (a + 1..RECORDS).map(move |b| (a, b)));
+    let edges = pairs().map(|(a, b)| Edge { a, b, odds: f64::from((a * 7 + b * 13) % 50) }).collect();
+    let apart = (0..RECORDS - 9).step_by(9).map(|a| (a, a + 5)).collect();
+    let problem = Problem { records: RECORDS, edges, apart, ..Problem::default() };
+    let asked = std::cell::RefCell::new(std::collections::BTreeMap::<(u32, u32), u32>::new());
+    let clusters = partition(&problem, model(), |a, b| {
+        *asked.borrow_mut().entry((a.min(b), a.max(b))).or_default() += 1;
+        space.compare(places[a as usize], places[b as usize])
+    });
+    let joined = (0..RECORDS).filter(|record| clusters[*record as usize] != *record).count();
+    assert!(joined > 3, "clusters must grow: {joined}");
+    let twice = asked.borrow().values().filter(|times| **times > 1).count();
+    assert_eq!(twice, 0, "of {}", asked.borrow().len());
+}
+
+#[test]
+fn more_records_than_are_clustered_stay_where_they_are_and_are_asked_about() {
+    let robert = patient("Robert Oduya", "1980-02-13", HOME);
+    let chain = |links: usize| -> Vec<Constraint> {
+        let id = |number: usize| if number == 0 { "a".to_owned() } else { format!("gone-{number:05}") };
+        (0..links).map(|number| Constraint::new(&id(number), &id(number + 1), Kind::MustLink)).collect()
+    };
+    let stored = [("a", robert.clone())];
+    assert_eq!(outcome(&clustered(&stored, &robert, &chain(10))), ("join", "a"));
+    assert_eq!(outcome(&clustered(&stored, &robert, &chain(COMPONENT_RECORDS_MAX))), ("review", "a"));
+}
+
+#[test]
+fn a_long_chain_of_links_does_not_overflow_the_stack() {
+    const LINKS: usize = 30_000;
+    let robert = patient("Robert Oduya", "1980-02-13", HOME);
+    let index = index_of([("r00000", "a", robert.as_str())]);
+    let mut constraints = Constraints::default();
+    for number in 0..LINKS {
+        let link = Constraint::new(&format!("r{number:05}"), &format!("r{:05}", number + 1), Kind::MustLink);
+        constraints.insert(&link);
+    }
+    let (found, _) = around(&index.space(), &constraints, model(), Reach::with(2000), &["r00000".to_owned()]);
+    assert_eq!(found.nodes.len(), LINKS + 1);
 }

@@ -163,7 +163,7 @@ pub enum Conflict {
     /// The identity's records disagree on the birth date or the given name: one agrees with the request, another
     /// conflicts with it. Who of them is meant cannot be certain.
     MixedIdentity,
-    /// What agrees may be a twin's or a relative's: their posterior is beyond [`RELATIVES_MAX`].
+    /// What agrees may be a twin's or a relative's: their posterior is beyond `RELATIVES_MAX`.
     Relatives,
 }
 

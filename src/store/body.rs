@@ -122,7 +122,7 @@ pub(super) fn heads(bytes_max: i32) -> _ {
 /// The whole versions, in their order.
 ///
 /// # Errors
-/// As [`complete`].
+/// As `complete`.
 pub fn load(connection: &mut Connection, mut heads: Vec<Head>) -> Result<Vec<Resource>, StoreError> {
     let there = heads.iter_mut().map(|head| head.body.take()).collect();
     let named: Vec<Named<'_>> = heads
@@ -136,7 +136,7 @@ pub fn load(connection: &mut Connection, mut heads: Vec<Head>) -> Result<Vec<Res
 /// The bodies of versions, current or older, in their order.
 ///
 /// # Errors
-/// As [`complete`].
+/// As `complete`.
 pub fn list(connection: &mut Connection, versions: &[Named<'_>]) -> Result<Vec<String>, StoreError> {
     complete(connection, versions, vec![None; versions.len()])
 }

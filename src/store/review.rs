@@ -93,12 +93,14 @@ pub fn delete(connection: &mut Connection, record_id: &str, identity_id: &str) -
     Ok(diesel::delete(review::table.find((record_id, identity_id))).execute(connection)? == 1)
 }
 
-/// Removes the reviews of a record. Returns how many there were.
+/// Removes the reviews of a record that wait for a decision; those that somebody deferred stay. Returns how many there
+/// were.
 ///
 /// # Errors
 /// Those of the database.
-pub fn delete_for_record(connection: &mut Connection, record_id: &str) -> Result<usize, StoreError> {
-    Ok(diesel::delete(review::table.filter(review::record_id.eq(record_id))).execute(connection)?)
+pub fn delete_open(connection: &mut Connection, record_id: &str) -> Result<usize, StoreError> {
+    let open = review::table.filter(review::record_id.eq(record_id)).filter(review::state.eq(OPEN));
+    Ok(diesel::delete(open).execute(connection)?)
 }
 
 /// Up to `reviews_max` reviews after a pair of record and identity, ordered by both. `None` begins at the first.

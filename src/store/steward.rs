@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::connection::Connection;
+use super::dialect;
 use super::error::StoreError;
 use super::schema::{record_constraint, steward_decision};
 
@@ -110,10 +111,7 @@ pub fn find_decisions(connection: &mut Connection, ids: &[&str]) -> Result<Vec<D
 /// # Errors
 /// `Conflict` when one of them is there.
 pub fn insert_constraints(connection: &mut Connection, rows: &[ConstraintRow]) -> Result<(), StoreError> {
-    for row in rows {
-        diesel::insert_into(record_constraint::table).values(row).execute(connection)?;
-    }
-    Ok(())
+    dialect::insert_constraints(connection, rows)
 }
 
 /// Every constraint that names one of the records.

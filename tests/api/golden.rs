@@ -61,6 +61,7 @@ fn a_matched_identity_comes_with_its_golden_record_and_the_source_of_each_value(
     assert_eq!(shown.get(&format!("/Patient?_id={id}")).send().match_bundle().total(), 0);
     assert_eq!(shown.get("/Patient").send().match_bundle().total(), 2);
     shown.put(&format!("/Patient/{id}"), golden).send().expect(422);
+    app.put(&format!("/Patient/{id}"), with_id(&stranger(1), &id)).send().expect(422);
     let base = crate::people::parameters("resource", &stranger(5), &[]);
     assert_eq!(shown.post("/Patient/$match", base).send().expect(200).match_bundle().total(), 2);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::coded;
-use crate::merge::{call, patient, reason};
+use crate::merge::separate;
 use crate::people::{address, claiming, licence, name, option, stranger, telecom, with, with_id, without};
 use crate::support::TestApp;
 
@@ -25,13 +25,6 @@ fn doubles() -> [Value; 2] {
         "address": address("77 Beacon Hill Road", "Dayton", "45402"),
     });
     ["AB123456", "ZX987654"].map(|value| with_id(&with(&base, "identifier", json!([licence(value)])), value))
-}
-
-/// What the licences alone would not say: that they are two people.
-fn separate(app: &TestApp, ones: &[&str], others: &[&str]) {
-    for (one, other) in ones.iter().flat_map(|one| others.iter().map(move |other| (one, other))) {
-        call(app, "unlink", &[patient("patient", one), patient("other-patient", other), reason()]).expect(200);
-    }
 }
 
 fn a_single_match_is_returned_only_when_nobody_else_is_close(app: &TestApp) {

@@ -12,6 +12,7 @@ on_both_databases! {
     writing_back_what_was_read_neither_loses_a_merge_nor_keeps_one_that_was_taken_back,
     records_are_named_by_identifiers_that_one_record_alone_has,
     a_preview_tells_what_would_come_of_it_and_changes_nothing,
+    a_merge_of_another_server_is_what_its_records_say,
     what_cannot_be_merged_is_refused,
 }
 
@@ -32,6 +33,13 @@ pub fn reason() -> Value {
 
 pub fn call(app: &TestApp, operation: &str, parameters: &[Value]) -> Answer {
     app.post(&format!("/Patient/${operation}"), input(parameters)).send()
+}
+
+/// A steward says what the matcher would not: that they are two people.
+pub fn separate(app: &TestApp, ones: &[&str], others: &[&str]) {
+    for (one, other) in ones.iter().flat_map(|one| others.iter().map(move |other| (one, other))) {
+        call(app, "unlink", &[patient("patient", one), patient("other-patient", other), reason()]).expect(200);
+    }
 }
 
 /// The parameters of an answer with this name.
@@ -219,6 +227,19 @@ fn a_preview_tells_what_would_come_of_it_and_changes_nothing(app: &TestApp) {
     assert_eq!(shown(app), merged);
 }
 
+fn a_merge_of_another_server_is_what_its_records_say(app: &TestApp) {
+    store(app);
+    merge(app, &[]).expect(200);
+    let exported = [read(app, TARGET), read(app, SOURCE)];
+    let elsewhere = TestApp::start(crate::support::Database::sqlite(), &[]);
+    for record in &exported {
+        elsewhere.put(&format!("/Patient/{}", text(record, "id")), record).send().expect(201);
+    }
+    assert_eq!(links(&read(&elsewhere, SOURCE)), one("replaced-by", TARGET));
+    assert_eq!(elsewhere.idi_match(&stranger(2)).ids(), [TARGET]);
+    assert_eq!(unmerge(&elsewhere).expect(404).errors()[0].0, "not-found", "it was not decided there");
+}
+
 fn what_cannot_be_merged_is_refused(app: &TestApp) {
     store(app);
     let (source, target) = (patient("source-patient", SOURCE), patient("target-patient", TARGET));
@@ -246,7 +267,7 @@ fn what_cannot_be_merged_is_refused(app: &TestApp) {
         assert!(*status != 400 || places.iter().all(|place| place.starts_with("Parameters.parameter")), "{places:?}");
     }
     assert_eq!(app.audit_rows(), before + i64::try_from(table.len()).unwrap());
-    app.post("/Patient/$merge", &stranger(1)).send().expect(400);
+    app.post("/Patient/$merge", stranger(1)).send().expect(400);
     app.post("/Patient/$merge", "{").send().expect(400);
     app.get("/Patient/$merge").send().expect(405);
     merge(app, &[]).expect(200);

@@ -4,12 +4,14 @@ use serde_json::{Value, json};
 
 use crate::answer::{coded, text};
 use crate::merge::{call, identity_id, input, named, patient, reason};
-use crate::people::{name, stranger};
+use crate::people::{name, stranger, with_id};
 use crate::support::TestApp;
 
 on_both_databases! {
     a_doubtful_pair_waits_as_a_task_with_what_speaks_for_it,
     an_answer_to_a_review_is_a_decision,
+    a_record_that_contradicts_its_identity_is_asked_about,
+    an_update_leaves_what_was_deferred_with_its_reason,
     pages_follow_each_other_by_sealed_links_and_by_body,
 }
 
@@ -98,6 +100,52 @@ fn an_answer_to_a_review_is_a_decision(app: &TestApp) {
     revoke(app, &different);
 }
 
+fn a_record_that_contradicts_its_identity_is_asked_about(app: &TestApp) {
+    for id in ["x1", "x2"] {
+        app.store_patient(&with_id(&stranger(5), id));
+    }
+    let linked = [patient("patient", "x1"), patient("other-patient", "x2"), reason()];
+    let linked = call(app, "link", &linked).expect(200).json();
+    app.put("/Patient/x2", with_id(&stranger(8), "x2")).send().expect(200);
+    let waiting = tasks(app);
+    let codes: Vec<&Value> = waiting.iter().map(|task| &task["code"]["coding"][0]["code"]).collect();
+    assert_eq!(codes, ["mixed-identity"]);
+    assert_eq!(waiting[0]["focus"]["reference"], format!("{}/Patient/x2", app.base));
+    assert_eq!(waiting[0]["for"]["reference"], format!("{}/Patient/x1", app.base));
+    let id = |code: &str| detail(&waiting[0], code).unwrap()["valueId"].clone();
+    assert_eq!(id("identity"), id("own-identity"));
+    let answer = |verdict: &str| {
+        let identity = json!({"name": "identity", "valueId": identity_id(app, "x1")});
+        let verdict = json!({"name": "verdict", "valueCode": verdict});
+        call(app, "decide", &[patient("patient", "x2"), identity, verdict, reason()])
+    };
+    assert_eq!(answer("different").expect(409).errors()[0].0, "conflict", "a steward has linked them");
+    answer("same").expect(200);
+    assert_eq!(tasks(app), Vec::<Value>::new());
+    revoke(app, &linked);
+}
+
+fn an_update_leaves_what_was_deferred_with_its_reason(app: &TestApp) {
+    app.store_patient(&stranger(1));
+    app.store_patient(&alike("alike", 1));
+    answer(app, "defer");
+    let status = || -> Vec<(String, Value)> {
+        let of = |task: &Value| (text(task, "status").to_owned(), task["statusReason"]["text"].clone());
+        tasks(app).iter().map(of).collect()
+    };
+    let deferred = vec![("on-hold".to_owned(), json!("the papers say so"))];
+    assert_eq!(status(), deferred);
+    let with = crate::people::with;
+    app.put("/Patient/alike", with(&alike("alike", 1), "active", json!(true))).send().expect(200);
+    assert_eq!(status(), deferred, "it is asked again, and somebody has looked at it");
+    app.put("/Patient/stranger-0001", with(&stranger(1), "active", json!(true))).send().expect(200);
+    assert!(status().contains(&deferred[0]), "{:?}", status());
+    // What is no longer in doubt is no longer asked.
+    app.put("/Patient/alike", with(&stranger(1), "id", json!("alike"))).send().expect(200);
+    assert_eq!(identity_id(app, "alike"), identity_id(app, "stranger-0001"));
+    assert_eq!(status(), Vec::new());
+}
+
 fn pages_follow_each_other_by_sealed_links_and_by_body(app: &TestApp) {
     for number in 0..5 {
         app.store_patient(&stranger(number));
@@ -125,5 +173,5 @@ fn pages_follow_each_other_by_sealed_links_and_by_body(app: &TestApp) {
     app.get(&format!("/Patient/$decisions?_page={token}")).send().expect(400);
     app.get(&format!("/Patient?_page={token}")).send().expect(400);
     app.post("/Patient/$review-queue", input(&[count.clone(), count])).send().expect(400);
-    app.post("/Patient/$review-queue", &stranger(1)).send().expect(400);
+    app.post("/Patient/$review-queue", stranger(1)).send().expect(400);
 }

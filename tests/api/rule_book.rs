@@ -118,6 +118,7 @@ fn one_identity_is_certain_several_are_not_and_none_is_none(app: &TestApp) {
     assert_eq!(ask(app, &asked, &single).ids(), ["p1"]);
     let other = with(&person("p2", "Marzanna", "Quackenbush"), "address", json!([]));
     app.store_patient(&without_empty(&other));
+    crate::merge::separate(app, &["p1"], &["p2"]);
     let several = ask(app, &asked, std::slice::from_ref(&cms));
     assert_eq!(several.total(), 2);
     for entry in several.entries("match") {

@@ -10,6 +10,8 @@ use crate::support::TestApp;
 on_both_databases! {
     linked_records_are_one_identity_and_separated_ones_two,
     an_identity_is_split_into_groups_and_the_rest,
+    what_a_split_has_separated_is_asked_of_none_of_its_records,
+    revoking_an_old_decision_leaves_the_surviving_identity_of_a_later_one,
     what_contradicts_a_decision_is_a_conflict_until_that_is_revoked,
     every_decision_is_listed_with_who_when_and_why_and_revoked_by_its_id,
     where_a_record_has_been_is_told_with_the_decision,
@@ -94,6 +96,37 @@ fn an_identity_is_split_into_groups_and_the_rest(app: &TestApp) {
     // Updates and another look do not undo it.
     app.put("/Patient/x2", with_id(&crate::people::with(&stranger(5), "active", json!(true)), "x2")).send().expect(200);
     assert_ne!(identity_id(app, "x1"), identity_id(app, "x2"));
+}
+
+fn what_a_split_has_separated_is_asked_of_none_of_its_records(app: &TestApp) {
+    store_thrice(app);
+    let identity = json!({"name": "identity", "valueId": identity_id(app, "x1")});
+    let group = json!({"name": "group", "part": [patient("patient", "x2")]});
+    call(app, "split", &[identity, group, reason()]).expect(200);
+    for id in ["x1", "x2", "x3"] {
+        let updated = with_id(&crate::people::with(&stranger(5), "active", json!(true)), id);
+        app.put(&format!("/Patient/{id}"), updated).send().expect(200);
+        let waiting = app.get("/Patient/$review-queue").send().expect(200).match_bundle();
+        assert_eq!(waiting.ids(), Vec::<&str>::new(), "{id}");
+    }
+}
+
+fn revoking_an_old_decision_leaves_the_surviving_identity_of_a_later_one(app: &TestApp) {
+    const C: &str = "stranger-0003";
+    store(app);
+    let before = [A, B, C].map(|id| identity_id(app, id));
+    let first = call(app, "link", &pair(A, B)).expect(200).json();
+    let later = call(app, "link", &pair(C, A)).expect(200).json();
+    let all = || [A, B, C].map(|id| identity_id(app, id));
+    assert!(all().iter().all(|id| *id == before[2]), "{:?} {before:?}", all());
+    let revoke = |made: &Value| {
+        call(app, "revoke", &[json!({"name": "decision", "valueId": decision(made)}), reason()]).expect(200);
+    };
+    revoke(&first);
+    assert!(all().iter().all(|id| *id == before[2]), "the later decision still stands: {:?} {before:?}", all());
+    revoke(&later);
+    assert_eq!(identity_id(app, C), before[2]);
+    assert_ne!(identity_id(app, A), before[2]);
 }
 
 fn what_contradicts_a_decision_is_a_conflict_until_that_is_revoked(app: &TestApp) {

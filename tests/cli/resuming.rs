@@ -29,6 +29,7 @@ fn a_load_that_is_killed_goes_on_where_it_was(database: &Database) {
         // Somewhere in the next batch, each time elsewhere.
         std::thread::sleep(Duration::from_millis(cycle * 7));
         running.kill();
+        wait_for_end(database);
         acknowledged = done(database).expect("progress is not lost");
         assert!(acknowledged >= lines, "{acknowledged} lines are done, and {lines} were");
         assert_eq!(stored(database), good_until(acknowledged), "what is acknowledged is stored, and nothing else");
@@ -52,6 +53,15 @@ fn a_load_that_is_killed_goes_on_where_it_was(database: &Database) {
         folder.lines("people.rejects.ndjson").iter().map(|line| line["line"].as_u64().unwrap()).collect();
     let expected: Vec<u64> = (1..=LINES).filter(|number| is_bad(*number)).map(|number| number as u64).collect();
     assert_eq!(refused, expected, "refused lines stand once and in order");
+}
+
+/// PostgreSQL may yet finish the commit of a program that is gone.
+fn wait_for_end(database: &Database) {
+    const OTHERS: &str =
+        "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    if matches!(database, Database::Postgres(_)) {
+        wait_for("the end of its connections", || (database.number(OTHERS) == 0).then_some(()));
+    }
 }
 
 fn is_bad(number: usize) -> bool {

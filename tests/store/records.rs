@@ -151,8 +151,10 @@ fn reviews_are_listed_by_page_and_replaced(database: &Database) {
     assert_eq!(review::list(connection, Some(("a", "i2")), 2).unwrap(), reviews[2..]);
     review::insert_many(connection, &[review_of("a", "i2", 0.7)]).unwrap();
     assert_eq!(review::list(connection, Some(("a", "i1")), 1).unwrap(), [review_of("a", "i2", 0.7)]);
-    assert_eq!(review::delete_for_record(connection, "a"), Ok(2));
-    assert_eq!(review::list(connection, None, 10).unwrap(), reviews[2..]);
+    let deferred = ReviewRow { state: review::DEFERRED.to_owned(), ..review_of("a", "i2", 0.7) };
+    review::insert_many(connection, std::slice::from_ref(&deferred)).unwrap();
+    assert_eq!(review::delete_open(connection, "a"), Ok(1));
+    assert_eq!(review::list(connection, None, 10).unwrap(), [deferred, reviews[2].clone()]);
 }
 
 fn audit_rows_are_appended_in_order(database: &Database) {

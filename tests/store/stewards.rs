@@ -10,6 +10,7 @@ on_both_databases! {
     a_decision_stays_when_it_is_revoked_and_its_constraints_go,
     decisions_are_listed_newest_first_by_page,
     constraints_are_found_by_either_record_and_listed_by_page,
+    many_constraints_are_stored_at_once_and_none_twice,
     assignments_that_end_are_numbered_without_gaps,
     the_identities_of_one_that_has_gone_are_forgotten,
     changes_of_constraints_are_told_apart,
@@ -100,6 +101,18 @@ fn constraints_are_found_by_either_record_and_listed_by_page(database: &Database
         found.extend(page);
     }
     assert_eq!(found, rows);
+}
+
+fn many_constraints_are_stored_at_once_and_none_twice(database: &Database) {
+    let store = database.open();
+    let connection = &mut store.writer_connection().unwrap();
+    steward::insert_decision(connection, &decision("d1", 5)).unwrap();
+    steward::insert_constraints(connection, &[]).unwrap();
+    let rows: Vec<ConstraintRow> =
+        (0..700).map(|number| constraint("a", &format!("b{number:03}"), "cannot-link", "d1")).collect();
+    steward::insert_constraints(connection, &rows).unwrap();
+    assert_eq!(steward::list_constraints_by(connection, "d1").unwrap(), rows);
+    assert!(matches!(steward::insert_constraints(connection, &rows[699..]), Err(StoreError::Conflict(_))));
 }
 
 fn assignments_that_end_are_numbered_without_gaps(database: &Database) {

@@ -15,6 +15,9 @@ use crate::store::record::RecordRow;
 use crate::store::review::ReviewRow;
 use crate::store::{record, review};
 
+/// Groups of a split at most: every two of them must be kept apart.
+const GROUPS_MAX: usize = 100;
+
 /// Reads a decision against what is stored.
 ///
 /// # Errors
@@ -100,13 +103,22 @@ fn split(unit: &mut Unit<'_>, identity: &str, groups: &[Vec<String>]) -> Result<
     if groups.len() < 2 {
         return Err(unprocessable(IssueCode::BusinessRule, "A split needs two groups of records."));
     }
+    let constraints = separating(&groups)?;
+    let reviews = reviews_between(unit, &records)?;
+    Ok(Meaning { constraints, records, reviews, ..Meaning::default() })
+}
+
+/// The records of each group are together, and every two groups apart.
+fn separating(groups: &[Vec<&str>]) -> Result<Vec<Constraint>, AppError> {
+    if groups.len() > GROUPS_MAX {
+        return Err(unprocessable(IssueCode::TooCostly, "The split names too many groups of records."));
+    }
     let mut constraints = Vec::new();
     for (at, group) in groups.iter().enumerate() {
         constraints.extend(group[1..].iter().map(|id| Constraint::new(group[0], id, Kind::MustLink)));
         constraints.extend(groups[..at].iter().map(|other| Constraint::new(other[0], group[0], Kind::CannotLink)));
     }
-    let reviews = reviews_between(unit, &records)?;
-    Ok(Meaning { constraints, records, reviews, ..Meaning::default() })
+    Ok(constraints)
 }
 
 fn answer(unit: &mut Unit<'_>, record_id: &str, identity: &str, verdict: Verdict) -> Result<Meaning, AppError> {
@@ -126,4 +138,19 @@ fn answer(unit: &mut Unit<'_>, record_id: &str, identity: &str, verdict: Verdict
     let answered = (verdict != Verdict::Defer && !meaning.reviews.contains(&asked)).then_some(asked);
     let reviews = meaning.reviews.iter().cloned().chain(answered).collect();
     Ok(Meaning { reviews, ..meaning })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_split_into_too_many_groups_is_refused_before_anything_is_written() {
+        let ids: Vec<String> = (0..=GROUPS_MAX).map(|number| format!("r{number}")).collect();
+        let groups: Vec<Vec<&str>> = ids.iter().map(|id| vec![id.as_str()]).collect();
+        let written = separating(&groups[..GROUPS_MAX]).map(|constraints| constraints.len());
+        assert_eq!(written.ok(), Some(GROUPS_MAX * (GROUPS_MAX - 1) / 2));
+        let refused = separating(&groups).expect_err("too many");
+        assert_eq!((refused.kind.status(), refused.issues[0].code), (422, IssueCode::TooCostly));
+    }
 }

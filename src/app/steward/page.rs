@@ -44,6 +44,14 @@ pub struct Explained {
     pub found: Option<IdentityMatch>,
 }
 
+/// What the body of a POST asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListParameters {
+    /// As the query of a GET has them.
+    pub pairs: Vec<(String, String)>,
+    pub warnings: Vec<Issue>,
+}
+
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum List {
@@ -102,13 +110,13 @@ impl App {
     ///
     /// # Errors
     /// `Invalid` for what is no input of the operation.
-    pub fn read_list_parameters(&self, body: &[u8]) -> Result<(Vec<(String, String)>, Vec<Issue>), AppError> {
+    pub fn read_list_parameters(&self, body: &[u8]) -> Result<ListParameters, AppError> {
         const TABLE: &[Definition] = &[
             Definition { name: "_count", kind: Kind::Positive, occurs: Occurs::AtMostOnce },
             Definition { name: "_page", kind: Kind::Text, occurs: Occurs::AtMostOnce },
         ];
         if body.is_empty() {
-            return Ok((Vec::new(), Vec::new()));
+            return Ok(ListParameters::default());
         }
         let document = parse(body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
         let issues = self.rules.profiles.validate_base(&document);
@@ -119,7 +127,7 @@ impl App {
         let read = OperationParameters::read(&document, TABLE, base_url).map_err(AppError::invalid)?;
         let count = read.number("_count").map(|count| ("_count".to_owned(), count.to_string()));
         let page = read.text("_page").map(|page| ("_page".to_owned(), page.to_owned()));
-        Ok((count.into_iter().chain(page).collect(), read.warnings))
+        Ok(ListParameters { pairs: count.into_iter().chain(page).collect(), warnings: read.warnings })
     }
 
     /// Decisions, newest first; of one id only that one.

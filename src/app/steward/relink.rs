@@ -8,7 +8,7 @@ use crate::app::STORED_LIMITS;
 use crate::app::clock::instant;
 use crate::app::error::AppError;
 use crate::app::incoming::{Incoming, ResourceKind};
-use crate::app::links::{DecidedLink, put_decided};
+use crate::app::links::{DecidedLink, adopt_foreign, put_decided, read_links};
 use crate::app::live_index::features_of;
 use crate::app::rules::Rules;
 use crate::app::unit::Unit;
@@ -33,16 +33,21 @@ pub fn relinked(
     base_url: &str,
 ) -> Result<Option<Incoming>, AppError> {
     let is_bound = unit.constraints().of(id).iter().any(|(_, kind)| *kind == Kind::MustLink);
-    if incoming.kind != ResourceKind::Patient || (incoming.links.decided == 0 && !is_bound) {
+    if incoming.kind != ResourceKind::Patient || (incoming.links.decided.is_empty() && !is_bound) {
         return Ok(None);
     }
     let links = decided_links(unit, id)?;
-    let document = put_decided(&incoming.document, &links).map_err(|_| AppError::internal())?;
-    let relinked = document.map(|document| {
-        let search = search_of(&document, base_url)?;
-        Ok(Incoming { document, search, ..incoming.clone() })
-    });
-    relinked.transpose()
+    let carried: Vec<&str> = incoming.links.decided.iter().map(String::as_str).collect();
+    let known = steward::find_decisions(unit.conn, &carried)?;
+    let known: Vec<&str> = known.iter().map(|decision| decision.id.as_str()).collect();
+    let adopted = adopt_foreign(&incoming.document, &known).map_err(|_| AppError::internal())?;
+    let own = adopted.as_deref().unwrap_or(&incoming.document);
+    let Some(document) = put_decided(own, &links).map_err(|_| AppError::internal())?.or(adopted) else {
+        return Ok(None);
+    };
+    let resource = parse(document.as_bytes(), &STORED_LIMITS).map_err(|_| AppError::internal())?;
+    let (search, links) = (search_values(&resource, base_url), read_links(&resource, base_url));
+    Ok(Some(Incoming { document, search, links, ..incoming.clone() }))
 }
 
 /// Writes a new version of a stored Patient, if its links of decisions are not those that stand.

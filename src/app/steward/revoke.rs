@@ -14,9 +14,9 @@ use crate::app::settle::Occasion;
 use crate::app::unit::Unit;
 use crate::app::write::Desk;
 use crate::fhir::json::parse;
-use crate::identity::constraint::Constraint;
+use crate::identity::constraint::{Constraint, Kind};
 use crate::store::review::{OPEN, ReviewRow};
-use crate::store::steward;
+use crate::store::steward::{self, ConstraintRow, DecisionRow};
 use crate::store::{identity, record, resource, review};
 
 /// Who takes it back, and why.
@@ -47,7 +47,7 @@ pub fn revoke(desk: &Desk, unit: &mut Unit<'_>, id: &str, by: &Revocation<'_>) -
         declare(unit, source, declared.as_deref())?;
     }
     touch(unit, &rows)?;
-    let occasion = occasion(unit, &detail)?;
+    let occasion = occasion(unit, &decision, &detail)?;
     let decided = settle(desk.keeper(), unit, &occasion, id)?;
     reopen(unit, &detail)?;
     relinked(desk, unit, &detail.asked, decided)
@@ -61,16 +61,31 @@ fn declared_survivor(unit: &mut Unit<'_>, record_id: &str, base_url: &str) -> Re
     Ok(links.unwrap_or_default().replaced_by)
 }
 
-/// The records of before and where they were; with them the records of identities that use those ids now.
-fn occasion(unit: &mut Unit<'_>, detail: &Detail) -> Result<Occasion<'static>, AppError> {
+/// The records of before and where they were, unless a later decision that stands has put them elsewhere; with them the
+/// records of identities that use those ids now.
+fn occasion(unit: &mut Unit<'_>, decision: &DecisionRow, detail: &Detail) -> Result<Occasion<'static>, AppError> {
     let ids: Vec<&str> = detail.before.iter().map(|before| before.record.as_str()).collect();
     let identities: BTreeSet<&str> = detail.before.iter().map(|before| before.identity.as_str()).collect();
     let identities: Vec<&str> = identities.into_iter().collect();
     let mut start: BTreeSet<String> = record::find_many(unit.conn, &ids)?.into_iter().map(|row| row.id).collect();
     start.extend(record::list_of_identities(unit.conn, &identities)?.into_iter().map(|row| row.id));
+    let later = decided_later(unit, decision, &ids)?;
+    let before = detail.before.iter().filter(|before| !later.contains(&before.record));
     let preferred: HashMap<String, String> =
-        detail.before.iter().map(|before| (before.record.clone(), before.identity.clone())).collect();
+        before.map(|before| (before.record.clone(), before.identity.clone())).collect();
     Ok(Occasion { start: start.into_iter().collect(), preferred, ..Occasion::default() })
+}
+
+/// Those of the records that later decisions have linked with others or separated from each other. Constraints of
+/// decisions that were revoked are gone.
+fn decided_later(unit: &mut Unit<'_>, decision: &DecisionRow, ids: &[&str]) -> Result<BTreeSet<String>, AppError> {
+    let rows = steward::list_constraints_of(unit.conn, ids)?;
+    let is_later = |row: &ConstraintRow| {
+        let is_among = [&row.record_a, &row.record_b].iter().all(|id| ids.contains(&id.as_str()));
+        let by_other = !row.decision_id.is_empty() && row.decision_id != decision.id;
+        by_other && row.created_us >= decision.decided_us && (is_among || row.kind == Kind::MustLink.code())
+    };
+    Ok(rows.into_iter().filter(is_later).flat_map(|row| [row.record_a, row.record_b]).collect())
 }
 
 /// Reviews that the decision answered wait again, if what they ask about is still there and still apart.

@@ -40,35 +40,28 @@ struct Found {
     worst: Vec<worst::Shown>,
 }
 
-/// Where the results come from.
-enum Queries {
-    Results,
-    Patients(App),
-}
-
 pub fn run(args: &EvaluateArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let truth = parse_truth(&read_text(&args.truth)?).map_err(|error| at(&args.truth, error))?;
     let persons = parse_records(&read_text(&args.records)?).map_err(|error| at(&args.records, error))?;
     let mut evaluation = Evaluation::new(&truth, &persons).map_err(|error| at(&args.truth, error))?;
     let config = environment.config(&args.config)?;
-    let (queries, model) = if is_of_patients(&args.queries)? {
+    let (app, model) = if is_of_patients(&args.queries)? {
         let app = open(config)?;
         let model = Arc::clone(&app.rules.model);
-        (Queries::Patients(app), model)
+        (Some(app), model)
     } else {
-        (Queries::Results, Rules::of(&config).map_err(|error| CommandError::Usage(error.to_string()))?.model)
+        (None, Rules::of(&config).map_err(|error| CommandError::Usage(error.to_string()))?.model)
     };
-    add_queries(args, &queries, &mut evaluation)?;
-    let worst = match &queries {
-        Queries::Patients(app) => {
-            worst::relate(app, &mut evaluation)?;
-            worst::explained(app, args, &evaluation, &persons)?
+    add_queries(args, app.as_ref(), &mut evaluation)?;
+    let worst = match app {
+        Some(app) => {
+            worst::relate(&app, &mut evaluation)?;
+            let worst = worst::explained(&app, args, &evaluation, &persons)?;
+            app.stop();
+            worst
         }
-        Queries::Results => evaluation.worst(THRESHOLD).into_iter().map(worst::Shown::unexplained).collect(),
+        None => evaluation.worst(THRESHOLD).into_iter().map(worst::Shown::unexplained).collect(),
     };
-    if let Queries::Patients(app) = queries {
-        app.stop();
-    }
     tell(args, &Found { report: evaluation.report(THRESHOLD), worst }, &model)
 }
 
@@ -98,19 +91,20 @@ fn is_of_patients(path: &Path) -> Result<bool, CommandError> {
     Ok(is_patients)
 }
 
-fn add_queries(args: &EvaluateArgs, queries: &Queries, evaluation: &mut Evaluation<'_>) -> Result<(), CommandError> {
+/// Counts every query; with an `app` they are Patients, which are matched first.
+fn add_queries(args: &EvaluateArgs, app: Option<&App>, evaluation: &mut Evaluation<'_>) -> Result<(), CommandError> {
     let lists = FamilyLists::new();
     let refuse = |error: &dyn std::fmt::Display| at(&args.queries, error);
     let bar = progress::spinner("queries");
     for_each_batch(&args.queries, |lines| {
-        match queries {
-            Queries::Results => {
+        match app {
+            None => {
                 for (number, line) in lines {
                     let result = parse_result(*number, line).map_err(|error| refuse(&error))?;
                     evaluation.add(&result).map_err(|error| refuse(&error))?;
                 }
             }
-            Queries::Patients(app) => {
+            Some(app) => {
                 let patients: Vec<Vec<u8>> = lines.iter().map(|(_, line)| line.clone()).collect();
                 for found in app.match_lines(&Context::new(Caller::Open, app.clock), &patients, 0.0)? {
                     evaluation.add(&result(found)).map_err(|error| refuse(&error))?;
@@ -122,8 +116,8 @@ fn add_queries(args: &EvaluateArgs, queries: &Queries, evaluation: &mut Evaluati
         Ok(Next::GoOn)
     })?;
     bar.finish_and_clear();
-    match (&args.patients, queries) {
-        (Some(path), Queries::Results) => for_each_batch(path, |lines| {
+    match (&args.patients, app) {
+        (Some(path), None) => for_each_batch(path, |lines| {
             put_into_subgroups(lines, &lists, evaluation);
             Ok(Next::GoOn)
         }),

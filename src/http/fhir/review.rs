@@ -35,9 +35,9 @@ pub async fn queue_by_body(app: AppData, request: HttpRequest, payload: web::Pay
     let mut pairs = query_pairs(&request);
     list(app, request, move |app, ctx, handling| {
         let read = app.read_list_parameters(&bytes);
-        let (mut more, warnings) = read.map_err(|error| app.refuse(ctx, Action::ReviewQueue, error))?;
-        pairs.append(&mut more);
-        reviews(app, ctx, &pairs, warnings, handling)
+        let mut read = read.map_err(|error| app.refuse(ctx, Action::ReviewQueue, error))?;
+        pairs.append(&mut read.pairs);
+        reviews(app, ctx, &pairs, read.warnings, handling)
     })
     .await
 }

@@ -73,7 +73,7 @@ impl Described {
 }
 
 /// Statuses of every FHIR route.
-pub const ALWAYS: &[u16] = &[400, 406, 500, 503, 507];
+pub const ALWAYS: &[u16] = &[400, 406, 408, 500, 503, 507];
 
 /// Of every FHIR answer.
 pub(super) const FORMAT: &[&str] = &["_format", "_pretty"];
@@ -353,7 +353,7 @@ pub const fn headers_of(answer: Answer, status: u16) -> &'static [&'static str] 
     }
 }
 
-/// The errors, each an OperationOutcome.
+/// The errors, each an OperationOutcome but for what is refused before there is a request.
 #[must_use]
 pub fn responses() -> Json {
     let content = json!({"application/fhir+json": {"schema": {"$ref": "#/components/schemas/OperationOutcome"}}});
@@ -364,7 +364,8 @@ pub fn responses() -> Json {
         }
         (response_name(code).to_owned(), response)
     });
-    all.into_iter().collect::<Map<_, _>>().into()
+    let slow = (response_name(408).to_owned(), json!({"description": status(408)}));
+    all.into_iter().chain([slow]).collect::<Map<_, _>>().into()
 }
 
 /// The name of an error among [`responses`].
@@ -376,6 +377,7 @@ pub const fn response_name(status: u16) -> &'static str {
         404 => "NotFound",
         405 => "NotAllowed",
         406 => "NotAcceptable",
+        408 => "TooSlow",
         409 => "Conflict",
         410 => "Gone",
         412 => "PreconditionFailed",
@@ -403,6 +405,7 @@ pub const fn status(status: u16) -> &'static str {
         404 => "There is nothing of that name.",
         405 => "The method is not served here.",
         406 => "No format that is wanted is served.",
+        408 => "The head of the request did not come in time; there is no body.",
         409 => "The state of the resource stands against it.",
         410 => "The resource was deleted.",
         412 => "A condition of the request does not hold.",

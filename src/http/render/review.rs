@@ -109,11 +109,9 @@ pub fn provenance(responder: &Responder, decision: &Decision, at: fn(i64) -> Str
 /// The same for the same record and identity, wherever and whenever it is asked: a name-based UUID (RFC 9562 §5.8).
 fn task_id(record_id: &str, identity_id: &str) -> String {
     let digest = Sha256::digest(format!("review\n{record_id}\n{identity_id}"));
-    let mut bytes: Vec<u8> = digest.iter().copied().take(16).collect();
-    bytes[6] = (bytes[6] & 0x0f) | 0x80;
-    bytes[8] = (bytes[8] & 0x3f) | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    let mut bytes = [0; 16];
+    bytes.iter_mut().zip(digest).for_each(|(byte, digit)| *byte = digit);
+    uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //!
 //! A person is matched when one approved combination of fields agrees with exactly one identity. Which fields, how likely
 //! strangers agree on them, which may differ by an edit and what never compares is data (`profiles/cms-combinations.json`,
-//! see [`book`]); what is compared are the normalised records of a query and of each proposed identity, all values of all
-//! records together. Not here: proposing identities (see `index`; [`book`] refuses a combination that no block key finds),
+//! see `book`); what is compared are the normalised records of a query and of each proposed identity, all values of all
+//! records together. Not here: proposing identities (see `index`; `book` refuses a combination that no block key finds),
 //! what becomes of the outcome (see `app::select`).
 
 mod agreement;

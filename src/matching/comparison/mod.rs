@@ -86,7 +86,7 @@ pub enum Level {
     /// Different given names, of which one is no name in use.
     Unrecognised,
     Conflict,
-    /// Different birth dates, at least [`birth_date::GENERATION_YEARS`] apart.
+    /// Different birth dates, at least `birth_date::GENERATION_YEARS` apart.
     Generation,
     Absent,
 }

@@ -142,7 +142,7 @@ impl<'i> Space<'i> {
         members
     }
 
-    /// Hands every record that shares [`BLOCKS_MIN`] blocks with the one asked about to `visit`, with the evidence of the pair; of more
+    /// Hands every record that shares `BLOCKS_MIN` blocks with the one asked about to `visit`, with the evidence of the pair; of more
     /// than `candidates_max` those that share most blocks. `is_wanted` leaves records out before they are compared.
     pub fn each_neighbour(
         &self,

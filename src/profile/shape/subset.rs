@@ -131,7 +131,7 @@ fn keeps(shapes: &Shapes, of: &Type, name: &str, value: &mut Node<'_>, subset: &
     match subset {
         Subset::Summary if element.is_summary => {
             summarise(shapes, type_of, value);
-            true
+            is_mandatory || !is_bare(value)
         }
         Subset::Summary => is_mandatory,
         Subset::Text => is_mandatory || element.name() == "text",
@@ -147,13 +147,27 @@ fn keeps(shapes: &Shapes, of: &Type, name: &str, value: &mut Node<'_>, subset: &
 /// else, or nothing.
 fn summarise(shapes: &Shapes, of: &Type, value: &mut Node<'_>) {
     match value {
-        Node::Array(items) => items.iter_mut().for_each(|item| summarise(shapes, of, item)),
+        Node::Array(items) => {
+            items.iter_mut().for_each(|item| summarise(shapes, of, item));
+            if of.kind == Kind::Complex {
+                items.retain(|item| !is_bare(item));
+            }
+        }
         Node::Object(members) if of.kind == Kind::Complex && of.name() != "Extension" => {
             members.retain_mut(|Member { name, value }| {
                 matches!(name.as_ref(), "id" | "extension") || keeps(shapes, of, name, value, &Subset::Summary)
             });
         }
         Node::Object(_) | Node::Leaf(_) => {}
+    }
+}
+
+/// Nothing of it is in a summary: FHIR knows no empty values (FHIR R4 JSON, 2.6.2).
+fn is_bare(value: &Node<'_>) -> bool {
+    match value {
+        Node::Array(items) => items.is_empty(),
+        Node::Object(members) => members.is_empty(),
+        Node::Leaf(_) => false,
     }
 }
 
@@ -239,6 +253,11 @@ mod tests {
                 patient,
                 Subset::Summary,
                 r#"{"resourceType":"Patient","id":"p","active":true,"name":[{"family":"A","extension":[{"url":"e"}]}],"_birthDate":{"extension":[]},"deceasedBoolean":true,"link":[{"other":{"reference":"Patient/2"},"type":"seealso"}],META}"#,
+            ),
+            (
+                r#"{"resourceType":"CapabilityStatement","status":"active","rest":[{"mode":"server","security":{"description":"d"}}]}"#,
+                Subset::Summary,
+                r#"{"resourceType":"CapabilityStatement","status":"active","rest":[{"mode":"server"}],META}"#,
             ),
             (patient, Subset::Text, r#"{"resourceType":"Patient","id":"p","text":{"status":"generated"},META}"#),
             (

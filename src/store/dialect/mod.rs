@@ -20,6 +20,7 @@ use super::record::RecordRow;
 use super::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows};
 use super::review::ReviewRow;
 use super::search::Sql;
+use super::steward::ConstraintRow;
 use crate::matching::stored_blocks::KeyRange;
 
 /// SQLite prepares a list of values anew each time, and one value once for all.
@@ -106,6 +107,14 @@ pub(super) fn upsert_reviews(connection: &mut Connection, rows: &[ReviewRow]) ->
         ([], _) => Ok(()),
         (_, Connection::Sqlite(c)) => Ok(sqlite::upsert_reviews(c, rows)?),
         (_, Connection::Postgres(c)) => Ok(postgres::upsert_reviews(c, rows)?),
+    }
+}
+
+pub(super) fn insert_constraints(connection: &mut Connection, rows: &[ConstraintRow]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_constraints(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_constraints(c, rows)?),
     }
 }
 

@@ -20,6 +20,7 @@ use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRow
 use crate::store::review::ReviewRow;
 use crate::store::schema::{block_record, load_progress, record, resource, secret};
 use crate::store::search::Sql;
+use crate::store::steward::ConstraintRow;
 
 use super::prepared::{Bind, Prepared};
 
@@ -221,6 +222,22 @@ pub(super) fn upsert_reviews(connection: &mut PgConnection, rows: &[ReviewRow]) 
             Bind::Texts(column(rows(), |row| row.model_version.as_str())),
             Bind::Texts(column(rows(), |row| row.state.as_str())),
             Bind::MaybeTexts(column(rows(), |row| row.reason.as_deref())),
+        ],
+    )
+    .execute(connection)?;
+    Ok(())
+}
+
+pub(super) fn insert_constraints(connection: &mut PgConnection, rows: &[ConstraintRow]) -> QueryResult<()> {
+    Prepared::new(
+        "INSERT INTO record_constraint (record_a, record_b, kind, decision_id, created_us) \
+         SELECT * FROM UNNEST(?, ?, ?, ?, ?)",
+        vec![
+            Bind::Texts(column(rows, |row| row.record_a.as_str())),
+            Bind::Texts(column(rows, |row| row.record_b.as_str())),
+            Bind::Texts(column(rows, |row| row.kind.as_str())),
+            Bind::Texts(column(rows, |row| row.decision_id.as_str())),
+            Bind::BigInts(column(rows, |row| row.created_us)),
         ],
     )
     .execute(connection)?;

@@ -17,10 +17,11 @@ use crate::store::record::RecordRow;
 use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows, history_columns, version_columns};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
-    audit, block_key, block_record, change, identity, load_progress, record, resource, resource_history, review,
-    search_date, search_string, search_token, secret,
+    audit, block_key, block_record, change, identity, load_progress, record, record_constraint, resource,
+    resource_history, review, search_date, search_string, search_token, secret,
 };
 use crate::store::search::Sql;
+use crate::store::steward::ConstraintRow;
 
 pub(super) fn insert_resources(connection: &mut SqliteConnection, rows: &[ResourceRow<'_>]) -> QueryResult<()> {
     for row in rows {
@@ -149,6 +150,13 @@ pub(super) fn upsert_reviews(connection: &mut SqliteConnection, rows: &[ReviewRo
                 review::reason.eq(excluded(review::reason)),
             ))
             .execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_constraints(connection: &mut SqliteConnection, rows: &[ConstraintRow]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_into(record_constraint::table).values(row).execute(connection)?;
     }
     Ok(())
 }

@@ -14,6 +14,8 @@ pub mod request;
 mod revoke;
 pub mod state;
 
+use std::collections::{BTreeMap, HashMap};
+
 use serde::{Deserialize, Serialize};
 
 use crate::audit::{Action, AuditRecord};
@@ -282,25 +284,7 @@ fn make(desk: &Desk, unit: &mut Unit<'_>, order: &Order) -> Result<Decided, AppE
         return Err(unprocessable(IssueCode::TooCostly, "The decision is about too many records."));
     }
     unit.constraints().check(&meaning.constraints).map_err(|found| contradicting(&found))?;
-    let before = |row: &RecordRow| Before { record: row.id.clone(), identity: row.identity_id.clone() };
-    let detail = Detail {
-        asked: order.asked.clone(),
-        before: meaning.records.iter().map(before).collect(),
-        reviews: meaning.reviews.clone(),
-    };
-    let row = DecisionRow {
-        id: order.decision_id.clone(),
-        kind: order.asked.kind().to_owned(),
-        reason: order.reason.clone(),
-        decided_by: order.by.clone(),
-        decided_us: unit.now_us,
-        detail: serde_json::to_string(&detail).map_err(|_| AppError::internal())?,
-        revoked_by: None,
-        revoked_us: None,
-        revoked_reason: None,
-    };
-    steward::insert_decision(unit.conn, &row)?;
-    bind(unit, &meaning, &row)?;
+    bind(unit, &meaning, &order.decision_id)?;
     for review in &meaning.reviews {
         review::delete(unit.conn, &review.record_id, &review.identity_id)?;
     }
@@ -308,14 +292,37 @@ fn make(desk: &Desk, unit: &mut Unit<'_>, order: &Order) -> Result<Decided, AppE
         let (state, reason) = (review::DEFERRED.to_owned(), Some(order.reason.clone()));
         review::insert_many(unit.conn, &[ReviewRow { state, reason, ..deferred.clone() }])?;
     }
-    let mut preferred = std::collections::HashMap::new();
+    let mut preferred = HashMap::new();
     if let Some(survivor) = meaning.records.iter().find(|row| Some(&row.id) == meaning.survivor.as_ref()) {
         preferred.insert(survivor.id.clone(), survivor.identity_id.clone());
     }
     let start: Vec<String> = meaning.records.iter().map(|row| row.id.clone()).collect();
     let occasion = Occasion { start, preferred, ..Occasion::default() };
     let decided = settle(desk.keeper(), unit, &occasion, &order.decision_id)?;
+    steward::insert_decision(unit.conn, &decision(unit.now_us, order, meaning, &decided)?)?;
     relinked(desk, unit, &order.asked, decided)
+}
+
+/// The decision with what it needs to be taken back: where the records were that it is about, and those that it has moved
+/// with them.
+fn decision(now_us: i64, order: &Order, meaning: Meaning, decided: &Decided) -> Result<DecisionRow, AppError> {
+    let about = meaning.records.into_iter().map(|row| (row.id, row.identity_id));
+    let moved = decided.placements.iter().filter(|one| one.from != one.to);
+    let moved = moved.map(|one| (one.record_id.clone(), one.from.clone()));
+    let before: BTreeMap<String, String> = moved.chain(about).collect();
+    let before = before.into_iter().map(|(record, identity)| Before { record, identity }).collect();
+    let detail = Detail { asked: order.asked.clone(), before, reviews: meaning.reviews };
+    Ok(DecisionRow {
+        id: order.decision_id.clone(),
+        kind: order.asked.kind().to_owned(),
+        reason: order.reason.clone(),
+        decided_by: order.by.clone(),
+        decided_us: now_us,
+        detail: serde_json::to_string(&detail).map_err(|_| AppError::internal())?,
+        revoked_by: None,
+        revoked_us: None,
+        revoked_reason: None,
+    })
 }
 
 /// Lets the Patients of a merge say what is decided of it now.
@@ -329,13 +336,14 @@ fn relinked(desk: &Desk, unit: &mut Unit<'_>, asked: &Asked, decided: Decided) -
 }
 
 /// Stores the constraints of a decision, and who is replaced by whom.
-fn bind(unit: &mut Unit<'_>, meaning: &Meaning, decision: &DecisionRow) -> Result<(), AppError> {
+fn bind(unit: &mut Unit<'_>, meaning: &Meaning, decision_id: &str) -> Result<(), AppError> {
+    let now_us = unit.now_us;
     let row = |a: &str, b: &str, kind: &str| ConstraintRow {
         record_a: a.to_owned(),
         record_b: b.to_owned(),
         kind: kind.to_owned(),
-        decision_id: decision.id.clone(),
-        created_us: decision.decided_us,
+        decision_id: decision_id.to_owned(),
+        created_us: now_us,
     };
     let mut rows: Vec<ConstraintRow> =
         meaning.constraints.iter().map(|one| row(&one.a, &one.b, one.kind.code())).collect();

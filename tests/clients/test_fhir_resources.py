@@ -237,6 +237,7 @@ def test_every_operation_answers_fhir(tour, served, stored):
         ],
         "export": [],  # asynchronous: below
         "patient-export": [],
+        **{name: [] for name in STEWARDSHIP},  # one after the other: below
     }
     named = {operation["name"] for kind in served.values() for operation in kind.get("operation", [])}
     assert named <= set(table), "an operation that the tour leaves out"
@@ -244,6 +245,42 @@ def test_every_operation_answers_fhir(tour, served, stored):
         for method, path, body in table[name]:
             answer = tour.ask(method, path, body)
             assert answer["resourceType"] in ("Parameters", "Bundle", "OperationOutcome", "Meta")
+
+
+STEWARDSHIP = {
+    "merge", "unmerge", "link", "unlink", "split", "decide", "revoke", "decisions", "review-queue", "identity",
+    "identity-history",
+}
+
+
+def test_what_stewards_ask_and_decide_is_fhir(tour, served, tag):
+    named = {operation["name"] for operation in served["Patient"]["operation"]}
+    assert STEWARDSHIP <= named
+    one, other = (tour.create(patient(f"{tag}{letter}", 7))["id"] for letter in "xy")
+
+    def call(operation, *parameters, expected=(200,)):
+        reason = {"name": "reason", "valueString": "the papers say so"}
+        body = {"resourceType": "Parameters", "parameter": [*parameters, reason]}
+        return tour.ask("POST", f"/Patient/${operation}", body, expected)
+
+    def record(name, number):
+        return {"name": name, "valueReference": {"reference": f"Patient/{number}"}}
+
+    pair = (record("patient", one), record("other-patient", other))
+    merged = call("merge", record("source-patient", one), record("target-patient", other))
+    assert {"input", "outcome", "result"} <= {parameter["name"] for parameter in merged["parameter"]}
+    assert tour.get(f"/Patient/{one}")["link"][0]["type"] == "replaced-by"
+    for path in (f"{other}/$identity", f"{other}/$identity-history", "$decisions", "$review-queue"):
+        assert tour.get(f"/Patient/{path}")["resourceType"] in ("Parameters", "Bundle")
+    call("unmerge", record("source-patient", one))
+    assert "link" not in tour.get(f"/Patient/{one}")
+    assert call("link", *pair)["resourceType"] == "Parameters"
+    assert call("unlink", *pair, expected=(409,))["resourceType"] == "OperationOutcome"
+    decision = tour.get("/Patient/$decisions?_count=1")["entry"][0]["resource"]
+    call("revoke", {"name": "decision", "valueId": decision["id"]})
+    assert call("unlink", *pair)["resourceType"] == "Parameters"
+    for operation in ("split", "decide"):
+        assert call(operation, expected=(400,))["resourceType"] == "OperationOutcome"
 
 
 def test_an_export_holds_whole_resources(tour, stored):
@@ -290,7 +327,7 @@ REFUSALS = [
     ("POST", "/Patient", '{"resourceType":"Observation"}', {}, 400),
     ("POST", "/Patient/$idi-match", '{"resourceType":"Parameters"}', {}, 400),
     ("POST", "/Patient/$idi-match", '{"resourceType":"Patient","gender":"male"}', {}, 422),
-    ("POST", "/Patient/$no-such-operation", "{}", {}, 405),
+    ("POST", "/Patient/$no-such-operation", "{}", {}, 404),
     ("POST", "", '{"resourceType":"Bundle","type":"collection"}', {}, 400),
     ("POST", "", '{"resourceType":"Bundle","type":"transaction","entry":[{}]}', {}, 400),
     ("PUT", "/Patient/tour", '{"resourceType":"Patient","id":"other"}', {}, 400),

@@ -62,6 +62,7 @@ pub fn delete(
             settle::apply(keeper, unit, &plan, None, None)?;
         }
         if let Some(identity_id) = identity_id {
+            settle::forget_lonely(unit, &identity_id)?;
             settle::end_identity(unit, &identity_id, None)?;
         }
     }

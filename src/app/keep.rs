@@ -245,6 +245,7 @@ impl Batch<'_> {
         self.rows.changes.push(id.to_owned());
         if let Some(current) = current.filter(|current| current.identity_id != identity_id) {
             self.rows.write(unit)?;
+            settle::forget_lonely(unit, &current.identity_id)?;
             identity_history::end(unit.conn, &[current], now_us)?;
         }
         if !plan.ended.is_empty() {

@@ -308,9 +308,23 @@ pub fn apply(
     let moves: Vec<&Placement> = plan.moves().filter(|one| Some(one.record_id.as_str()) != except).collect();
     if !moves.is_empty() {
         move_records(keeper, unit, plan, &moves, decision_id)?;
+        let left: BTreeSet<&str> = moves.iter().map(|one| one.from.as_str()).collect();
+        left.into_iter().try_for_each(|identity_id| forget_lonely(unit, identity_id))?;
     }
     for (id, survivor_id) in &plan.ended {
         end_identity(unit, id, Some(survivor_id))?;
+    }
+    Ok(())
+}
+
+/// A record that is left alone in its identity contradicts nobody there any more: what was asked about it, deferred or
+/// not, is no question.
+///
+/// # Errors
+/// What the store gives.
+pub fn forget_lonely(unit: &mut Unit<'_>, identity_id: &str) -> Result<(), AppError> {
+    if let [alone] = record::list_of_identities(unit.conn, &[identity_id])?.as_slice() {
+        review::delete(unit.conn, &alone.id, identity_id)?;
     }
     Ok(())
 }

@@ -287,9 +287,9 @@ mod tests {
                 r#"{"resourceType":"AuditEvent","agent":[{"name":"n","requestor":true}],META}"#,
             ),
             (
-                r#"{"resourceType":"Consent","sourceAttachment":{"title":"t","data":"AA=="},"provision":{"data":[],"period":{},"purpose":[]},"modifierExtension":[1]}"#,
+                r#"{"resourceType":"Consent","sourceAttachment":{"title":"t","data":"AA=="},"provision":{"data":[{"meaning":"instance"}],"period":{"start":"2020"},"purpose":[{"code":"a"}]},"modifierExtension":[1]}"#,
                 Subset::Summary,
-                r#"{"resourceType":"Consent","sourceAttachment":{"title":"t"},"provision":{"data":[],"period":{},"purpose":[]},"modifierExtension":[1],META}"#,
+                r#"{"resourceType":"Consent","sourceAttachment":{"title":"t"},"provision":{"data":[{"meaning":"instance"}],"period":{"start":"2020"},"purpose":[{"code":"a"}]},"modifierExtension":[1],META}"#,
             ),
             // Contained resources stay with what refers to them.
             (

@@ -26,6 +26,8 @@ pub struct Unit<'a> {
     constraints_before: Arc<Constraints>,
     /// The log has entries that change no record.
     has_notes: bool,
+    /// As it was before the job that is running.
+    had_notes: bool,
 }
 
 #[derive(Clone)]
@@ -48,6 +50,7 @@ impl<'a> Unit<'a> {
             constraints_before: Arc::clone(&constraints),
             constraints,
             has_notes: false,
+            had_notes: false,
         }
     }
 
@@ -110,6 +113,7 @@ impl<'a> Unit<'a> {
     pub(super) fn keep_job(&mut self) {
         self.kept.append(&mut self.pending);
         self.constraints_before = Arc::clone(&self.constraints);
+        self.had_notes = self.has_notes;
     }
 
     /// Whether indexes have something to follow.
@@ -120,6 +124,7 @@ impl<'a> Unit<'a> {
     /// Forgets what a job has changed that was rolled back.
     pub(super) fn undo_job(&mut self) {
         self.constraints = Arc::clone(&self.constraints_before);
+        self.has_notes = self.had_notes;
         if self.pending.is_empty() {
             return;
         }

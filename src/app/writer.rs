@@ -353,7 +353,7 @@ impl Worker {
         let mut audits = self.backlog.oldest();
         let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
-        let mut savepoints = transaction::Savepoints::default();
+        let mut savepoints = transaction::Savepoints::of(runs.len());
         for (scope, run) in runs {
             let executed = run_job(&mut unit, scope, &mut savepoints, run)?;
             audits.extend(executed.audit);

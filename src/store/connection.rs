@@ -82,8 +82,10 @@ fn establish_sqlite(path: &Path, options: &StoreOptions, purpose: Purpose) -> Re
     connection.batch_execute(&format!("PRAGMA busy_timeout={busy_ms}"))?;
     switch_to_wal(&mut connection, Duration::from_millis(busy_ms))?;
     let cache_kib = if purpose == Purpose::Read { READ_CACHE_KIB } else { WRITE_CACHE_KIB };
+    // What a savepoint may have to undo is kept in memory: a temporary file would hold people's data outside of the
+    // database, and writes every changed page once more.
     connection.batch_execute(&format!(
-        "PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-{cache_kib}; \
+        "PRAGMA temp_store=MEMORY; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-{cache_kib}; \
          PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}; PRAGMA journal_size_limit={WAL_BYTES_KEPT}; \
          PRAGMA trusted_schema=OFF"
     ))?;

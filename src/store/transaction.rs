@@ -87,34 +87,56 @@ pub fn rollback_to(connection: &mut Connection, number: u32) -> Result<(), Store
 }
 
 /// One savepoint after the other. That of a finished part is released as the next one begins: a round trip less each.
-#[derive(Debug, Default)]
-pub struct Savepoints {
-    number: u32,
-    is_open: bool,
+///
+/// A part that is alone needs none: to undo it is to undo the transaction, and to begin another one. Behind a savepoint
+/// SQLite writes down every page before it changes it; for a load that is as much again as the changes themselves.
+#[derive(Debug)]
+pub enum Savepoints {
+    /// Of the only part.
+    Alone,
+    Several {
+        number: u32,
+        is_open: bool,
+    },
 }
 
 impl Savepoints {
+    /// For so many parts.
+    #[must_use]
+    pub const fn of(parts: usize) -> Self {
+        if parts == 1 { Self::Alone } else { Self::Several { number: 0, is_open: false } }
+    }
+
     /// Marks the beginning of a part.
     ///
     /// # Errors
     /// As [`savepoint`].
     pub fn begin(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
-        self.number += 1;
-        if self.is_open {
-            let (finished, next) = (self.number - 1, self.number);
+        let Self::Several { number, is_open } = self else { return Ok(()) };
+        *number += 1;
+        if *is_open {
+            let (finished, next) = (*number - 1, *number);
             return Ok(connection.batch_execute(&format!("RELEASE SAVEPOINT job_{finished}; SAVEPOINT job_{next}"))?);
         }
-        self.is_open = true;
-        savepoint(connection, self.number)
+        *is_open = true;
+        savepoint(connection, *number)
     }
 
-    /// Undoes the part that was begun last.
+    /// Undoes the part that was begun last. When it was alone, the locks of the transaction are gone with it.
     ///
     /// # Errors
-    /// As [`rollback_to`].
+    /// As [`rollback_to`], and [`begin_write`] when it was alone.
     pub fn undo(&mut self, connection: &mut Connection) -> Result<(), StoreError> {
-        self.is_open = false;
-        rollback_to(connection, self.number)
+        match self {
+            Self::Alone => {
+                rollback(connection)?;
+                begin_write(connection)
+            }
+            Self::Several { number, is_open } => {
+                *is_open = false;
+                rollback_to(connection, *number)
+            }
+        }
     }
 }
 

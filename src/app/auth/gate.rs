@@ -1,0 +1,194 @@
+//! The gate: from a Bearer token to a caller, and from a caller to what that caller may do.
+//!
+//! RFC 6750 (Bearer tokens), RFC 9068 (their shape), SMART App Launch 2.2 (scopes). A request without a token is somebody
+//! unknown, who is told nothing but what this server says of itself; a token that is not in force is no token. Deny wins:
+//! scope first, then the policy. Not here: issuing and revoking (see `token`), the policy itself (see `assurance`).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use crate::assurance::decide::decide;
+use crate::assurance::facts::Interaction;
+use crate::assurance::policy::Policy;
+use crate::assurance::verdict::Verdict;
+use crate::auth::access_token;
+use crate::auth::error::Reason;
+use crate::auth::extension::TokenContext;
+use crate::auth::jws::{self, PublicKey};
+
+use super::super::context::Caller;
+use super::super::error::AppError;
+use super::access::Ask;
+use super::facts;
+use super::granted::Granted;
+
+/// Tokens whose signature was verified and that are remembered, so that it is verified once.
+const TOKENS_REMEMBERED_MAX: usize = 10_000;
+
+/// Who is let in.
+pub enum Gate {
+    /// Every caller of a loopback address.
+    Open,
+    /// Nobody: there is no issuer of tokens.
+    Shut,
+    /// Bearers of tokens.
+    Guarded(Box<Guard>),
+}
+
+/// Where the gate learns what only the issuer of tokens knows. Functions, for the issuer is the database of this server,
+/// and of a test its own key.
+pub struct Tokens {
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// `aud` of its tokens.
+    pub audience: String,
+    /// The key of a `kid`.
+    pub key: Box<dyn Fn(&str) -> Option<PublicKey> + Send + Sync>,
+    /// Whether a token of this id is in force.
+    pub standing: Box<dyn Fn(&str) -> Result<Standing, AppError> + Send + Sync>,
+    /// What was asserted when the token of this id was issued.
+    pub context: Box<dyn Fn(&str) -> Result<Option<TokenContext>, AppError> + Send + Sync>,
+}
+
+/// What the issuer says of a token now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    InForce,
+    /// Revoked, of a client that was disabled, or not known.
+    Ended,
+}
+
+pub struct Guard {
+    tokens: Tokens,
+    policy: Policy,
+    verified: Mutex<HashMap<[u8; 32], Arc<Granted>>>,
+}
+
+/// Why a request has no caller.
+enum Unauthenticated {
+    Reason(Reason),
+    Error(AppError),
+}
+
+impl From<AppError> for Unauthenticated {
+    fn from(error: AppError) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl Gate {
+    #[must_use]
+    pub fn guarded(tokens: Tokens, policy: &Policy) -> Self {
+        let (policy, verified) = (policy.clone(), Mutex::default());
+        Self::Guarded(Box::new(Guard { tokens, policy, verified }))
+    }
+
+    /// The caller of a request that says nothing of itself.
+    #[must_use]
+    pub const fn stranger(&self) -> Caller {
+        match self {
+            Self::Open => Caller::Open,
+            Self::Shut | Self::Guarded(_) => Caller::Anonymous,
+        }
+    }
+
+    /// Whether anybody can be authorised.
+    #[must_use]
+    pub const fn lets_anybody_in(&self) -> bool {
+        !matches!(self, Self::Shut)
+    }
+
+    /// The caller who bears `token`.
+    ///
+    /// # Errors
+    /// `Unauthorized` where the token is not in force; what the store gives.
+    pub fn authenticate(&self, token: &str, now_us: i64) -> Result<Caller, AppError> {
+        let guard = match self {
+            Self::Open => return Ok(Caller::Open),
+            Self::Shut => return Err(AppError::invalid_token()),
+            Self::Guarded(guard) => guard,
+        };
+        match guard.granted(token, now_us) {
+            Ok(granted) => Ok(Caller::Client(granted)),
+            Err(Unauthenticated::Error(error)) => Err(error),
+            Err(Unauthenticated::Reason(reason)) => {
+                tracing::info!(reason = reason.code(), "a token is not in force");
+                Err(AppError::invalid_token())
+            }
+        }
+    }
+}
+
+impl Guard {
+    fn granted(&self, token: &str, now_us: i64) -> Result<Arc<Granted>, Unauthenticated> {
+        let Ok(sum) = <[u8; 32]>::try_from(digest(&SHA256, token.as_bytes()).as_ref()) else {
+            return Err(AppError::internal().into());
+        };
+        let granted = match self.remembered(&sum) {
+            Some(granted) => granted,
+            None => self.verify(token, now_us)?,
+        };
+        if granted.grant.expires_us <= now_us {
+            self.forget(&sum);
+            return Err(Unauthenticated::Reason(Reason::Expired));
+        }
+        if (self.tokens.standing)(&granted.grant.token_id)? == Standing::Ended {
+            self.forget(&sum);
+            return Err(Unauthenticated::Reason(Reason::TokenRevoked));
+        }
+        self.remember(sum, &granted);
+        Ok(granted)
+    }
+
+    fn verify(&self, token: &str, now_us: i64) -> Result<Arc<Granted>, Unauthenticated> {
+        let Tokens { issuer, audience, .. } = &self.tokens;
+        let refused = |reason: Reason| Unauthenticated::Reason(reason);
+        let jws = jws::parse(token).map_err(|error| refused(error.into()))?;
+        let key = jws.header.kid.as_deref().and_then(|kid| (self.tokens.key)(kid));
+        let key = key.ok_or_else(|| refused(Reason::KeyUnknown))?;
+        let verified = jws.verify(&key).map_err(|error| refused(error.into()))?;
+        let grant = access_token::read(&verified, issuer, audience, now_us).map_err(|refusal| refused(refusal.log))?;
+        let context = (self.tokens.context)(&grant.token_id)?;
+        let disclosure = facts::disclosure(&self.policy, &grant, context.as_ref());
+        Ok(Arc::new(Granted::new(grant, context, disclosure)))
+    }
+
+    fn remembered(&self, sum: &[u8; 32]) -> Option<Arc<Granted>> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).get(sum).cloned()
+    }
+
+    fn remember(&self, sum: [u8; 32], granted: &Arc<Granted>) {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        // All at once: to find the oldest costs more than to verify again.
+        if verified.len() >= TOKENS_REMEMBERED_MAX {
+            verified.clear();
+        }
+        verified.entry(sum).or_insert_with(|| Arc::clone(granted));
+    }
+
+    fn forget(&self, sum: &[u8; 32]) {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(sum);
+    }
+}
+
+/// Whether a caller may do what is asked. A match is decided where its words are known; here it is asked for its scopes.
+///
+/// # Errors
+/// `Unauthorized` without a token; `Forbidden` where scopes or the policy do not give it.
+pub fn permit(policy: &Policy, caller: &Caller, ask: &Ask<'_>) -> Result<(), AppError> {
+    let granted = match caller {
+        Caller::Open => return Ok(()),
+        Caller::Anonymous => return Err(AppError::no_token()),
+        Caller::Client(granted) => granted,
+    };
+    let account = granted.account_for(ask).ok_or_else(|| AppError::insufficient_scope(&ask.scope()))?;
+    if ask.interaction == Interaction::Match || !ask.is_about_people() {
+        return Ok(());
+    }
+    match decide(&facts::of(granted, account, ask.interaction), policy) {
+        Verdict::Refuse(missing) => Err(AppError::not_authorized(&missing)),
+        Verdict::Permit(_) | Verdict::Withhold(_) => Ok(()),
+    }
+}

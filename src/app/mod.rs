@@ -7,6 +7,7 @@ pub mod answer;
 pub mod artifact;
 pub mod audit_backlog;
 pub mod audit_event;
+pub mod auth;
 pub mod backup;
 pub mod bundle;
 pub mod candidates;
@@ -55,12 +56,14 @@ pub mod writer;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use crate::assurance::verdict::Verdict;
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
 use crate::matching::index::{Ask, Reach};
 use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
 
+use auth::gate::{Gate, Tokens};
 use candidates::Candidates;
 use clock::Clock;
 use context::Context;
@@ -82,6 +85,7 @@ pub struct App {
     writer: Arc<Writer>,
     planner: export::worker::Planner,
     page_key: PageKey,
+    gate: Gate,
     started_us: i64,
 }
 
@@ -125,6 +129,7 @@ impl App {
             rules = rules.with_model(model, "model")?;
         }
         let rules = Arc::new(rules);
+        let gate = if config.server.open { Gate::Open } else { Gate::Shut };
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
         let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;
@@ -159,6 +164,7 @@ impl App {
             writer,
             planner: Default::default(),
             page_key,
+            gate,
             started_us: (clock.now_us)(),
         };
         app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
@@ -168,6 +174,19 @@ impl App {
             Err(error) => tracing::warn!(%error, "features of an older normaliser stay for now"),
         }
         Ok(app)
+    }
+
+    /// The same, where bearers of these tokens are let in and nobody else.
+    #[must_use]
+    pub fn guarded_by(mut self, tokens: Tokens) -> Self {
+        self.gate = Gate::guarded(tokens, Arc::clone(&self.rules.assurance));
+        self
+    }
+
+    /// Who is let in.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Plans bulk exports on a thread of this instance: those that it takes on, and those that others have left.
@@ -383,5 +402,10 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
     if let Some(error) = error {
         audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
         audit.detail.reasons.dedup();
+        let missing = error.missing();
+        if !missing.is_empty() {
+            audit.detail.verdict = Some(Verdict::REFUSE.to_owned());
+            audit.detail.missing = missing;
+        }
     }
 }

@@ -17,12 +17,15 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// The code of a refusal.
+    pub const REFUSE: &str = "refuse";
+
     /// The code in the audit.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Permit(_) => "permit",
-            Self::Refuse(_) => "refuse",
+            Self::Refuse(_) => Self::REFUSE,
             Self::Withhold(_) => "withhold",
         }
     }

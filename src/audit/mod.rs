@@ -138,6 +138,40 @@ pub struct Detail {
     /// Ids of the identities that were returned or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<String>,
+    /// The client that asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The trust community under which it is registered; none for a client that the operator has added.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub community: Option<String>,
+    /// The organisation for which it asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entity_type: Option<String>,
+    /// Purposes of use, as the token has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<String>,
+    /// The digest of the statement about the user.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Levels of assurance that the token carries.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_level: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication_level: Option<String>,
+    /// The id of the token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// The workflows of the policy that applied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub workflows: Vec<String>,
+    /// What the policy decided: `permit`, `refuse` or `withhold`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// Codes of what was missing, be it told to the caller or not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<String>,
     /// The IDI profile that was claimed and recognised, as its short name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,

@@ -14,6 +14,7 @@ use crate::audit::Action;
 use crate::auth::scope::Interaction as Scope;
 use crate::profile::artifact::ARTIFACT_TYPES;
 
+use super::super::incoming::ResourceKind;
 use super::super::search::AUDIT_EVENT;
 
 /// The type in scopes for what stewards see and decide; no resource has it.
@@ -152,6 +153,8 @@ impl Need {
     pub fn ask<'a>(&'a self, resource_type: &'a str) -> Option<Ask<'a>> {
         let (resource_type, scopes, interaction) = match self {
             Self::Nothing | Self::Token | Self::OfEach(_) => return None,
+            // What is not served is not there, whatever the scopes; and no answer names it.
+            Self::OfAddress(..) if !is_served(resource_type) => return None,
             Self::OfAddress(scopes, interaction) => (resource_type, *scopes, *interaction),
             Self::Of(of, scopes, interaction) => (*of, *scopes, *interaction),
         };
@@ -168,6 +171,10 @@ impl Need {
             Self::Token | Self::Of(..) | Self::OfEach(_) => false,
         }
     }
+}
+
+fn is_served(resource_type: &str) -> bool {
+    ResourceKind::of(resource_type).is_some() || resource_type == AUDIT_EVENT
 }
 
 impl Ask<'_> {

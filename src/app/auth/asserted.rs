@@ -9,6 +9,7 @@ use crate::auth::extension::TokenContext;
 use crate::profile::idi::strict_weight;
 
 use super::super::rules::Rules;
+use super::claims::patient_of;
 use super::person::{Described, Oneself, Persons, record_of};
 
 /// Whether the person's authorization is recorded with the request: the policies that the person has agreed to.
@@ -32,7 +33,7 @@ pub fn persons(context: &TokenContext, rules: &Rules) -> Persons {
     };
     let user_person = context.b2b_user.as_ref().map(|user| &user.user_person);
     let user_information = context.tefca_ias.as_ref().map(|tefca| &tefca.user_information);
-    let of_id_token = context.id_token.as_ref().map(|token| token.person.to_patient());
+    let of_id_token = context.id_token.as_ref().map(|token| patient_of(&token.claims));
     let users = [user_person, user_information, of_id_token.as_ref()];
     let patient = context.tefca_ias.as_ref().map(|tefca| &tefca.patient_information);
     Persons {

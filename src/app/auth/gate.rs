@@ -20,7 +20,7 @@ use crate::auth::jws::{self, PublicKey};
 
 use super::super::context::Caller;
 use super::super::error::AppError;
-use super::access::Ask;
+use super::access::{self, Ask};
 use super::facts;
 use super::granted::Granted;
 
@@ -62,7 +62,7 @@ pub enum Standing {
 
 pub struct Guard {
     tokens: Tokens,
-    policy: Policy,
+    policy: Arc<Policy>,
     verified: Mutex<HashMap<[u8; 32], Arc<Granted>>>,
 }
 
@@ -80,9 +80,8 @@ impl From<AppError> for Unauthenticated {
 
 impl Gate {
     #[must_use]
-    pub fn guarded(tokens: Tokens, policy: &Policy) -> Self {
-        let (policy, verified) = (policy.clone(), Mutex::default());
-        Self::Guarded(Box::new(Guard { tokens, policy, verified }))
+    pub fn guarded(tokens: Tokens, policy: Arc<Policy>) -> Self {
+        Self::Guarded(Box::new(Guard { tokens, policy, verified: Mutex::default() }))
     }
 
     /// The caller of a request that says nothing of itself.
@@ -151,8 +150,7 @@ impl Guard {
         let verified = jws.verify(&key).map_err(|error| refused(error.into()))?;
         let grant = access_token::read(&verified, issuer, audience, now_us).map_err(|refusal| refused(refusal.log))?;
         let context = (self.tokens.context)(&grant.token_id)?;
-        let disclosure = facts::disclosure(&self.policy, &grant, context.as_ref());
-        Ok(Arc::new(Granted::new(grant, context, disclosure)))
+        Ok(Arc::new(Granted::new(grant, context, Arc::clone(&self.policy))))
     }
 
     fn remembered(&self, sum: &[u8; 32]) -> Option<Arc<Granted>> {
@@ -177,7 +175,7 @@ impl Guard {
 ///
 /// # Errors
 /// `Unauthorized` without a token; `Forbidden` where scopes or the policy do not give it.
-pub fn permit(policy: &Policy, caller: &Caller, ask: &Ask<'_>) -> Result<(), AppError> {
+pub fn permit(caller: &Caller, ask: &Ask<'_>) -> Result<(), AppError> {
     let granted = match caller {
         Caller::Open => return Ok(()),
         Caller::Anonymous => return Err(AppError::no_token()),
@@ -187,8 +185,22 @@ pub fn permit(policy: &Policy, caller: &Caller, ask: &Ask<'_>) -> Result<(), App
     if ask.interaction == Interaction::Match || !ask.is_about_people() {
         return Ok(());
     }
-    match decide(&facts::of(granted, account, ask.interaction), policy) {
+    match decide(&facts::of(granted, account, ask.interaction), &granted.policy) {
         Verdict::Refuse(missing) => Err(AppError::not_authorized(&missing)),
         Verdict::Permit(_) | Verdict::Withhold(_) => Ok(()),
+    }
+}
+
+/// The same for the request that `method` at the address `path` of the route table is, about this type.
+///
+/// # Errors
+/// As [`permit`].
+pub fn permit_route(caller: &Caller, path: &str, method: &str, resource_type: &str) -> Result<(), AppError> {
+    // What is not served is refused by whoever does not serve it.
+    let Some(access) = access::find(path, method) else { return Ok(()) };
+    match (access.need.ask(resource_type), caller) {
+        (Some(ask), _) => permit(caller, &ask),
+        (None, Caller::Anonymous) if !access.need.is_public(resource_type) => Err(AppError::no_token()),
+        (None, _) => Ok(()),
     }
 }

@@ -3,20 +3,25 @@
 //! Not here: verifying tokens (see `gate`), what a grant allows in a match (see `assurance`).
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::assurance::facts::{Account, Statement};
+use crate::assurance::policy::Policy;
 use crate::auth::access_token::Grant;
 use crate::auth::extension::TokenContext;
-use crate::auth::scope::{Level, Scopes};
+use crate::auth::scope::{Interaction, Level, Scopes};
 use crate::fhir::disclosure::Disclosure;
 
 use super::access::Ask;
+use super::facts;
 
 /// What a caller with a token has.
 pub struct Granted {
     pub grant: Grant,
     /// The extensions of the token request in full. They hold demographics.
     pub context: Option<TokenContext>,
+    /// What decides on what the caller asks for.
+    pub policy: Arc<Policy>,
     /// What of a person's record may leave to this caller.
     pub disclosure: Disclosure,
     /// The scopes that name a type.
@@ -32,10 +37,11 @@ impl fmt::Debug for Granted {
 
 impl Granted {
     #[must_use]
-    pub fn new(grant: Grant, context: Option<TokenContext>, disclosure: Disclosure) -> Self {
+    pub fn new(grant: Grant, context: Option<TokenContext>, policy: Arc<Policy>) -> Self {
+        let disclosure = facts::disclosure(&policy, &grant, context.as_ref());
         let named: Vec<String> = grant.scopes.iter().filter(|scope| !scope.contains("/*.")).collect();
         let named = Scopes::parse(&named.join(" ")).unwrap_or_default();
-        Self { grant, context, disclosure, named }
+        Self { grant, context, policy, disclosure, named }
     }
 
     /// Whose account the scopes speak for that give what is asked; `None` where none do. One level has to give all of it.
@@ -49,6 +55,12 @@ impl Granted {
             // Members of the workforce do not sign in here yet: a user is a person like any other.
             Level::User | Level::Patient => Account::Person,
         })
+    }
+
+    /// Whether some scope names this type.
+    #[must_use]
+    pub fn holds_any(&self, resource_type: &str) -> bool {
+        Interaction::ALL.iter().any(|interaction| self.named.allows(Level::System, resource_type, *interaction))
     }
 
     /// The digest of what says who the user is, for the audit.

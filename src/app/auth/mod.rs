@@ -5,6 +5,7 @@
 
 pub mod access;
 pub mod asserted;
+pub mod claims;
 pub mod facts;
 pub mod gate;
 pub mod granted;

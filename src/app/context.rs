@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::audit::{Action, AuditRecord, Detail, Outcome};
 use crate::fhir::disclosure::Disclosure;
-use crate::fhir::redact::redact;
 use crate::fhir::match_parameters::RuleBook;
+use crate::fhir::redact::redact;
 use crate::store::resource::SearchConstraint;
 
 use super::auth::access::STEWARDSHIP;

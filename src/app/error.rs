@@ -164,7 +164,8 @@ impl AppError {
         if is_of_content {
             return Self::unprocessable(issues);
         }
-        let level = missing.iter().find_map(|one| if let Missing::Authentication(level) = one { Some(level) } else { None });
+        let level =
+            missing.iter().find_map(|one| if let Missing::Authentication(level) = one { Some(level) } else { None });
         let error = match level {
             // RFC 9470: somebody who signs in again may do it.
             Some(level) if missing.len() == 1 => {

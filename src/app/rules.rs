@@ -110,8 +110,8 @@ impl Rules {
             .map_err(|error| wrap("match-model.json", error.to_string()))?;
         let combinations =
             Book::parse(text("cms-combinations.json")?).map_err(|reason| wrap("cms-combinations.json", reason))?;
-        let assurance = Policy::parse(text("assurance-policy.json")?)
-            .map_err(|reason| wrap("assurance-policy.json", reason))?;
+        let assurance =
+            Policy::parse(text("assurance-policy.json")?).map_err(|reason| wrap("assurance-policy.json", reason))?;
         Ok(Self { profiles, normaliser, model: Arc::new(model), combinations, assurance: Arc::new(assurance) })
     }
 }

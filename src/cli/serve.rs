@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::app::auth::gate::Gate;
 use crate::config::Config;
 use crate::http::server;
 
@@ -16,14 +17,24 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, Command
     serve(config, |_| Ok(()), |_| Ok(()))
 }
 
-/// Without an authorization server every caller is let in: only on purpose, and only from this machine.
+/// `--open` lets every caller in without authorization: only on purpose, and only from this machine.
 pub fn check_open(config: &Config) -> Result<(), CommandError> {
-    if !config.server.open {
-        let text = "there is no authorization server yet: serving needs --open, which lets every caller in";
-        return Err(CommandError::Usage(text.to_owned()));
-    }
-    if !config.server.listen.ip().is_loopback() {
+    if config.server.open && !config.server.listen.ip().is_loopback() {
         return Err(CommandError::Usage("--open is accepted on a loopback address only (server.listen)".to_owned()));
+    }
+    Ok(())
+}
+
+/// A server that lets nobody in is a mistake of its configuration.
+fn check_gate(app: &App) -> Result<(), CommandError> {
+    match app.gate() {
+        Gate::Open => tracing::warn!("OPEN: every caller on this machine is let in, without authorization"),
+        Gate::Guarded(_) => {}
+        Gate::Shut => {
+            let text = "nobody could be authorised: no trust community is configured and no client was added. Configure \
+                        [[communities]] or add a client, or let every caller of this machine in with --open";
+            return Err(CommandError::Usage(text.to_owned()));
+        }
     }
     Ok(())
 }
@@ -35,7 +46,6 @@ pub fn serve(
     prepare: impl FnOnce(&App) -> Result<(), CommandError>,
     ready: impl FnOnce(&App) -> Result<(), CommandError>,
 ) -> Result<Ended, CommandError> {
-    tracing::warn!("OPEN: every caller on this machine is let in, without authorization");
     let listener = TcpListener::bind(config.server.listen)
         .map_err(|error| CommandError::Failed(format!("cannot listen on {}: {error}", config.server.listen)))?;
     let address = listener.local_addr()?;
@@ -45,6 +55,7 @@ pub fn serve(
     }
     config.server.listen = address;
     let app = Arc::new(open(config)?);
+    check_gate(&app)?;
     prepare(&app)?;
     let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
     actix_web::rt::System::new().block_on(async {

@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
 
 use crate::app::App;
-use crate::app::context::{Caller, Context};
+use crate::app::context::Context;
 
 use super::extract::AppData;
 
@@ -31,7 +31,7 @@ pub async fn around<B: MessageBody + 'static>(
     };
     let started_us = (app.clock.now_us)();
     let request_id = request_id(&request, &app);
-    let ctx = Context { caller: Caller::Open, request_id, now_us: started_us, clock: app.clock };
+    let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
     let mut response = next.call(request).await?;

@@ -5,6 +5,7 @@
 pub mod error;
 mod extract;
 mod fhir;
+mod guard;
 mod health;
 mod middleware;
 mod negotiate;

@@ -57,7 +57,8 @@ const CREATE: &[Scope] = &[Scope::Create];
 /// A PUT makes the resource where there is none.
 const CREATE_UPDATE: &[Scope] = &[Scope::Create, Scope::Update];
 
-const MATCH: Need = Need::Of("Patient", READ_SEARCH, Interaction::Match);
+/// What a match needs.
+pub const MATCH: Need = Need::Of("Patient", READ_SEARCH, Interaction::Match);
 const EXPLAIN: Need = Need::Of("Patient", READ_SEARCH, Interaction::Explain);
 const DECIDE: Need = Need::Of(STEWARDSHIP, UPDATE, Interaction::Steward);
 const LIST: Need = Need::Of(STEWARDSHIP, READ_SEARCH, Interaction::Steward);
@@ -194,7 +195,8 @@ impl Ask<'_> {
     /// The scope that would do, for the answer (RFC 6750 section 3).
     #[must_use]
     pub fn scope(&self) -> String {
-        let letters: String = Scope::ALL.iter().filter(|one| self.scopes.contains(one)).map(|one| one.letter()).collect();
+        let letters: String =
+            Scope::ALL.iter().filter(|one| self.scopes.contains(one)).map(|one| one.letter()).collect();
         format!("system/{}.{letters}", self.resource_type)
     }
 }

@@ -1,46 +1,55 @@
-//! What the extensions of a token request say of persons and their authorization, in the words of the policy.
+//! What the extensions of a token request say of persons and of their authorization, as far as the policy asks.
 //!
-//! Not here: whether they are well-formed and genuine (see `auth::extension`, `auth::id_token`).
+//! Not here: whether they are well-formed and genuine (see `auth`), comparing persons (see `person`).
+
+use std::fmt;
 
 use serde_json::Value as Json;
 
 use crate::assurance::facts::Consent;
-use crate::auth::extension::TokenContext;
-use crate::profile::idi::strict_weight;
+use crate::fhir::json::{Limits, parse};
+use crate::fhir::name_text;
+use crate::matching::record::Record;
+use crate::profile::input_weight::weigh;
 
 use super::super::rules::Rules;
-use super::claims::patient_of;
-use super::person::{Described, Oneself, Persons, record_of};
+use super::person::{Described, Oneself, Persons};
 
-/// Whether the person's authorization is recorded with the request: the policies that the person has agreed to.
-#[must_use]
-pub fn consent(context: &TokenContext) -> Consent {
-    let policies = [
-        context.b2b.as_ref().map(|b2b| &b2b.consent_policy),
-        context.b2b_user.as_ref().map(|user| &user.consent_policy),
-        context.tefca_ias.as_ref().map(|tefca| &tefca.consent_policy),
-    ];
-    if policies.into_iter().flatten().any(|policies| !policies.is_empty()) { Consent::Recorded } else { Consent::Missing }
+/// The persons of a transaction as FHIR Patient, Person or RelatedPerson, and whether it is authorised.
+#[derive(Clone, Default)]
+pub struct Asserted {
+    /// Whether the person has agreed to policies that are named with the request.
+    pub consent: Consent,
+    /// Each statement about the user: `user_person`, `user_information`, the claims of the identity token.
+    pub users: Vec<Json>,
+    /// Each statement about the patient: `patient_information`.
+    pub patients: Vec<Json>,
+    pub oneself: Oneself,
 }
 
-/// The persons that the extensions describe.
-#[must_use]
-pub fn persons(context: &TokenContext, rules: &Rules) -> Persons {
-    let described = |person: &Json| {
-        let text = person.to_string();
-        let record = record_of(&text, &rules.normaliser)?;
-        Some(Described { record, weight: strict_weight(&rules.profiles, &text) })
-    };
-    let user_person = context.b2b_user.as_ref().map(|user| &user.user_person);
-    let user_information = context.tefca_ias.as_ref().map(|tefca| &tefca.user_information);
-    let of_id_token = context.id_token.as_ref().map(|token| patient_of(&token.claims));
-    let users = [user_person, user_information, of_id_token.as_ref()];
-    let patient = context.tefca_ias.as_ref().map(|tefca| &tefca.patient_information);
-    Persons {
-        users: users.into_iter().flatten().filter_map(described).collect(),
-        patients: patient.into_iter().filter_map(described).collect(),
-        oneself: context.tefca_ias.as_ref().map_or(Oneself::Unsaid, |tefca| {
-            if tefca.is_oneself() { Oneself::Yes } else { Oneself::No }
-        }),
+/// Nothing of a person is shown.
+impl fmt::Debug for Asserted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asserted").field("consent", &self.consent).finish_non_exhaustive()
     }
+}
+
+impl Asserted {
+    /// The persons as they are compared.
+    #[must_use]
+    pub fn persons(&self, rules: &Rules) -> Persons {
+        let described = |people: &[Json]| people.iter().filter_map(|person| describe(person, rules)).collect();
+        Persons { users: described(&self.users), patients: described(&self.patients), oneself: self.oneself }
+    }
+}
+
+/// The record of a FHIR Patient, Person or RelatedPerson, in which names, telecoms, addresses, identifiers and birth date
+/// have the same form, and the strict weight of the description.
+#[must_use]
+pub fn describe(person: &Json, rules: &Rules) -> Option<Described> {
+    let text = person.to_string();
+    let person = parse(text.as_bytes(), &Limits::DEFAULT).ok()?;
+    let (person, _) = name_text::complete(person);
+    let weight = weigh(&person, rules.profiles.weights()).total;
+    Some(Described { record: Record::from_patient(&person, &rules.normaliser), weight })
 }

@@ -15,7 +15,8 @@ const DIGITAL_IDENTIFIER: &str = "http://hl7.org/fhir/us/identity-matching/ns/HL
 pub fn patient_of(claims: &Map<String, Json>) -> Json {
     let inner = claims.get("verified_claims").and_then(|verified| verified.get("claims")).and_then(Json::as_object);
     let claims = inner.unwrap_or(claims);
-    let text = |names: &[&str]| names.iter().find_map(|name| claims.get(*name)?.as_str()).filter(|text| !text.is_empty());
+    let text =
+        |names: &[&str]| names.iter().find_map(|name| claims.get(*name)?.as_str()).filter(|text| !text.is_empty());
     let mut patient = Map::from_iter([("resourceType".to_owned(), json!("Patient"))]);
     let given: Vec<&str> =
         [text(&["given_name", "name_first"]), text(&["middle_name", "name_middle"])].into_iter().flatten().collect();
@@ -65,15 +66,16 @@ fn address(parts: &Map<String, Json>) -> Json {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::auth::person::{Agreement, compare, record_of};
+    use crate::app::auth::asserted::describe;
+    use crate::app::auth::person::{Agreement, compare};
     use crate::app::rules::Rules;
 
     #[test]
     fn every_dialect_describes_the_same_person() {
-        let rules = Rules::built_in().expect("shipped").normaliser;
+        let rules = Rules::built_in().expect("shipped");
         let record = |claims: Json| {
             let patient = patient_of(claims.as_object().expect("claims"));
-            record_of(&patient.to_string(), &rules).expect("a record")
+            describe(&patient, &rules).expect("a record").record
         };
         let openid = json!({"given_name": "Robin", "family_name": "Roe", "birthdate": "1980-02-29",
             "address": {"street_address": "1 Main St", "locality": "Springfield", "region": "IL", "postal_code": "62701"}});
@@ -90,7 +92,9 @@ mod tests {
         for claims in table {
             assert_eq!(compare(&record(openid.clone()), &record(claims.clone())), Agreement::Same, "{claims}");
         }
-        for claims in [json!({}), json!({"given_name": 5, "address": "x"}), json!({"given_name": "Robin", "family_name": "Roe"})] {
+        for claims in
+            [json!({}), json!({"given_name": 5, "address": "x"}), json!({"given_name": "Robin", "family_name": "Roe"})]
+        {
             assert_eq!(compare(&record(openid.clone()), &record(claims.clone())), Agreement::Incomparable, "{claims}");
         }
     }

@@ -4,36 +4,31 @@
 
 use std::collections::BTreeSet;
 
-use crate::assurance::facts::{Account, Consent, Facts, Interaction, Registration, Statement, User};
+use crate::assurance::entity::EntityType;
+use crate::assurance::facts::{Account, Facts, Interaction, Registration, Statement};
 use crate::assurance::policy::Policy;
 use crate::assurance::verdict::Elements;
 use crate::auth::access_token::Grant;
 use crate::auth::community::purpose_code;
-use crate::auth::extension::TokenContext;
 use crate::fhir::disclosure::Disclosure;
 
-use super::asserted;
 use super::granted::Granted;
 
 /// What is known of a caller who asks for this on this account.
 #[must_use]
 pub fn of(granted: &Granted, account: Account, interaction: Interaction) -> Facts {
-    Facts { account, ..of_grant(&granted.grant, granted.context.as_ref(), interaction) }
+    Facts { account, consent: granted.asserted.consent, ..of_grant(&granted.grant, interaction) }
 }
 
-fn of_grant(grant: &Grant, context: Option<&TokenContext>, interaction: Interaction) -> Facts {
+fn of_grant(grant: &Grant, interaction: Interaction) -> Facts {
     let has = |statement: &Statement| grant.extensions.contains_key(statement.code());
     Facts {
         registration: grant.community.clone().map_or(Registration::Operator, Registration::Community),
-        entity: grant.entity_type.unwrap_or(crate::assurance::entity::EntityType::Other),
+        entity: grant.entity_type.unwrap_or(EntityType::Other),
         purposes: purposes(&grant.purposes),
         statements: Statement::ALL.into_iter().filter(has).collect(),
-        consent: context.map_or(Consent::Missing, asserted::consent),
         identity: grant.identity_level,
         authentication: grant.authentication_level,
-        asked: None,
-        user: User::Unknown,
-        stored: None,
         ..Facts::unknown(interaction)
     }
 }
@@ -45,8 +40,8 @@ fn purposes(texts: &[String]) -> BTreeSet<String> {
 
 /// What of a person's record may leave to the bearer of a grant: what every workflow lets out that it calls for.
 #[must_use]
-pub fn disclosure(policy: &Policy, grant: &Grant, context: Option<&TokenContext>) -> Disclosure {
-    let facts = of_grant(grant, context, Interaction::Read);
+pub fn disclosure(policy: &Policy, grant: &Grant) -> Disclosure {
+    let facts = of_grant(grant, Interaction::Read);
     let workflows = policy.called_for(&facts);
     if workflows.is_empty() {
         return Disclosure::only(Vec::<String>::new());

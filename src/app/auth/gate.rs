@@ -13,14 +13,13 @@ use crate::assurance::decide::decide;
 use crate::assurance::facts::Interaction;
 use crate::assurance::policy::Policy;
 use crate::assurance::verdict::Verdict;
-use crate::auth::access_token;
+use crate::auth::access_token::{self, OwnKey};
 use crate::auth::error::Reason;
-use crate::auth::extension::TokenContext;
-use crate::auth::jws::{self, PublicKey};
 
 use super::super::context::Caller;
 use super::super::error::AppError;
 use super::access::{self, Ask};
+use super::asserted::Asserted;
 use super::facts;
 use super::granted::Granted;
 
@@ -44,12 +43,12 @@ pub struct Tokens {
     pub issuer: String,
     /// `aud` of its tokens.
     pub audience: String,
-    /// The key of a `kid`.
-    pub key: Box<dyn Fn(&str) -> Option<PublicKey> + Send + Sync>,
+    /// The keys whose tokens may still be in force.
+    pub keys: Box<dyn Fn() -> Arc<[OwnKey]> + Send + Sync>,
     /// Whether a token of this id is in force.
     pub standing: Box<dyn Fn(&str) -> Result<Standing, AppError> + Send + Sync>,
     /// What was asserted when the token of this id was issued.
-    pub context: Box<dyn Fn(&str) -> Result<Option<TokenContext>, AppError> + Send + Sync>,
+    pub asserted: Box<dyn Fn(&str) -> Result<Asserted, AppError> + Send + Sync>,
 }
 
 /// What the issuer says of a token now.
@@ -143,14 +142,10 @@ impl Guard {
 
     fn verify(&self, token: &str, now_us: i64) -> Result<Arc<Granted>, Unauthenticated> {
         let Tokens { issuer, audience, .. } = &self.tokens;
-        let refused = |reason: Reason| Unauthenticated::Reason(reason);
-        let jws = jws::parse(token).map_err(|error| refused(error.into()))?;
-        let key = jws.header.kid.as_deref().and_then(|kid| (self.tokens.key)(kid));
-        let key = key.ok_or_else(|| refused(Reason::KeyUnknown))?;
-        let verified = jws.verify(&key).map_err(|error| refused(error.into()))?;
-        let grant = access_token::read(&verified, issuer, audience, now_us).map_err(|refusal| refused(refusal.log))?;
-        let context = (self.tokens.context)(&grant.token_id)?;
-        Ok(Arc::new(Granted::new(grant, context, Arc::clone(&self.policy))))
+        let grant = access_token::verify(token, &(self.tokens.keys)(), issuer, audience, now_us);
+        let grant = grant.map_err(|refusal| Unauthenticated::Reason(refusal.log))?;
+        let asserted = (self.tokens.asserted)(&grant.token_id)?;
+        Ok(Arc::new(Granted::new(grant, asserted, Arc::clone(&self.policy))))
     }
 
     fn remembered(&self, sum: &[u8; 32]) -> Option<Arc<Granted>> {

@@ -8,18 +8,18 @@ use std::sync::Arc;
 use crate::assurance::facts::{Account, Statement};
 use crate::assurance::policy::Policy;
 use crate::auth::access_token::Grant;
-use crate::auth::extension::TokenContext;
 use crate::auth::scope::{Interaction, Level, Scopes};
 use crate::fhir::disclosure::Disclosure;
 
 use super::access::Ask;
+use super::asserted::Asserted;
 use super::facts;
 
 /// What a caller with a token has.
 pub struct Granted {
     pub grant: Grant,
-    /// The extensions of the token request in full. They hold demographics.
-    pub context: Option<TokenContext>,
+    /// What the extensions of the token request say. It holds demographics.
+    pub asserted: Asserted,
     /// What decides on what the caller asks for.
     pub policy: Arc<Policy>,
     /// What of a person's record may leave to this caller.
@@ -28,7 +28,7 @@ pub struct Granted {
     named: Scopes,
 }
 
-/// Nothing of the context is shown.
+/// Nothing of a person is shown.
 impl fmt::Debug for Granted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Granted").field("client_id", &self.grant.client_id).finish_non_exhaustive()
@@ -37,11 +37,11 @@ impl fmt::Debug for Granted {
 
 impl Granted {
     #[must_use]
-    pub fn new(grant: Grant, context: Option<TokenContext>, policy: Arc<Policy>) -> Self {
-        let disclosure = facts::disclosure(&policy, &grant, context.as_ref());
+    pub fn new(grant: Grant, asserted: Asserted, policy: Arc<Policy>) -> Self {
+        let disclosure = facts::disclosure(&policy, &grant);
         let named: Vec<String> = grant.scopes.iter().filter(|scope| !scope.contains("/*.")).collect();
         let named = Scopes::parse(&named.join(" ")).unwrap_or_default();
-        Self { grant, context, policy, disclosure, named }
+        Self { grant, asserted, policy, disclosure, named }
     }
 
     /// Whose account the scopes speak for that give what is asked; `None` where none do. One level has to give all of it.

@@ -7,9 +7,6 @@
 use std::collections::BTreeSet;
 
 use crate::assurance::facts::User;
-use crate::fhir::json::{Limits, parse};
-use crate::fhir::name_text;
-use crate::matching::normalise::Normaliser;
 use crate::matching::normalise::identifier::{Identifier, Kind};
 use crate::matching::normalise::name::Name;
 use crate::matching::record::Record;
@@ -47,15 +44,6 @@ pub enum Oneself {
 pub struct Described {
     pub record: Record,
     pub weight: u32,
-}
-
-/// The record of a FHIR Patient, Person or RelatedPerson: names, telecoms, addresses, identifiers and birth date have the
-/// same form in all of them.
-#[must_use]
-pub fn record_of(person: &str, rules: &Normaliser) -> Option<Record> {
-    let person = parse(person.as_bytes(), &Limits::DEFAULT).ok()?;
-    let (person, _) = name_text::complete(person);
-    Some(Record::from_patient(&person, rules))
 }
 
 /// The user against the Patient of a request.
@@ -160,12 +148,13 @@ fn contradicts(one: &Record, other: &Record) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
+    use std::sync::LazyLock;
+
     use super::*;
+    use crate::app::auth::asserted::describe;
     use crate::app::rules::Rules;
 
-    fn rules() -> Normaliser {
-        Rules::built_in().expect("shipped").normaliser
-    }
+    static RULES: LazyLock<Rules> = LazyLock::new(|| Rules::built_in().expect("shipped"));
 
     fn person() -> Value {
         json!({"resourceType": "Person", "name": [{"family": "Muñoz-Ortega", "given": ["José"]}],
@@ -184,7 +173,7 @@ mod tests {
     }
 
     fn record(person: &Value) -> Record {
-        record_of(&person.to_string(), &rules()).expect("a record")
+        describe(person, &RULES).expect("a record").record
     }
 
     #[test]
@@ -212,7 +201,10 @@ mod tests {
             (only("telecom", json!([{"system": "phone", "value": "312-555-0142"}])), Agreement::Same),
             (only("telecom", json!([{"system": "phone", "value": "312-555-0143"}])), Agreement::Different),
             (only("telecom", json!([{"system": "email", "value": "J.M@mail.example.com"}])), Agreement::Same),
-            (only("address", json!([{"line": ["12 Elm St"], "city": "Elsewhere", "postalCode": "60431"}])), Agreement::Same),
+            (
+                only("address", json!([{"line": ["12 Elm St"], "city": "Elsewhere", "postalCode": "60431"}])),
+                Agreement::Same,
+            ),
             (only("address", json!([{"line": ["12 Elm St"], "postalCode": "60432"}])), Agreement::Different),
             (only("address", json!([{"line": ["12 Elm St"], "city": "Joliet"}])), Agreement::Incomparable),
             (only("identifier", ssn("219-45-6789")), Agreement::Same),

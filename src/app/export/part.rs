@@ -74,7 +74,12 @@ impl App {
                 constraint: ctx.caller.search_constraint(),
             };
             let caller = ctx.caller.clone();
-            Ok(Part::Stored(PartReader { caller, selection, reached: part.after_number, last_number: part.last_number }))
+            Ok(Part::Stored(PartReader {
+                caller,
+                selection,
+                reached: part.after_number,
+                last_number: part.last_number,
+            }))
         })
     }
 

@@ -23,6 +23,7 @@ struct File {
     version: String,
     asserted: BTreeMap<String, String>,
     verification_years_max: u16,
+    representatives: BTreeSet<String>,
     workflows: Vec<Row>,
 }
 
@@ -109,7 +110,7 @@ enum UnverifiedText {
 /// # Errors
 /// What is not known, with its place.
 pub fn read(text: &str) -> Result<Policy, String> {
-    let file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let mut file: File = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if file.workflows.len() > WORKFLOWS_MAX {
         return Err(format!("workflows: more than {WORKFLOWS_MAX}"));
     }
@@ -118,14 +119,15 @@ pub fn read(text: &str) -> Result<Policy, String> {
         asserted.insert(self::profile(profile, "asserted")?, identity(level, "asserted")?);
     }
     let mut workflows: Vec<Workflow> = Vec::new();
-    for row in file.workflows {
+    for row in std::mem::take(&mut file.workflows) {
         let workflow = workflow(row)?;
         if workflows.iter().any(|known| known.name == workflow.name) {
             return Err(format!("workflows: {} is there twice", workflow.name));
         }
         workflows.push(workflow);
     }
-    Ok(Policy { version: file.version, asserted, verification_years_max: file.verification_years_max, workflows })
+    let File { version, verification_years_max, representatives, .. } = file;
+    Ok(Policy { version, asserted, verification_years_max, representatives, workflows })
 }
 
 fn workflow(row: Row) -> Result<Workflow, String> {

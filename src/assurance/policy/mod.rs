@@ -20,6 +20,8 @@ pub struct Policy {
     version: String,
     asserted: BTreeMap<Profile, IdentityLevel>,
     verification_years_max: u16,
+    /// Codes of relationships (HL7 v3 RoleCode) that let somebody act for a patient.
+    representatives: BTreeSet<String>,
     workflows: Vec<Workflow>,
 }
 
@@ -101,6 +103,12 @@ impl Policy {
     #[must_use]
     pub fn asserted(&self, profile: Profile) -> IdentityLevel {
         self.asserted.get(&profile).copied().unwrap_or_default()
+    }
+
+    /// Whether a relationship lets somebody act for a patient.
+    #[must_use]
+    pub fn represents(&self, relationship: &str) -> bool {
+        self.representatives.contains(relationship)
     }
 
     #[must_use]

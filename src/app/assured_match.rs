@@ -150,14 +150,8 @@ impl App {
         };
         let bytes_max = bytes(self.config.limits.page_bytes_max);
         let conn = &mut *self.connection()?;
-        let heads = reference::list_sources(
-            conn,
-            &[of_patient.number],
-            "Patient",
-            &ids,
-            REPRESENTATIVES_MAX,
-            bytes_max,
-        )?;
+        let heads =
+            reference::list_sources(conn, &[of_patient.number], "Patient", &ids, REPRESENTATIVES_MAX, bytes_max)?;
         let heads = heads.into_iter().filter(|head| head.resource_type == "RelatedPerson").collect();
         let is_representative = |body: &str| {
             let Ok(related) = serde_json::from_str::<Json>(body) else { return false };
@@ -300,10 +294,12 @@ fn condition(body: &str) -> Condition {
 fn may_represent(related: &Json, policy: &Policy, today: Date) -> bool {
     let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
     let codings = list(&related["relationship"]).into_iter().flat_map(|concept| list(&concept["coding"]));
-    let is_named = codings.into_iter().any(|coding| coding["code"].as_str().is_some_and(|code| policy.represents(code)));
+    let is_named =
+        codings.into_iter().any(|coding| coding["code"].as_str().is_some_and(|code| policy.represents(code)));
     let today = today.to_string();
     // A shorter date is a longer time: its beginning or end counts as written.
-    let begun = related["period"]["start"].as_str().is_none_or(|start| start.get(..10).unwrap_or(start) <= today.as_str());
+    let begun =
+        related["period"]["start"].as_str().is_none_or(|start| start.get(..10).unwrap_or(start) <= today.as_str());
     let lasts = related["period"]["end"].as_str().is_none_or(|end| {
         let end = end.get(..10).unwrap_or(end);
         today.get(..end.len()).is_some_and(|today| today <= end)

@@ -230,6 +230,18 @@ mod tests {
             reasons: vec!["ambiguous".to_owned()],
             records: vec!["p1".to_owned(), "p\"2".to_owned()],
             identities: vec!["i1".to_owned()],
+            client: Some("c1".to_owned()),
+            community: Some("exchange".to_owned()),
+            organization: Some("https://o".to_owned()),
+            entity_type: Some("covered-entity".to_owned()),
+            purposes: vec!["TREAT".to_owned()],
+            user: Some("digest".to_owned()),
+            identity_level: Some("IDIAL1.8".to_owned()),
+            authentication_level: Some("AAL2".to_owned()),
+            token: Some("t1".to_owned()),
+            workflows: vec!["business".to_owned()],
+            verdict: Some("refuse".to_owned()),
+            missing: vec!["weight".to_owned()],
             profile: Some("IDI-Patient-L0".to_owned()),
             weight: Some(9),
             grade: Some("certain".to_owned()),
@@ -244,7 +256,7 @@ mod tests {
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"client":"c1","community":"exchange","organization":"https://o","entity_type":"covered-entity","purposes":["TREAT"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"duration_us":120}"#
         );
     }
 

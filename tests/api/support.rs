@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use idi_match::app::App;
+use idi_match::app::auth::gate::Tokens;
 use idi_match::app::clock::Clock;
 use idi_match::config::{Config, Sources};
 use idi_match::http::server;
@@ -75,7 +76,18 @@ impl TestApp {
         Self::start_on(Arc::clone(&self.database), options)
     }
 
+    /// A server that lets in bearers of these tokens and nobody else.
+    pub fn start_guarded(database: Database, tokens: Tokens, options: &[(&str, &str)]) -> Self {
+        let options: Vec<(&str, &str)> =
+            [("server.open", "false")].into_iter().chain(options.iter().copied()).collect();
+        Self::start_with(Arc::new(database), &options, |app| app.guarded_by(tokens))
+    }
+
     fn start_on(database: Arc<Database>, options: &[(&str, &str)]) -> Self {
+        Self::start_with(database, options, |app| app)
+    }
+
+    fn start_with(database: Arc<Database>, options: &[(&str, &str)], gate: impl FnOnce(App) -> App) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let base = format!("http://{address}/fhir");
@@ -92,7 +104,7 @@ impl TestApp {
         ];
         let flags = common.iter().chain(options).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let config = Config::load(&Sources { flags, ..Sources::default() }).unwrap();
-        let app = Arc::new(App::open(config, Clock::system(), |_| ()).unwrap());
+        let app = Arc::new(gate(App::open(config, Clock::system(), |_| ()).unwrap()));
         let options = StoreOptions { connections_max: 1, ..StoreOptions::default() };
         let store = Store::open(&DatabaseUrl::parse(&url).unwrap(), &options).unwrap();
         let (handle, thread) = serve(Arc::clone(&app), listener);

@@ -199,3 +199,130 @@ pub fn permit_route(caller: &Caller, path: &str, method: &str, resource_type: &s
         (None, _) => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::app::auth::access::{Need, STEWARDSHIP, TABLE};
+    use crate::app::error::ErrorKind;
+    use crate::assurance::policy::tests::shipped;
+    use crate::auth::access_token::Grant;
+    use crate::auth::scope::Scopes;
+
+    /// Written by `scripts/access-table`, from SMART's table of interactions and not from the program's.
+    const ACCESS: &str = include_str!("../../../tests/fixtures/access.tsv");
+    const LEVELS: [&str; 3] = ["system", "user", "patient"];
+    const LETTERS: [char; 5] = ['c', 'r', 'u', 'd', 's'];
+
+    fn client(scopes: &str) -> Caller {
+        let grant = Grant {
+            client_id: "c1".to_owned(),
+            community: None,
+            organization_id: None,
+            entity_type: None,
+            purposes: Vec::new(),
+            scopes: Scopes::parse(scopes).expect("scopes"),
+            identity_level: Default::default(),
+            authentication_level: Default::default(),
+            extensions: BTreeMap::new(),
+            token_id: "t1".to_owned(),
+            expires_us: 1,
+            subject: None,
+        };
+        Caller::Client(Arc::new(Granted::new(grant, Asserted::default(), Arc::new(shipped()))))
+    }
+
+    fn rows() -> impl Iterator<Item = [&'static str; 4]> {
+        ACCESS.lines().map(|line| {
+            let cells: Vec<&str> = line.split('\t').collect();
+            cells.try_into().expect("four cells")
+        })
+    }
+
+    /// Every set of letters that a scope can have, in the order of SMART.
+    fn sets() -> impl Iterator<Item = String> {
+        let chosen = |set: u8| LETTERS.iter().enumerate().filter(move |(at, _)| set & (1 << at) != 0);
+        (1_u8..32).map(move |set| chosen(set).map(|(_, letter)| *letter).collect())
+    }
+
+    fn judged(caller: &Caller, row: &[&str; 4]) -> Option<ErrorKind> {
+        let [method, path, resource_type, _] = row;
+        permit_route(caller, path, method, resource_type).err().map(|error| error.kind)
+    }
+
+    #[test]
+    fn the_table_names_every_route_and_type_once() {
+        let mut listed: BTreeSet<(&str, &str)> = BTreeSet::new();
+        let mut seen = BTreeSet::new();
+        for row in rows() {
+            assert!(seen.insert((row[0], row[1], row[2])), "{row:?} is there twice");
+            listed.insert((row[0], row[1]));
+        }
+        let served: BTreeSet<(&str, &str)> = TABLE.iter().map(|row| (row.method, row.path)).collect();
+        assert_eq!(listed, served);
+        for row in TABLE.iter().filter(|row| matches!(row.need, Need::OfAddress(..))) {
+            for kind in ResourceKindNames::all() {
+                assert!(seen.contains(&(row.method, row.path, kind)), "{} {} {kind}", row.method, row.path);
+            }
+        }
+    }
+
+    struct ResourceKindNames;
+
+    impl ResourceKindNames {
+        fn all() -> impl Iterator<Item = &'static str> {
+            let stored = crate::app::incoming::ResourceKind::ALL.into_iter().map(|kind| kind.name());
+            stored.chain(crate::profile::artifact::ARTIFACT_TYPES.iter().copied()).chain(["AuditEvent"])
+        }
+    }
+
+    #[test]
+    fn every_scope_gives_on_every_route_what_the_table_says_and_nothing_else() {
+        let types = ["Patient", "Organization", "RelatedPerson", "AuditEvent", STEWARDSHIP, "*"];
+        let mut callers: Vec<(&str, &str, String, Caller)> = Vec::new();
+        for level in LEVELS {
+            for kind in types {
+                callers.extend(sets().map(|set| {
+                    let caller = client(&format!("{level}/{kind}.{set}"));
+                    (level, kind, set, caller)
+                }));
+            }
+        }
+        let mut permitted = 0_usize;
+        for row in rows() {
+            let mut words = row[3].split(' ');
+            let (letters, of, is_named) = (words.next().unwrap_or(""), words.next(), words.next().is_some());
+            assert_eq!(judged(&Caller::Open, &row), None, "{row:?}");
+            let of_stranger = (letters != "-").then_some(ErrorKind::Unauthorized);
+            assert_eq!(judged(&Caller::Anonymous, &row), of_stranger, "{row:?}");
+            for (level, kind, set, caller) in &callers {
+                let fits = of.is_some_and(|of| *kind == of || (*kind == "*" && !is_named));
+                let has = letters.chars().all(|letter| set.contains(letter));
+                // A person's account may look at organisations, and the policy gives it nothing about people.
+                let is_organization = of == Some("Organization") && matches!(letters, "r" | "s");
+                let by_level =
+                    *level == "system" || is_organization || row[1].ends_with("match") && !row[1].contains("explain");
+                let is_permitted = of.is_none() || (fits && has && by_level);
+                let expected = (!is_permitted).then_some(ErrorKind::Forbidden);
+                assert_eq!(judged(caller, &row), expected, "{row:?} with {level}/{kind}.{set}");
+                permitted += usize::from(is_permitted);
+            }
+        }
+        assert!(permitted > 10_000, "{permitted}");
+    }
+
+    #[test]
+    fn scopes_of_two_levels_do_not_add_up() {
+        let ask = access::MATCH.ask("").expect("an ask");
+        assert!(permit(&client("system/Patient.rs"), &ask).is_ok());
+        assert!(permit(&client("system/Patient.r system/Patient.s"), &ask).is_ok());
+        let refused = permit(&client("system/Patient.r user/Patient.s"), &ask).expect_err("refused");
+        let challenge = refused.challenge.expect("a challenge");
+        assert_eq!(
+            challenge.as_ref(),
+            "Bearer realm=\"fhir\", error=\"insufficient_scope\", scope=\"system/Patient.rs\""
+        );
+    }
+}

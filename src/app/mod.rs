@@ -7,6 +7,7 @@ pub mod answer;
 pub mod artifact;
 pub mod audit_backlog;
 pub mod audit_event;
+pub mod auth;
 pub mod backup;
 pub mod bundle;
 pub mod candidates;

@@ -51,8 +51,6 @@ pub struct Member {
     /// The URI in the member's certificate.
     pub uri: String,
     pub entity_type: Option<String>,
-    pub purposes: Option<Vec<String>>,
-    pub scopes: Option<Vec<String>>,
     pub identity_assurance: Option<String>,
     pub authentication_assurance: Option<String>,
 }
@@ -83,16 +81,10 @@ fn undeclared() -> String {
 pub(super) const IDENTITY_LEVELS: [&str; 7] =
     ["IDIAL1", "IDIAL1.2", "IDIAL1.4", "IDIAL1.5", "IDIAL1.6", "IDIAL1.8", "IDIAL2"];
 pub(super) const AUTHENTICATION_LEVELS: [&str; 3] = ["AAL1", "AAL2", "AAL3"];
-const UNDECLARED: &str = "non-declared";
-/// What an organisation is (Identity Matching guide, Guidance on Identity Assurance).
-pub(super) const ENTITY_TYPES: [&str; 6] = [
-    "covered-entity",
-    "business-associate",
-    "healthcare-entity",
-    "public-health",
-    "consumer",
-    UNDECLARED,
-];
+/// What an organisation is; see `assurance::entity`.
+pub(super) const ENTITY_TYPES: [&str; 5] =
+    ["covered-entity", "business-associate", "individual-access", "public-health", "other"];
+const UNDECLARED: &str = "other";
 
 const COMMUNITIES_MAX: usize = 100;
 const MEMBERS_MAX: usize = 10_000;
@@ -145,11 +137,13 @@ fn check_community(community: &Community, place: &str) -> Result<(), ConfigError
             return refuse(&at(name), "must be the name of a file");
         }
     }
-    check_grants(
+    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
+    for (name, words) in [("purposes", &community.purposes), ("scopes", &community.scopes)] {
+        check_each(words, &at(name), "must be a code or scope without spaces or commas", is_word)?;
+    }
+    check_terms(
         place,
-        &Grants {
-            purposes: Some(&community.purposes),
-            scopes: Some(&community.scopes),
+        &Terms {
             identity_assurance: Some(&community.identity_assurance),
             authentication_assurance: Some(&community.authentication_assurance),
             entity_type: Some(&community.entity_type),
@@ -169,11 +163,9 @@ fn check_members(members: &[Member], place: &str) -> Result<(), ConfigError> {
         if !uris.insert(&member.uri) {
             return refuse(&format!("{place}.uri"), "is the URI of another member too");
         }
-        check_grants(
+        check_terms(
             &place,
-            &Grants {
-                purposes: member.purposes.as_deref(),
-                scopes: member.scopes.as_deref(),
+            &Terms {
                 identity_assurance: member.identity_assurance.as_deref(),
                 authentication_assurance: member.authentication_assurance.as_deref(),
                 entity_type: member.entity_type.as_deref(),
@@ -184,22 +176,17 @@ fn check_members(members: &[Member], place: &str) -> Result<(), ConfigError> {
 }
 
 /// What a community and a member both say; `None` for what a member leaves to the community.
-struct Grants<'a> {
-    purposes: Option<&'a [String]>,
-    scopes: Option<&'a [String]>,
+struct Terms<'a> {
     identity_assurance: Option<&'a str>,
     authentication_assurance: Option<&'a str>,
     entity_type: Option<&'a str>,
 }
 
-fn check_grants(place: &str, grants: &Grants<'_>) -> Result<(), ConfigError> {
-    let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
-    let words = "must be a code or scope without spaces or commas";
-    check_each(grants.purposes.unwrap_or_default(), &format!("{place}.purposes"), words, is_word)?;
-    check_each(grants.scopes.unwrap_or_default(), &format!("{place}.scopes"), words, is_word)?;
-    check_choice(grants.identity_assurance, &format!("{place}.identity_assurance"), &IDENTITY_LEVELS)?;
-    check_choice(grants.authentication_assurance, &format!("{place}.authentication_assurance"), &AUTHENTICATION_LEVELS)?;
-    check_choice(grants.entity_type, &format!("{place}.entity_type"), &ENTITY_TYPES)
+fn check_terms(place: &str, terms: &Terms<'_>) -> Result<(), ConfigError> {
+    let at = |name: &str| format!("{place}.{name}");
+    check_choice(terms.identity_assurance, &at("identity_assurance"), &IDENTITY_LEVELS)?;
+    check_choice(terms.authentication_assurance, &at("authentication_assurance"), &AUTHENTICATION_LEVELS)?;
+    check_choice(terms.entity_type, &at("entity_type"), &ENTITY_TYPES)
 }
 
 fn check_each(items: &[String], name: &str, reason: &str, holds: impl Fn(&str) -> bool) -> Result<(), ConfigError> {
@@ -252,19 +239,27 @@ mod tests {
     fn a_community_that_says_no_more_than_it_must_is_granted_the_least() {
         let config = load(ONE).expect("valid");
         let [community] = config.communities.as_slice() else { panic!("one community") };
-        assert_eq!((community.identity_assurance.as_str(), community.authentication_assurance.as_str()), ("IDIAL1", "AAL1"));
-        assert_eq!((community.entity_type.as_str(), community.validator), ("non-declared", Validator::Core));
+        assert_eq!(
+            (community.identity_assurance.as_str(), community.authentication_assurance.as_str()),
+            ("IDIAL1", "AAL1")
+        );
+        assert_eq!((community.entity_type.as_str(), community.validator), ("other", Validator::Core));
         assert!(community.crl_urls.is_empty() && community.members.is_empty());
     }
 
     #[test]
     fn members_override_what_they_name() {
-        let text = format!("{ONE}validator = 'tefca'\n[[communities.members]]\nuri = 'https://a.example/x'\n\
-            entity_type = 'covered-entity'\nidentity_assurance = 'IDIAL1.8'\n");
+        let text = format!(
+            "{ONE}validator = 'tefca'\n[[communities.members]]\nuri = 'https://a.example/x'\n\
+            entity_type = 'covered-entity'\nidentity_assurance = 'IDIAL1.8'\n"
+        );
         let config = load(&text).expect("valid");
         let member = &config.communities[0].members[0];
-        assert_eq!((member.entity_type.as_deref(), member.identity_assurance.as_deref()), (Some("covered-entity"), Some("IDIAL1.8")));
-        assert_eq!((&member.scopes, config.communities[0].validator), (&None, Validator::Tefca));
+        assert_eq!(
+            (member.entity_type.as_deref(), member.identity_assurance.as_deref()),
+            (Some("covered-entity"), Some("IDIAL1.8"))
+        );
+        assert_eq!((&member.authentication_assurance, config.communities[0].validator), (&None, Validator::Tefca));
     }
 
     #[test]
@@ -294,9 +289,9 @@ mod tests {
             (format!("{ONE}default = true\n{}", OTHER.replace("street", "house")), "communities.1.name"),
             (format!("{ONE}default = true\n{OTHER}uri = 'urn:oid:2.999.1'\n"), "communities.1.uri"),
             (member("uri = 'secret'"), "communities.0.members.0.uri"),
-            (member("entity_type = 'consumer'"), "uri"),
+            (member("entity_type = 'other'"), "uri"),
             (member("uri = 'urn:x:y'\nentity_type = 'secret'"), "communities.0.members.0.entity_type"),
-            (member("uri = 'urn:x:y'\nscopes = ['a secret']"), "communities.0.members.0.scopes.0"),
+            (member("uri = 'urn:x:y'\nidentity_assurance = 'secret'"), "communities.0.members.0.identity_assurance"),
             (member("uri = 'urn:x:y'\n[[communities.members]]\nuri = 'urn:x:y'"), "communities.0.members.1.uri"),
             (member("uri = 'urn:x:y'\nlevel = 'secret'"), "communities.0.members.0.level"),
         ];

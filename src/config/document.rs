@@ -4,10 +4,10 @@
 
 use figment::value::Value;
 
-use super::setting::{Kind, Setting};
-use super::settings::SETTINGS;
 use super::Config;
 use super::communities::{AUTHENTICATION_LEVELS, ENTITY_TYPES, IDENTITY_LEVELS};
+use super::setting::{Kind, Setting};
+use super::settings::SETTINGS;
 
 /// The configuration in force, as a file that would set it; what may be secret is a comment.
 #[must_use]
@@ -107,19 +107,34 @@ fn communities() -> String {
     };
     row("name", "small letters, digits, hyphens", "", "Name in logs, metrics and the audit.");
     row("uri", "URI", "(none)", "What callers name the community by in `?community=`. Compared byte for byte.");
-    row("default", "true or false", "`false`", "Whose certificate signs metadata where no community is named. Of several communities, exactly one.");
+    row(
+        "default",
+        "true or false",
+        "`false`",
+        "Whose certificate signs metadata where no community is named. Of several communities, exactly one.",
+    );
     row("validator", "`core`, `tefca`", "`core`", "Further rules of registrations and tokens.");
     row("anchors", "list of PEM files", "", "Certificates that every chain must end in.");
     row("intermediates", "list of PEM files", "`[]`", "Certificates that a caller may leave out of `x5c`.");
     row("crls", "list of files", "`[]`", "Revocation lists, DER or PEM.");
-    row("crl_urls", "list of URLs", "`[]`", "Where revocation lists are fetched from in the background, beside the distribution points in the certificates.");
-    row("server_cert", "PEM file", "", "The server's own certificate in this community, with its intermediates; its subject alternative names hold the base URL.");
+    row(
+        "crl_urls",
+        "list of URLs",
+        "`[]`",
+        "Where revocation lists are fetched from in the background, beside the distribution points in the certificates.",
+    );
+    row(
+        "server_cert",
+        "PEM file",
+        "",
+        "The server's own certificate in this community, with its intermediates; its subject alternative names hold the base URL.",
+    );
     row("server_key", "PEM file", "", "The key of `server_cert`.");
     row("purposes", "list", "", "Purposes of use that members may assert. `[]`: none.");
     row("scopes", "list", "", "Scopes that members may be granted. `[]`: none.");
     row("identity_assurance", &identity, "`IDIAL1`", "The highest identity level that members are trusted to assert.");
     row("authentication_assurance", &authentication, "`AAL1`", "The same of how strongly their users sign in.");
-    row("entity_type", &entities, "`non-declared`", "What members are.");
+    row("entity_type", &entities, "`other`", "What members are.");
     page.push_str(MEMBERS);
     page
 }
@@ -175,7 +190,7 @@ Revocation must be known: a certificate of which no list tells, or only one whos
 ## [[communities.members]]
 
 Members of the community above for whom other limits hold. `uri` is the URI in the member's certificate; `entity_type`,
-`purposes`, `scopes`, `identity_assurance` and `authentication_assurance` replace the community's where they are given.
+`identity_assurance` and `authentication_assurance` replace the community's where they are given.
 ";
 
 #[cfg(test)]

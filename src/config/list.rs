@@ -94,7 +94,8 @@ impl Item for Network {
             Some(prefix) => Some(prefix).filter(is_number)?.parse().ok().filter(|bits| *bits <= bits_max)?,
         };
         // A network with bits beyond its prefix was meant to be another one.
-        (masked(bits, prefix_bits) == bits && address.to_canonical() == address).then_some(Self { address, prefix_bits })
+        (masked(bits, prefix_bits) == bits && address.to_canonical() == address)
+            .then_some(Self { address, prefix_bits })
     }
 }
 
@@ -151,9 +152,7 @@ impl Item for HostPattern {
     fn parse(text: &str) -> Option<Self> {
         let text = text.to_ascii_lowercase();
         let (name, is_below) = text.strip_prefix("*.").map_or((text.as_str(), false), |name| (name, true));
-        let is_label = |label: &str| {
-            !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
+        let is_label = |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         if name.len() > 253 || !name.split('.').all(is_label) {
             return None;
         }
@@ -213,7 +212,9 @@ mod tests {
     fn a_pattern_stands_for_what_is_below_it_only() {
         let pattern = HostPattern::parse("*.Example.org").expect("a pattern");
         assert!(pattern.matches("a.example.org") && pattern.matches("a.b.example.org"));
-        assert!(!pattern.matches("example.org") && !pattern.matches("notexample.org") && !pattern.matches(".example.org"));
+        assert!(
+            !pattern.matches("example.org") && !pattern.matches("notexample.org") && !pattern.matches(".example.org")
+        );
         assert!(HostPattern::parse("ca").expect("a name").matches("ca"));
     }
 

@@ -20,6 +20,12 @@ pub fn rows() -> Vec<Row> {
     vec![at("/livez").get(livez), at("/readyz").get(readyz), at("/metrics").get(metrics)]
 }
 
+/// Whether an address is one of these.
+#[must_use]
+pub fn is_probe(path: &str) -> bool {
+    rows().iter().any(|row| row.path == path)
+}
+
 /// The process answers.
 async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))

@@ -96,8 +96,22 @@ pub const ADDRESSES_MAX: usize = 16;
 /// Names that stand for this machine or this network, whoever answers for them (RFC 6761, 6762, 8375, 9476; the last
 /// ones by habit).
 const LOCAL_NAMES: [&str; 16] = [
-    "localhost", "localdomain", "local", "internal", "intranet", "private", "corp", "home", "lan", "arpa", "onion", "alt",
-    "test", "invalid", "example", "host",
+    "localhost",
+    "localdomain",
+    "local",
+    "internal",
+    "intranet",
+    "private",
+    "corp",
+    "home",
+    "lan",
+    "arpa",
+    "onion",
+    "alt",
+    "test",
+    "invalid",
+    "example",
+    "host",
 ];
 
 /// Reads and judges a URL.
@@ -243,29 +257,29 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, prefix_bits: u32) -> (u128, u32) {
 }
 
 const NOT_PUBLIC_V4: [(u128, u32); 17] = [
-    v4(0, 0, 0, 0, 8),          // this network
-    v4(10, 0, 0, 0, 8),         // private
-    v4(100, 64, 0, 0, 10),      // shared by carriers (RFC 6598); metadata of one provider
-    v4(127, 0, 0, 0, 8),        // loopback
-    v4(168, 63, 129, 16, 32),   // metadata of one provider, in public space
-    v4(169, 254, 0, 0, 16),     // link-local; metadata of most providers
-    v4(172, 16, 0, 0, 12),      // private
-    v4(192, 0, 0, 0, 24),       // protocol assignments; metadata of one provider
-    v4(192, 0, 2, 0, 24),       // documentation
-    v4(192, 31, 196, 0, 24),    // AS112
-    v4(192, 52, 193, 0, 24),    // AMT
-    v4(192, 88, 99, 0, 24),     // relays of 6to4
-    v4(192, 168, 0, 0, 16),     // private
-    v4(198, 18, 0, 0, 15),      // benchmarks
-    v4(198, 51, 100, 0, 24),    // documentation
-    v4(203, 0, 113, 0, 24),     // documentation
-    v4(224, 0, 0, 0, 3),        // multicast, reserved, broadcast
+    v4(0, 0, 0, 0, 8),        // this network
+    v4(10, 0, 0, 0, 8),       // private
+    v4(100, 64, 0, 0, 10),    // shared by carriers (RFC 6598); metadata of one provider
+    v4(127, 0, 0, 0, 8),      // loopback
+    v4(168, 63, 129, 16, 32), // metadata of one provider, in public space
+    v4(169, 254, 0, 0, 16),   // link-local; metadata of most providers
+    v4(172, 16, 0, 0, 12),    // private
+    v4(192, 0, 0, 0, 24),     // protocol assignments; metadata of one provider
+    v4(192, 0, 2, 0, 24),     // documentation
+    v4(192, 31, 196, 0, 24),  // AS112
+    v4(192, 52, 193, 0, 24),  // AMT
+    v4(192, 88, 99, 0, 24),   // relays of 6to4
+    v4(192, 168, 0, 0, 16),   // private
+    v4(198, 18, 0, 0, 15),    // benchmarks
+    v4(198, 51, 100, 0, 24),  // documentation
+    v4(203, 0, 113, 0, 24),   // documentation
+    v4(224, 0, 0, 0, 3),      // multicast, reserved, broadcast
 ];
 
 const NOT_PUBLIC_V6: [(u128, u32); 5] = [
-    (0x2001_0000 << 96, 23), // protocol assignments: Teredo, benchmarks, ORCHID
-    (0x2001_0db8 << 96, 32), // documentation
-    (0x2002_0000 << 96, 16), // 6to4, which holds an IPv4 address
+    (0x2001_0000 << 96, 23),      // protocol assignments: Teredo, benchmarks, ORCHID
+    (0x2001_0db8 << 96, 32),      // documentation
+    (0x2002_0000 << 96, 16),      // 6to4, which holds an IPv4 address
     (0x2620_004f_8000 << 80, 48), // AS112
-    (0x3fff_0000 << 96, 20), // documentation
+    (0x3fff_0000 << 96, 20),      // documentation
 ];

@@ -8,3 +8,5 @@ pub mod certificates;
 pub mod fetch;
 pub mod guard;
 pub mod lookup;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,6 @@
+//! The gate's use cases and what they live on: trust that changes while the server runs, and secrets at rest.
+//!
+//! Not here: rules (see `auth`), fetching (see `outbound`), wire formats (see `http`).
+
+pub mod seal;
+pub mod stamp;

@@ -41,6 +41,8 @@ pub struct Community {
     #[serde(default = "undeclared")]
     pub entity_type: String,
     #[serde(default)]
+    pub unknown_revocation: Revocation,
+    #[serde(default)]
     pub members: Vec<Member>,
 }
 
@@ -64,6 +66,15 @@ pub enum Validator {
     Core,
     /// TEFCA: certifications, exchange purposes, `tefca_ias`.
     Tefca,
+}
+
+/// What becomes of a certificate of which no list says whether it was revoked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Revocation {
+    #[default]
+    Refuse,
+    Accept,
 }
 
 fn lowest_identity() -> String {

@@ -135,6 +135,12 @@ fn communities() -> String {
     row("identity_assurance", &identity, "`IDIAL1`", "The highest identity level that members are trusted to assert.");
     row("authentication_assurance", &authentication, "`AAL1`", "The same of how strongly their users sign in.");
     row("entity_type", &entities, "`other`", "What members are.");
+    row(
+        "unknown_revocation",
+        "`refuse`, `accept`",
+        "`refuse`",
+        "What becomes of a certificate whose issuer no list is known of. `accept` is for communities that publish none; a list that is known must still be current.",
+    );
     page.push_str(MEMBERS);
     page
 }
@@ -185,7 +191,8 @@ contents that cannot be used leave what was read before in force, and the log sa
 ";
 
 const MEMBERS: &str = "
-Revocation must be known: a certificate of which no list tells, or only one whose `nextUpdate` has passed, is refused.
+A revocation list whose `nextUpdate` has passed counts for nothing, so that whoever needs it is refused until a newer one is
+there. Lists are fetched in the background and tried again; nobody waits for a host that does not answer.
 
 ## [[communities.members]]
 

@@ -49,5 +49,6 @@ async fn readyz(app: AppData) -> HttpResponse {
 
 async fn metrics(app: AppData, handle: web::Data<PrometheusHandle>) -> HttpResponse {
     app.publish_index();
+    app.communities().publish_figures();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render())
 }

@@ -43,6 +43,7 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     let responder = responder(&app)?;
     app.keep_responder(responder.body()).map_err(std::io::Error::other)?;
     app.plan_exports_in_background()?;
+    app.keep_trust_in_background()?;
     let document = web::Data::new(openapi::Document::of(&app).map_err(std::io::Error::other)?);
     let metrics = web::Data::new(metrics);
     let workers = worker_count(workers);
@@ -93,6 +94,7 @@ fn certificate(server: &ServerOptions, listener: &TcpListener) -> std::io::Resul
 fn watch(app: &Arc<App>, certificate: Option<Arc<Certificate>>) -> std::io::Result<()> {
     let mut hangup = signal(SignalKind::hangup())?;
     let pause = Duration::from_secs(app.config.auth.reload_s);
+    let app = Arc::downgrade(app);
     actix_web::rt::spawn(async move {
         loop {
             let reload = match select(pin!(hangup.recv()), pin!(tokio::time::sleep(pause))).await {
@@ -100,6 +102,9 @@ fn watch(app: &Arc<App>, certificate: Option<Arc<Certificate>>) -> std::io::Resu
                 Either::Left((None, _)) => return,
                 Either::Right(_) => Reload::Changed,
             };
+            if let (Reload::All, Some(app)) = (reload, app.upgrade()) {
+                app.communities().reload();
+            }
             let certificate = certificate.clone();
             let read = web::block(move || certificate.as_ref().map(|certificate| certificate.reload(reload))).await;
             if read.is_err() {

@@ -2,5 +2,9 @@
 //!
 //! Not here: rules (see `auth`), fetching (see `outbound`), wire formats (see `http`).
 
+pub mod communities;
+mod issuers;
+pub mod material;
+mod revocation;
 pub mod seal;
 pub mod stamp;

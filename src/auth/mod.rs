@@ -5,5 +5,11 @@
 //! input and no server. Cryptography is the library's; it draws its own nonces. Not here: fetching (see `outbound`),
 //! keeping (see `store`), the flows of the endpoints (see `app`), what a grant allows in a match (see `assurance`).
 
+pub mod access_token;
+pub mod certificate;
 pub mod community;
 pub mod error;
+pub mod jws;
+pub mod scope;
+pub mod signing;
+pub mod trust;

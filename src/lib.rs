@@ -1,7 +1,9 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod app;
+pub mod assurance;
 pub mod audit;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod fhir;
@@ -9,6 +11,7 @@ pub mod http;
 pub mod identity;
 pub mod matching;
 pub mod observe;
+pub mod outbound;
 pub mod profile;
 pub mod store;
 pub mod synth;

@@ -62,9 +62,14 @@ use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
 use crate::matching::index::{Ask, Reach};
+use crate::outbound::fetch::Client;
+use crate::outbound::lookup::Lookup;
 use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
 
+use auth::AuthorizationServer;
+use auth::communities::Communities;
 use auth::gate::{Gate, Tokens};
+use auth::seal::{Keeper, Sealer};
 use candidates::Candidates;
 use clock::Clock;
 use context::Context;
@@ -87,6 +92,9 @@ pub struct App {
     planner: export::worker::Planner,
     page_key: PageKey,
     gate: Gate,
+    sealer: Sealer,
+    communities: Communities,
+    authorization: AuthorizationServer,
     started_us: i64,
 }
 
@@ -102,6 +110,14 @@ pub enum StartError {
     Store { place: String, error: StoreError },
     #[error("search values of an older version cannot be made again: {0:?}")]
     Search(error::ErrorKind),
+    #[error("{0}")]
+    KeyFile(#[from] auth::seal::KeyFileError),
+    #[error("{0}")]
+    Communities(#[from] auth::material::MaterialError),
+    #[error("{0}")]
+    Outbound(String),
+    #[error("authorization server: {0}")]
+    Authorization(#[from] auth::AuthorizationError),
     #[error("threads: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -130,7 +146,10 @@ impl App {
             rules = rules.with_model(model, "model")?;
         }
         let rules = Arc::new(rules);
-        let gate = if config.server.open { Gate::Open } else { Gate::Shut };
+        let gate = if config.server.open { Gate::Open } else { Gate::guarded(Arc::clone(&rules.assurance)) };
+        let config = Arc::new(config);
+        let client = Client::open(&config.outbound, Lookup::system()).map_err(StartError::Outbound)?;
+        let communities = Communities::open(Arc::clone(&config), clock, client)?;
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
         let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;
@@ -149,6 +168,8 @@ impl App {
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
+        let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
+        let authorization = AuthorizationServer::open(&config, &store, &sealer, clock)?;
         let follower = Follower::start(follower::Workplace {
             store: store.clone(),
             candidates: Arc::clone(&candidates),
@@ -156,7 +177,7 @@ impl App {
             pause: Duration::from_millis(config.limits.index_poll_ms),
         })?;
         let app = Self {
-            config: Arc::new(config),
+            config,
             clock,
             rules,
             store,
@@ -166,6 +187,9 @@ impl App {
             planner: Default::default(),
             page_key,
             gate,
+            sealer,
+            communities,
+            authorization,
             started_us: (clock.now_us)(),
         };
         app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
@@ -177,10 +201,10 @@ impl App {
         Ok(app)
     }
 
-    /// The same, where bearers of these tokens are let in and nobody else.
+    /// The same, where bearers of another issuer's tokens are let in and nobody else: no command does this.
     #[must_use]
     pub fn guarded_by(mut self, tokens: Tokens) -> Self {
-        self.gate = Gate::guarded(tokens, Arc::clone(&self.rules.assurance));
+        self.gate = Gate::guarded_by(tokens, Arc::clone(&self.rules.assurance));
         self
     }
 
@@ -205,6 +229,29 @@ impl App {
         })
     }
 
+    /// Looks after files and revocation lists of the communities on a thread of this instance.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn keep_trust_in_background(&self) -> std::io::Result<()> {
+        if self.sealer.keeper() == Keeper::Database && !self.config.server.open {
+            tracing::warn!("no auth.key_file: secrets are sealed with a key that is in the database too");
+        }
+        self.communities.start()
+    }
+
+    /// The trust communities.
+    #[must_use]
+    pub fn communities(&self) -> &Communities {
+        &self.communities
+    }
+
+    /// What seals secrets at rest.
+    #[must_use]
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -226,6 +273,7 @@ impl App {
 
     /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
+        self.communities.stop();
         self.planner.stop();
         self.writer.stop();
         self.follower.stop();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::app::App;
 use crate::app::auth::gate::Gate;
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::http::server;
 
 use super::arguments::ServeArgs;
@@ -14,6 +14,7 @@ use super::{CommandError, Ended, Environment, open};
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let config = environment.config(&args.config)?;
     check_open(&config)?;
+    check_transport(&config)?;
     serve(config, |_| Ok(()), |_| Ok(()))
 }
 
@@ -25,16 +26,27 @@ pub fn check_open(config: &Config) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// A server that lets nobody in is a mistake of its configuration.
+/// A server that could let nobody in is a mistake of its configuration.
 fn check_gate(app: &App) -> Result<(), CommandError> {
-    match app.gate() {
-        Gate::Open => tracing::warn!("OPEN: every caller on this machine is let in, without authorization"),
-        Gate::Guarded(_) => {}
-        Gate::Shut => {
-            let text = "nobody could be authorised: no trust community is configured and no client was added. Configure \
-                        [[communities]] or add a client, or let every caller of this machine in with --open";
-            return Err(CommandError::Usage(text.to_owned()));
-        }
+    if matches!(app.gate(), Gate::Open) {
+        tracing::warn!("OPEN: every caller on this machine is let in, without authorization");
+        return Ok(());
+    }
+    let is_useful = app.can_authorize().map_err(|error| CommandError::Failed(error.to_string()))?;
+    if !is_useful {
+        let text = "nobody could be authorised: no trust community is configured and no client is active. Configure \
+                    [[communities]], or add a client (client add), or let every caller of this machine in with --open";
+        return Err(CommandError::Usage(text.to_owned()));
+    }
+    Ok(())
+}
+
+/// Tokens and people's data travel protected, or not beyond this machine.
+fn check_transport(config: &Config) -> Result<(), CommandError> {
+    if config.server.transport() == Transport::Plain && !config.server.listen.ip().is_loopback() {
+        let text = "plain http is served on a loopback address only: give server.tls_cert and server.tls_key, \
+            or name the proxies that end TLS in server.trusted_proxies";
+        return Err(CommandError::Usage(text.to_owned()));
     }
     Ok(())
 }
@@ -49,9 +61,8 @@ pub fn serve(
     let listener = TcpListener::bind(config.server.listen)
         .map_err(|error| CommandError::Failed(format!("cannot listen on {}: {error}", config.server.listen)))?;
     let address = listener.local_addr()?;
-    let default_base_url = format!("http://{}/fhir", config.server.listen);
-    if config.server.base_url == default_base_url {
-        config.server.base_url = format!("http://{address}/fhir");
+    if config.server.base_url == config.server.base_url_at(config.server.listen) {
+        config.server.base_url = config.server.base_url_at(address);
     }
     config.server.listen = address;
     let app = Arc::new(open(config)?);

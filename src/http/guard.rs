@@ -3,13 +3,10 @@
 //! RFC 6750: a token stands in one `Authorization` header with the scheme `Bearer`, and nowhere else. A refusal is audited
 //! like every other answer. Not here: the table and the judgement (see `app::auth`).
 
-use std::collections::HashMap;
-
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
-use actix_web::web::Path;
 use actix_web::{Error, HttpMessage};
 
 use crate::app::auth::access::{self, Access};
@@ -27,7 +24,7 @@ const SCHEME: &str = "bearer ";
 /// What the handlers give.
 pub async fn guard<B: MessageBody + 'static>(
     path: &'static str,
-    mut request: ServiceRequest,
+    request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let found = (request.app_data::<AppData>().cloned(), access::find(path, request.method().as_str()));
@@ -36,13 +33,17 @@ pub async fn guard<B: MessageBody + 'static>(
     if matches!(app.gate(), Gate::Open) {
         return pass(request, next).await;
     }
-    let names: HashMap<String, String> =
-        request.extract::<Path<HashMap<String, String>>>().await.map(Path::into_inner).unwrap_or_default();
-    let resource_type = names.get("type").cloned().unwrap_or_default();
-    if access.need.is_public(&resource_type) {
+    let resource_type = request.match_info().get("type").unwrap_or_default().to_owned();
+    let is_name = resource_type.bytes().all(|letter| letter.is_ascii_alphanumeric());
+    // What is no name of a type is not decoded here, so that nobody takes it for one later.
+    if is_name && access.need.is_public(&resource_type) {
         return pass(request, next).await;
     }
     let ctx = context(request.request(), &app);
+    if !is_name {
+        let error = AppError::not_found("This resource type is not served.");
+        return Ok(request.into_response(refuse(&app, &ctx, access.action, error).await));
+    }
     match admitted(&app, &ctx, bearer(&request), access, resource_type).await {
         Ok(ctx) => {
             request.extensions_mut().insert(ctx);
@@ -76,7 +77,7 @@ async fn admitted(
         let caller = match token {
             Err(error) => return Ok(Err((asked, error))),
             Ok(None) => asked.caller.clone(),
-            Ok(Some(token)) => match app.gate().authenticate(&token, asked.now_us) {
+            Ok(Some(token)) => match app.caller_of_token(&asked, &token) {
                 Ok(caller) => caller,
                 Err(error) => return Ok(Err((asked, error))),
             },

@@ -2,6 +2,7 @@
 //!
 //! A handler extracts, calls one function of `app` and renders. Not here: what is allowed, what matches.
 
+mod auth;
 pub mod error;
 mod extract;
 mod fhir;
@@ -15,6 +16,8 @@ mod present;
 pub mod render;
 mod route;
 pub mod server;
+mod tls;
+mod transport;
 
 /// The media type of every FHIR answer.
 pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";

@@ -96,7 +96,7 @@ impl Row {
     }
 
     /// The same, but another method gets an outcome and is audited.
-    fn closed(self) -> impl HttpServiceFactory + 'static {
+    pub fn closed(self) -> impl HttpServiceFactory + 'static {
         let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         let allow = methods.join(", ");
         let closed = move |app: AppData, request: HttpRequest| unknown::method(app, request, allow.clone());

@@ -48,9 +48,9 @@ impl Issuer {
             audience: AUDIENCE.to_owned(),
             keys: Box::new(move || Arc::clone(&keys)),
             standing: Box::new(move |id| {
-                Ok(if ended.lock().unwrap().contains(id) { Standing::Ended } else { Standing::InForce })
+                if ended.lock().unwrap().contains(id) { Standing::Ended } else { Standing::InForce }
             }),
-            asserted: Box::new(move |id| Ok(asserted.lock().unwrap().get(id).cloned().unwrap_or_default())),
+            asserted: Box::new(move |id| asserted.lock().unwrap().get(id).cloned().unwrap_or_default()),
         }
     }
 

@@ -23,7 +23,7 @@ pub const STEWARDSHIP: &str = "Stewardship";
 /// What a route needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// What this server says of itself.
+    /// What this server says of itself, and the endpoints of the authorization server, which judge by themselves.
     Nothing,
     /// A token that is in force; what it allows is asked for each entry, or nothing that is stored is told.
     Token,
@@ -66,7 +66,7 @@ const EXPORT: Need = Need::OfEach(Interaction::Export);
 const READING: Need = Need::OfAddress(READ, Interaction::Read);
 const SEARCHING: Need = Need::OfAddress(SEARCH, Interaction::Search);
 
-/// The rows below the FHIR base. HEAD is GET without the body (RFC 9110 §9.3.2) and needs the same.
+/// The rows: those of FHIR below its base, the others as they are. HEAD is GET without the body (RFC 9110 §9.3.2) and needs the same.
 pub const TABLE: &[Access] = &[
     row("POST", "", Need::Token, Action::Bundle),
     row("POST", "/", Need::Token, Action::Bundle),
@@ -115,6 +115,18 @@ pub const TABLE: &[Access] = &[
     row("PATCH", "/{type}/{id}", Need::OfAddress(UPDATE, Interaction::Write), Action::Patch),
     row("DELETE", "/{type}/{id}", Need::OfAddress(DELETE, Interaction::Write), Action::Delete),
     row("GET", "/{type}/{id}/_history/{version}", READING, Action::Read),
+    // Where tokens come from: whoever asks is judged there.
+    row("GET", "/fhir/.well-known/udap", Need::Nothing, Action::Read),
+    row("GET", "/fhir/.well-known/smart-configuration", Need::Nothing, Action::Read),
+    row("GET", "/oauth/jwks", Need::Nothing, Action::Read),
+    row("POST", "/oauth/register", Need::Nothing, Action::RegisterClient),
+    row("POST", "/oauth/token", Need::Nothing, Action::IssueToken),
+    row("POST", "/oauth/revoke", Need::Nothing, Action::RevokeToken),
+    row("POST", "/oauth/introspect", Need::Nothing, Action::IntrospectToken),
+    row("GET", "/livez", Need::Nothing, Action::Read),
+    row("GET", "/readyz", Need::Nothing, Action::Read),
+    row("GET", "/metrics", Need::Nothing, Action::Read),
+    row("GET", "/openapi.json", Need::Nothing, Action::Read),
 ];
 
 /// The row of an address and a method; `None` for what is not served.

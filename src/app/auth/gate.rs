@@ -13,15 +13,17 @@ use crate::assurance::decide::decide;
 use crate::assurance::facts::Interaction;
 use crate::assurance::policy::Policy;
 use crate::assurance::verdict::Verdict;
-use crate::auth::access_token::{self, OwnKey};
-use crate::auth::error::Reason;
+use crate::auth::access_token::{self, Grant, OwnKey};
+use crate::auth::error::{OAuthError, Reason, Refusal};
+use crate::store::client;
 
-use super::super::context::Caller;
+use super::super::App;
+use super::super::context::{Caller, Context};
 use super::super::error::AppError;
 use super::access::{self, Ask};
 use super::asserted::Asserted;
-use super::facts;
 use super::granted::Granted;
+use super::{facts, internal};
 
 /// Tokens whose signature was verified and that are remembered, so that it is verified once.
 const TOKENS_REMEMBERED_MAX: usize = 10_000;
@@ -30,14 +32,11 @@ const TOKENS_REMEMBERED_MAX: usize = 10_000;
 pub enum Gate {
     /// Every caller of a loopback address.
     Open,
-    /// Nobody: there is no issuer of tokens.
-    Shut,
     /// Bearers of tokens.
     Guarded(Box<Guard>),
 }
 
-/// Where the gate learns what only the issuer of tokens knows. Functions, for the issuer is the database of this server,
-/// and of a test its own key.
+/// An issuer of tokens beside this server: a test has one. No command and no configuration makes a gate of it.
 pub struct Tokens {
     /// `iss` of its tokens.
     pub issuer: String,
@@ -46,9 +45,9 @@ pub struct Tokens {
     /// The keys whose tokens may still be in force.
     pub keys: Box<dyn Fn() -> Arc<[OwnKey]> + Send + Sync>,
     /// Whether a token of this id is in force.
-    pub standing: Box<dyn Fn(&str) -> Result<Standing, AppError> + Send + Sync>,
+    pub standing: Box<dyn Fn(&str) -> Standing + Send + Sync>,
     /// What was asserted when the token of this id was issued.
-    pub asserted: Box<dyn Fn(&str) -> Result<Asserted, AppError> + Send + Sync>,
+    pub asserted: Box<dyn Fn(&str) -> Asserted + Send + Sync>,
 }
 
 /// What the issuer says of a token now.
@@ -59,28 +58,30 @@ pub enum Standing {
     Ended,
 }
 
+/// Who issues the tokens that are taken.
+enum Issuer {
+    /// This server.
+    Own,
+    Other(Tokens),
+}
+
 pub struct Guard {
-    tokens: Tokens,
+    issuer: Issuer,
     policy: Arc<Policy>,
     verified: Mutex<HashMap<[u8; 32], Arc<Granted>>>,
 }
 
-/// Why a request has no caller.
-enum Unauthenticated {
-    Reason(Reason),
-    Error(AppError),
-}
-
-impl From<AppError> for Unauthenticated {
-    fn from(error: AppError) -> Self {
-        Self::Error(error)
-    }
-}
-
 impl Gate {
+    /// For tokens of this server.
     #[must_use]
-    pub fn guarded(tokens: Tokens, policy: Arc<Policy>) -> Self {
-        Self::Guarded(Box::new(Guard { tokens, policy, verified: Mutex::default() }))
+    pub fn guarded(policy: Arc<Policy>) -> Self {
+        Self::Guarded(Box::new(Guard { issuer: Issuer::Own, policy, verified: Mutex::default() }))
+    }
+
+    /// For tokens of another issuer alone.
+    #[must_use]
+    pub fn guarded_by(tokens: Tokens, policy: Arc<Policy>) -> Self {
+        Self::Guarded(Box::new(Guard { issuer: Issuer::Other(tokens), policy, verified: Mutex::default() }))
     }
 
     /// The caller of a request that says nothing of itself.
@@ -88,64 +89,56 @@ impl Gate {
     pub const fn stranger(&self) -> Caller {
         match self {
             Self::Open => Caller::Open,
-            Self::Shut | Self::Guarded(_) => Caller::Anonymous,
-        }
-    }
-
-    /// Whether anybody can be authorised.
-    #[must_use]
-    pub const fn lets_anybody_in(&self) -> bool {
-        !matches!(self, Self::Shut)
-    }
-
-    /// The caller who bears `token`.
-    ///
-    /// # Errors
-    /// `Unauthorized` where the token is not in force; what the store gives.
-    pub fn authenticate(&self, token: &str, now_us: i64) -> Result<Caller, AppError> {
-        let guard = match self {
-            Self::Open => return Ok(Caller::Open),
-            Self::Shut => return Err(AppError::invalid_token()),
-            Self::Guarded(guard) => guard,
-        };
-        match guard.granted(token, now_us) {
-            Ok(granted) => Ok(Caller::Client(granted)),
-            Err(Unauthenticated::Error(error)) => Err(error),
-            Err(Unauthenticated::Reason(reason)) => {
-                tracing::info!(reason = reason.code(), "a token is not in force");
-                Err(AppError::invalid_token())
-            }
+            Self::Guarded(_) => Caller::Anonymous,
         }
     }
 }
 
-impl Guard {
-    fn granted(&self, token: &str, now_us: i64) -> Result<Arc<Granted>, Unauthenticated> {
-        let Ok(sum) = <[u8; 32]>::try_from(digest(&SHA256, token.as_bytes()).as_ref()) else {
-            return Err(AppError::internal().into());
-        };
-        let granted = match self.remembered(&sum) {
-            Some(granted) => granted,
-            None => self.verify(token, now_us)?,
-        };
-        if granted.grant.expires_us <= now_us {
-            self.forget(&sum);
-            return Err(Unauthenticated::Reason(Reason::Expired));
-        }
-        if (self.tokens.standing)(&granted.grant.token_id)? == Standing::Ended {
-            self.forget(&sum);
-            return Err(Unauthenticated::Reason(Reason::TokenRevoked));
-        }
-        self.remember(sum, &granted);
-        Ok(granted)
+impl App {
+    /// The caller who bears `token`.
+    ///
+    /// # Errors
+    /// `Unauthorized` where the token is not in force; `Unavailable` when the database does not answer.
+    pub fn caller_of_token(&self, ctx: &Context, token: &str) -> Result<Caller, AppError> {
+        let Gate::Guarded(guard) = &self.gate else { return Ok(Caller::Open) };
+        guard.granted(self, token, ctx.now_us).map(Caller::Client).map_err(|refusal| {
+            // Why, is for the log: it would help those who try.
+            tracing::info!(request.id = %ctx.request_id, reason = %refusal.log, "a token is not in force");
+            match refusal.code {
+                OAuthError::TemporarilyUnavailable => AppError::unavailable(),
+                OAuthError::ServerError => AppError::internal(),
+                _ => AppError::invalid_token(),
+            }
+        })
     }
 
-    fn verify(&self, token: &str, now_us: i64) -> Result<Arc<Granted>, Unauthenticated> {
-        let Tokens { issuer, audience, .. } = &self.tokens;
-        let grant = access_token::verify(token, &(self.tokens.keys)(), issuer, audience, now_us);
-        let grant = grant.map_err(|refusal| Unauthenticated::Reason(refusal.log))?;
-        let asserted = (self.tokens.asserted)(&grant.token_id)?;
-        Ok(Arc::new(Granted::new(grant, asserted, Arc::clone(&self.policy))))
+    /// Whether anybody could be authorised: there is a trust community, or a client that the operator has added.
+    ///
+    /// # Errors
+    /// `Unavailable` when the database does not answer.
+    pub fn can_authorize(&self) -> Result<bool, AppError> {
+        Ok(!self.config.communities.is_empty() || client::is_any_active(&mut *self.connection()?)?)
+    }
+}
+
+impl Guard {
+    fn granted(&self, app: &App, token: &str, now_us: i64) -> Result<Arc<Granted>, Refusal> {
+        let Ok(sum) = <[u8; 32]>::try_from(digest(&SHA256, token.as_bytes()).as_ref()) else { return Err(internal()) };
+        let Some(granted) = self.remembered(&sum) else {
+            let granted = self.issuer.verify(app, token, now_us)?;
+            let granted = Arc::new(Granted::new(granted.0, granted.1, Arc::clone(&self.policy)));
+            self.remember(sum, &granted);
+            return Ok(granted);
+        };
+        let standing = if granted.grant.expires_us <= now_us {
+            Err(ended(Reason::Expired))
+        } else {
+            self.issuer.check(app, &granted.grant)
+        };
+        if standing.is_err() {
+            self.forget(&sum);
+        }
+        standing.map(|()| granted)
     }
 
     fn remembered(&self, sum: &[u8; 32]) -> Option<Arc<Granted>> {
@@ -158,12 +151,47 @@ impl Guard {
         if verified.len() >= TOKENS_REMEMBERED_MAX {
             verified.clear();
         }
-        verified.entry(sum).or_insert_with(|| Arc::clone(granted));
+        verified.insert(sum, Arc::clone(granted));
     }
 
     fn forget(&self, sum: &[u8; 32]) {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner).remove(sum);
     }
+}
+
+impl Issuer {
+    /// A token that was not seen before: its signature, whether it is in force, and what was asserted for it.
+    fn verify(&self, app: &App, token: &str, now_us: i64) -> Result<(Grant, Asserted), Refusal> {
+        match self {
+            Self::Own => {
+                let verified = app.verify_access_token(token, now_us)?;
+                let asserted = verified.context.as_ref().map(Asserted::of).unwrap_or_default();
+                Ok((verified.grant, asserted))
+            }
+            Self::Other(tokens) => {
+                let (issuer, audience) = (&tokens.issuer, &tokens.audience);
+                let grant = access_token::verify(token, &(tokens.keys)(), issuer, audience, now_us)?;
+                self.check(app, &grant)?;
+                let asserted = (tokens.asserted)(&grant.token_id);
+                Ok((grant, asserted))
+            }
+        }
+    }
+
+    /// Whether a token is still in force whose signature was verified before.
+    fn check(&self, app: &App, grant: &Grant) -> Result<(), Refusal> {
+        match self {
+            Self::Own => app.check_access_token(grant),
+            Self::Other(tokens) if (tokens.standing)(&grant.token_id) == Standing::Ended => {
+                Err(ended(Reason::TokenRevoked))
+            }
+            Self::Other(_) => Ok(()),
+        }
+    }
+}
+
+const fn ended(reason: Reason) -> Refusal {
+    Refusal::new(OAuthError::InvalidToken, "The access token is not accepted.", reason)
 }
 
 /// Whether a caller may do what is asked. A match is decided where its words are known; here it is asked for its scopes.
@@ -208,7 +236,6 @@ mod tests {
     use crate::app::auth::access::{Need, STEWARDSHIP, TABLE};
     use crate::app::error::ErrorKind;
     use crate::assurance::policy::tests::shipped;
-    use crate::auth::access_token::Grant;
     use crate::auth::scope::Scopes;
 
     /// Written by `scripts/access-table`, from SMART's table of interactions and not from the program's.

@@ -49,7 +49,7 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
 const fn security(gate: &Gate) -> &'static str {
     match gate {
         Gate::Open => "Open: every caller on this machine is let in, without authorization.",
-        Gate::Shut | Gate::Guarded(_) => {
+        Gate::Guarded(_) => {
             "Guarded: Bearer tokens of this server with SMART scopes (system/Type.cruds); the policy on identity assurance \
              decides beside them. AuditEvent and Stewardship (what stewards see and decide) have scopes of their own, which no \
              wildcard gives."

@@ -20,7 +20,6 @@ pub mod unknown;
 
 use actix_web::web::ServiceConfig;
 
-use crate::app::auth::access;
 use crate::app::error::AppError;
 
 use super::render::RenderError;
@@ -39,21 +38,6 @@ pub const BASE: &str = "/fhir";
 
 pub fn routes(config: &mut ServiceConfig) {
     route::serve(config, BASE, rows());
-}
-
-/// Compares the route table with the table of what routes need.
-///
-/// # Errors
-/// The routes that nothing guards, and the rows of no route.
-pub fn check_guarded() -> Result<(), String> {
-    let rows = rows();
-    let routes: Vec<(&str, &str)> = rows
-        .iter()
-        .flat_map(|row| row.methods.iter().map(|method| (row.path, method.as_str())))
-        // HEAD is GET without the body (RFC 9110 §9.3.2).
-        .filter(|(_, method)| *method != "HEAD")
-        .collect();
-    access::check(&routes)
 }
 
 /// The route table: a more special address stands before a more general one.

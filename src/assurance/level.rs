@@ -34,15 +34,8 @@ const IDENTITY_PREFIXES: [&str; 2] = ["http://udap.org/code/id/", "http://udap.o
 const AUTHENTICATION_PREFIXES: [&str; 2] = ["http://udap.org/code/auth/", "http://udap.org/"];
 
 impl IdentityLevel {
-    pub const ALL: [Self; 7] = [
-        Self::Idial1,
-        Self::Idial1_2,
-        Self::Idial1_4,
-        Self::Idial1_5,
-        Self::Idial1_6,
-        Self::Idial1_8,
-        Self::Idial2,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Idial1, Self::Idial1_2, Self::Idial1_4, Self::Idial1_5, Self::Idial1_6, Self::Idial1_8, Self::Idial2];
 
     /// Reads a level as it stands in an `acr`, a StructureDefinition's extension or a configuration: the guide's URI,
     /// UDAP's URI, or a bare name in any case. IAL3 is more than the guide knows, so it counts as IDIAL2.

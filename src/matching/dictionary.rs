@@ -304,11 +304,6 @@ impl Dictionary {
         slice_of(&self.text, &self.ends, id)
     }
 
-    #[must_use]
-    pub fn text_of(&self, id: u32) -> &str {
-        std::str::from_utf8(self.bytes_of(id)).unwrap_or_default()
-    }
-
     /// Memory held (bytes).
     #[must_use]
     pub fn bytes(&self) -> usize {
@@ -351,7 +346,7 @@ pub(super) mod tests {
         let ids: Vec<u32> = (0..500).map(|n| dictionary.intern_text(format!("value {n}").as_bytes())).collect();
         for (n, id) in ids.iter().enumerate() {
             assert_eq!(dictionary.intern_text(format!("value {n}").as_bytes()), *id);
-            assert_eq!(dictionary.text_of(*id), format!("value {n}"));
+            assert_eq!(dictionary.bytes_of(*id), format!("value {n}").as_bytes());
         }
         assert_eq!(dictionary.find_text(b"value 500"), None);
         let ray = dictionary.intern_name("ray", model);

@@ -304,6 +304,24 @@ impl Dictionary {
         slice_of(&self.text, &self.ends, id)
     }
 
+    /// A byte of a name's form.
+    #[must_use]
+    pub fn touch_name(&self, id: u32) -> u8 {
+        self.names.get(id as usize).map_or(0, |form| u8::from(form.is_known_given))
+    }
+
+    /// A name's first letter.
+    #[must_use]
+    pub fn touch_letters(&self, id: u32) -> u8 {
+        self.names.get(id as usize).map_or(0, |form| form.text.as_bytes().first().copied().unwrap_or_default())
+    }
+
+    /// The first byte of a text.
+    #[must_use]
+    pub fn touch_text(&self, id: u32) -> u8 {
+        self.bytes_of(id).first().copied().unwrap_or_default()
+    }
+
     /// Memory held (bytes).
     #[must_use]
     pub fn bytes(&self) -> usize {

@@ -766,3 +766,44 @@ fn bytes_that_are_no_list_are_refused() {
         assert!(Crl::parse(&der).is_err(), "{der:02x?}");
     }
 }
+
+/// Access descriptions (RFC 5280 section 4.2.2.1): a method, and an address as general name of this tag.
+fn access(entries: &[(&[u8], u8, &str)]) -> CustomExtension {
+    let entry = |(method, tag, address): &(&[u8], u8, &str)| {
+        element(0x30, &[element(0x06, method), element(*tag, address.as_bytes())].concat())
+    };
+    let contents = element(0x30, &entries.iter().flat_map(entry).collect::<Vec<_>>());
+    CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], contents)
+}
+
+const ISSUERS: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 2];
+
+const OCSP: &[u8] = &[0x2b, 6, 1, 5, 5, 7, 0x30, 1];
+
+const ADDRESS: u8 = 0x86;
+
+#[test]
+fn addresses_that_can_be_fetched_are_read_from_a_certificate() {
+    let world = World::new(Kind::P256);
+    let extension = access(&[
+        (OCSP, ADDRESS, "http://ocsp.example/"),
+        (ISSUERS, ADDRESS, "ldap://issuers.example/"),
+        (ISSUERS, ADDRESS, "http://issuers.example/a.cer"),
+        (ISSUERS, 0x82, "issuers.example"),
+        (ISSUERS, ADDRESS, "file:///etc/issuers"),
+        (ISSUERS, ADDRESS, "https://issuers.example/b.cer"),
+    ]);
+    let setup = world.with_leaf(|params| {
+        params.custom_extensions = vec![extension];
+        let point = |uri: &str| CrlDistributionPoint { uris: vec![uri.to_owned()] };
+        params.crl_distribution_points = vec![point("http://lists.example/a"), point("ldap://lists.example/b")];
+    });
+    let leaf = Certificate::parse(&setup.x5c[0]).unwrap();
+    assert_eq!(leaf.issuer_urls(), ["http://issuers.example/a.cer", "https://issuers.example/b.cer"]);
+    assert_eq!(leaf.crl_urls(), ["http://lists.example/a"]);
+    assert_eq!(setup.judge().map(|_| ()), Ok(()));
+    let many: Vec<_> = (0..50).map(|at| format!("http://issuers.example/{at}")).collect();
+    let many: Vec<_> = many.iter().map(|address| (ISSUERS, ADDRESS, address.as_str())).collect();
+    let setup = world.with_leaf(|params| params.custom_extensions = vec![access(&many)]);
+    assert_eq!(Certificate::parse(&setup.x5c[0]).unwrap().issuer_urls().len(), 4);
+}

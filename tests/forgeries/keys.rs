@@ -104,7 +104,8 @@ fn assertion_claims() -> Value {
 
 fn header(more: Value) -> String {
     let mut header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "own-0"}).as_object().unwrap().clone();
-    header.extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("{more}") };
+    header.extend(more);
     Value::Object(header).to_string()
 }
 

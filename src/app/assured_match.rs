@@ -277,6 +277,12 @@ fn why_nobody(selection: &Selection) -> Confidence {
     }
 }
 
+/// Whether a stored resource is labelled as restricted.
+#[must_use]
+pub fn is_restricted(body: &str) -> bool {
+    condition(body) == Condition::Restricted
+}
+
 /// What forbids to show a stored Patient: death to persons, a label to everybody.
 fn condition(body: &str) -> Condition {
     let Ok(patient) = serde_json::from_str::<Json>(body) else { return Condition::Restricted };

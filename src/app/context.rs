@@ -10,6 +10,7 @@ use crate::fhir::match_parameters::RuleBook;
 use crate::fhir::redact::redact;
 use crate::store::resource::SearchConstraint;
 
+use super::assured_match::is_restricted;
 use super::auth::access::STEWARDSHIP;
 use super::auth::granted::Granted;
 use super::clock::Clock;
@@ -57,12 +58,19 @@ impl Caller {
     /// that the policy keeps.
     ///
     /// # Errors
-    /// `Internal` when the stored document cannot be read.
+    /// `NotFound` for what is labelled as restricted, unless the client is the operator's own; `Internal` when the stored
+    /// document cannot be read.
     pub fn outgoing(&self, body: String) -> Result<String, AppError> {
         match self {
-            Self::Open => Ok(body),
-            Self::Anonymous | Self::Client(_) => redact(&body, &self.disclosure()).map_err(|_| AppError::internal()),
+            Self::Open => return Ok(body),
+            Self::Client(granted) if granted.is_of_operator() => {}
+            // The same answer as in a match.
+            Self::Anonymous | Self::Client(_) if is_restricted(&body) => {
+                return Err(AppError::not_found("There is no such resource."));
+            }
+            Self::Anonymous | Self::Client(_) => {}
         }
+        redact(&body, &self.disclosure()).map_err(|_| AppError::internal())
     }
 
     /// The name under which this caller decides about identities and sees what there is to decide; `None` for who may not.

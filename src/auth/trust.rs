@@ -209,7 +209,11 @@ impl ChainError {
     /// As the refusal of an endpoint that has `code` for those whom nobody vouches for.
     #[must_use]
     pub const fn refusal(self, code: OAuthError) -> Refusal {
-        Refusal::new(code, "The certificates do not lead to a trusted anchor, or one of them is not valid.", self.reason())
+        Refusal::new(
+            code,
+            "The certificates do not lead to a trusted anchor, or one of them is not valid.",
+            self.reason(),
+        )
     }
 }
 
@@ -277,7 +281,8 @@ struct AnyUsage;
 
 impl ExtendedKeyUsageValidator for AnyUsage {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
-        purposes.map(|purpose| purpose.map(|_| ())).collect()
+        let mut purposes = purposes;
+        purposes.try_for_each(|purpose| purpose.map(|_| ()))
     }
 }
 
@@ -305,8 +310,7 @@ impl Engine<'_> {
                 UnknownRevocation::Refuse => Err(ChainError::RevocationUnknown),
             };
         };
-        let options =
-            options.with_depth(RevocationCheckDepth::Chain).with_expiration_policy(ExpirationPolicy::Enforce);
+        let options = options.with_depth(RevocationCheckDepth::Chain).with_expiration_policy(ExpirationPolicy::Enforce);
         let strict = options.with_status_policy(UnknownStatusPolicy::Deny).build();
         match (self.path(&end_entity, Some(strict), &|_| Ok(())), self.store.unknown_revocation) {
             (Err(ChainError::RevocationUnknown), UnknownRevocation::Accept) => {

@@ -56,6 +56,9 @@ const DELETE: &[Scope] = &[Scope::Delete];
 const CREATE: &[Scope] = &[Scope::Create];
 /// A PUT makes the resource where there is none.
 const CREATE_UPDATE: &[Scope] = &[Scope::Create, Scope::Update];
+const CREATE_UPDATE_SEARCH: &[Scope] = &[Scope::Create, Scope::Update, Scope::Search];
+const UPDATE_SEARCH: &[Scope] = &[Scope::Update, Scope::Search];
+const DELETE_SEARCH: &[Scope] = &[Scope::Delete, Scope::Search];
 
 /// What a match needs.
 pub const MATCH: Need = Need::Of("Patient", READ_SEARCH, Interaction::Match);
@@ -103,10 +106,10 @@ pub const TABLE: &[Access] = &[
     row("POST", "/{type}/{id}/_history/{version}/$meta", READING, Action::Read),
     row("GET", "/{type}", SEARCHING, Action::Search),
     row("POST", "/{type}", Need::OfAddress(CREATE, Interaction::Write), Action::Create),
-    // Aimed by criteria, which are asked about where they are read: they look among resources.
-    row("PUT", "/{type}", Need::OfAddress(CREATE_UPDATE, Interaction::Write), Action::Update),
-    row("PATCH", "/{type}", Need::OfAddress(UPDATE, Interaction::Write), Action::Patch),
-    row("DELETE", "/{type}", Need::OfAddress(DELETE, Interaction::Write), Action::Delete),
+    // Aimed by criteria, which look among resources; the policy is asked about that where they are read.
+    row("PUT", "/{type}", Need::OfAddress(CREATE_UPDATE_SEARCH, Interaction::Write), Action::Update),
+    row("PATCH", "/{type}", Need::OfAddress(UPDATE_SEARCH, Interaction::Write), Action::Patch),
+    row("DELETE", "/{type}", Need::OfAddress(DELETE_SEARCH, Interaction::Write), Action::Delete),
     row("POST", "/{type}/_search", SEARCHING, Action::Search),
     row("GET", "/{type}/_history", SEARCHING, Action::History),
     row("GET", "/{type}/{id}/_history", READING, Action::History),

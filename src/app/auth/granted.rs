@@ -57,6 +57,12 @@ impl Granted {
         })
     }
 
+    /// Whether the operator of this server has added the client.
+    #[must_use]
+    pub const fn is_of_operator(&self) -> bool {
+        self.grant.community.is_none()
+    }
+
     /// Whether some scope names this type.
     #[must_use]
     pub fn holds_any(&self, resource_type: &str) -> bool {

@@ -47,6 +47,7 @@ on_both_databases_guarded! {
     an_export_needs_the_scope_of_every_type,
     stewardship_and_the_audit_have_scopes_of_their_own,
     audit_rows_say_who_asked_for_what_and_what_was_decided,
+    what_is_restricted_is_there_for_the_operator_alone,
 }
 
 fn challenge(answer: &Answer) -> &str {
@@ -571,4 +572,23 @@ fn audit_rows_say_who_asked_for_what_and_what_was_decided(server: &Guarded) {
     assert_eq!(server.app.audit_rows(), before + 1);
     let rows = audit::list_after(&mut server.app.connection(), before, 10).unwrap();
     assert_eq!((rows.len(), rows[0].caller.as_str()), (1, "anonymous"));
+}
+
+fn what_is_restricted_is_there_for_the_operator_alone(server: &Guarded) {
+    let label = json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}]});
+    server.store(&with(&somebody_with_id("p1"), "meta", label));
+    server.as_operator("GET", "/Patient/p1").send().expect(200);
+    let asked = |method: &str, path: &str| server.by(&Bearer::treatment(), method, path);
+    for path in ["/Patient/p1", "/Patient/p1/_history/1", "/Patient/p1/_history"] {
+        asked("GET", path).send().expect(404);
+    }
+    let found = server.idi_match(&Bearer::treatment(), crate::gate::asked(&somebody(), "IDI-Patient-L0")).expect(200);
+    assert!(found.match_bundle().ids().is_empty());
+    let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
+        {"request": {"method": "GET", "url": "Patient/p1"}}, {"request": {"method": "GET", "url": "Patient/nobody"}},
+    ]});
+    let answered = asked("POST", "").body(batch).send().expect(200).json();
+    for entry in answered["entry"].as_array().unwrap() {
+        assert_eq!(&text(&entry["response"], "status")[..3], "404");
+    }
 }

@@ -208,7 +208,7 @@ pub fn hold_to(terms: &Terms, parameters: &mut MatchParameters<'_>) {
 pub fn limits(terms: &Terms, configured: &Match) -> Match {
     let identities_max = terms.identities_max.unwrap_or(configured.identities_max).min(configured.identities_max);
     let golden_record = configured.golden_record && terms.identities != Identities::HighConfidence;
-    Match { identities_max, golden_record, ..configured.clone() }
+    Match { golden_record, identities_max, ..configured.clone() }
 }
 
 /// How the person on a record was verified.

@@ -25,7 +25,7 @@ pub fn decide(facts: &Facts, policy: &Policy) -> Verdict {
         return Verdict::Refuse(missing);
     }
     let terms = terms(facts, &workflows);
-    let withheld = facts.stored.as_ref().map(|stored| withheld(stored, &terms)).unwrap_or_default();
+    let withheld = facts.stored.map(|stored| withheld(stored, &terms)).unwrap_or_default();
     if withheld.is_empty() { Verdict::Permit(terms) } else { Verdict::Withhold(withheld) }
 }
 
@@ -123,7 +123,7 @@ fn terms(facts: &Facts, workflows: &[&Workflow]) -> Terms {
 
 /// What of the stored data stands against an answer. Where several identities may be returned, their grades speak for
 /// themselves and what is not verified is told; but what is restricted leaves for nobody.
-fn withheld(stored: &Stored, terms: &Terms) -> Vec<Withheld> {
+fn withheld(stored: Stored, terms: &Terms) -> Vec<Withheld> {
     let mut withheld = Vec::new();
     if stored.condition == Condition::Restricted {
         withheld.push(Withheld::Restricted);
@@ -151,7 +151,7 @@ const fn not_confident(confidence: Confidence) -> Option<Withheld> {
     }
 }
 
-fn unverified(stored: &Stored, terms: &Terms) -> Option<Withheld> {
+fn unverified(stored: Stored, terms: &Terms) -> Option<Withheld> {
     match stored.verified {
         verified if terms.stored.is_met_by(verified) => None,
         verified if verified.level >= terms.stored.level && verified.age == Age::Expired => {
@@ -161,7 +161,7 @@ fn unverified(stored: &Stored, terms: &Terms) -> Option<Withheld> {
     }
 }
 
-fn without_representation(stored: &Stored, terms: &Terms) -> Vec<Withheld> {
+fn without_representation(stored: Stored, terms: &Terms) -> Vec<Withheld> {
     let mut withheld = Vec::new();
     if stored.user_confidence != Confidence::High {
         withheld.push(Withheld::UserNotFound);

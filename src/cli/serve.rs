@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::app::auth::gate::Gate;
+use crate::app::auth::gate::{Gate, authorizes_nobody};
 use crate::config::{Config, Transport};
 use crate::http::server;
 
@@ -23,6 +23,9 @@ pub fn check_open(config: &Config) -> Result<(), CommandError> {
     if config.server.open && !config.server.listen.ip().is_loopback() {
         return Err(CommandError::Usage("--open is accepted on a loopback address only (server.listen)".to_owned()));
     }
+    if !config.server.open && authorizes_nobody(config) {
+        return Err(nobody());
+    }
     Ok(())
 }
 
@@ -33,12 +36,13 @@ fn check_gate(app: &App) -> Result<(), CommandError> {
         return Ok(());
     }
     let is_useful = app.can_authorize().map_err(|error| CommandError::Failed(error.to_string()))?;
-    if !is_useful {
-        let text = "nobody could be authorised: no trust community is configured and no client is active. Configure \
-                    [[communities]], or add a client (client add), or let every caller of this machine in with --open";
-        return Err(CommandError::Usage(text.to_owned()));
-    }
-    Ok(())
+    if is_useful { Ok(()) } else { Err(nobody()) }
+}
+
+fn nobody() -> CommandError {
+    let text = "nobody could be authorised: no trust community is configured and no client is active. Configure \
+                [[communities]], or add a client (client add), or let every caller of this machine in with --open";
+    CommandError::Usage(text.to_owned())
 }
 
 /// Tokens and people's data travel protected, or not beyond this machine.

@@ -55,7 +55,8 @@ fn keep_back(node: &mut Node<'_>) -> usize {
             members.retain(|Member { name, value }| {
                 let is_emptied = matches!(value, Node::Array(items) if items.is_empty());
                 let is_number = name == "identifier" && matches!(value, Node::Object(_)) && is_ssn(value);
-                !is_number && !(is_emptied && matches!(name.as_ref(), "identifier" | "extension"))
+                let is_list = matches!(name.as_ref(), "identifier" | "extension");
+                !(is_number || is_emptied && is_list)
             });
             let is_contained = kept_back > 0 && members.iter().any(|member| member.name == "resourceType");
             if is_contained {

@@ -1,16 +1,20 @@
 //! The guarded server: tokens, scopes, and what the policy makes of matches, reads, searches and writes.
 
+use idi_match::app::auth::clients::{self, ClientKeys, NewClient};
+use idi_match::app::clock::Clock;
 use idi_match::assurance::entity::EntityType;
 use idi_match::assurance::facts::Consent;
 use idi_match::assurance::level::{AuthenticationLevel, IdentityLevel};
 use idi_match::auth::access_token::{Grant, claims_of};
 use idi_match::auth::scope::Scopes;
+use idi_match::auth::signing::Signer;
 use idi_match::store::audit;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, MatchBundle, text};
 use crate::gated::{AUDIENCE, Bearer, EVERYTHING, Guarded, ISSUER, Issuer, now_us};
 use crate::people::{SSN, claiming, example, name, organization, parameters, stranger, telecom, with, without};
+use crate::support::{Database, TestApp};
 
 /// Names the tests of this file; each gets a guarded server of its own, once on SQLite and once on PostgreSQL.
 macro_rules! on_both_databases_guarded {
@@ -48,6 +52,53 @@ on_both_databases_guarded! {
     stewardship_and_the_audit_have_scopes_of_their_own,
     audit_rows_say_who_asked_for_what_and_what_was_decided,
     what_is_restricted_is_there_for_the_operator_alone,
+}
+
+#[test]
+fn a_token_of_this_server_opens_the_gate_until_its_client_is_disabled_on_sqlite() {
+    own_token_opens_the_gate(Database::sqlite());
+}
+
+#[test]
+fn a_token_of_this_server_opens_the_gate_until_its_client_is_disabled_on_postgres() {
+    own_token_opens_the_gate(Database::postgres());
+}
+
+/// The whole way: a client that the operator adds, its assertion, the token endpoint, and the guard.
+fn own_token_opens_the_gate(database: Database) {
+    let app = TestApp::start(database, &[("server.open", "false")]);
+    app.get("/Patient/p1").send().expect(401);
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
+    let signer = Signer::from_der(key.serialized_der()).unwrap().with_kid("k1");
+    let new = NewClient {
+        name: "Records".to_owned(),
+        scope: "system/Patient.cruds".to_owned(),
+        keys: ClientKeys::Inline(json!({"keys": [signer.public_jwk()]}).to_string()),
+    };
+    let client = clients::add(app.config(), Clock::system(), &new).unwrap();
+    let endpoint = app.at_root("/oauth/token");
+    let now_s = now_us() / 1_000_000;
+    let claims = json!({"iss": client.client_id, "sub": client.client_id, "aud": endpoint, "iat": now_s,
+        "exp": now_s + 200, "jti": "assertion-one"});
+    let assertion = signer.sign("JWT", None, claims.as_object().unwrap()).unwrap();
+    let form = format!(
+        "grant_type=client_credentials&scope=system%2FPatient.crus&client_assertion={assertion}&\
+         client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer"
+    );
+    let issued =
+        app.request("POST", &endpoint).header("Content-Type", "application/x-www-form-urlencoded").body(form.as_str());
+    let issued = issued.send().expect(200).json();
+    let token = format!("Bearer {}", text(&issued, "access_token"));
+    let by = |method: &str, path: &str| app.request(method, path).header("Authorization", &token);
+    by("PUT", "/Patient/p1").body(somebody_with_id("p1")).send().expect(201);
+    for _ in 0..3 {
+        by("GET", "/Patient/p1").send().expect(200);
+    }
+    assert_eq!(missing(&by("DELETE", "/Patient/p1").send().expect(403)), ["scope"]);
+    let matched = by("POST", "/Patient/$idi-match").body(asked(&somebody(), "IDI-Patient")).send().expect(200);
+    assert_eq!(matched.match_bundle().ids(), ["p1"]);
+    clients::disable(app.config(), Clock::system(), &client.client_id).unwrap();
+    by("GET", "/Patient/p1").send().expect(401);
 }
 
 fn challenge(answer: &Answer) -> &str {
@@ -575,7 +626,8 @@ fn audit_rows_say_who_asked_for_what_and_what_was_decided(server: &Guarded) {
 }
 
 fn what_is_restricted_is_there_for_the_operator_alone(server: &Guarded) {
-    let label = json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}]});
+    let label =
+        json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "V"}]});
     server.store(&with(&somebody_with_id("p1"), "meta", label));
     server.as_operator("GET", "/Patient/p1").send().expect(200);
     let asked = |method: &str, path: &str| server.by(&Bearer::treatment(), method, path);

@@ -47,9 +47,11 @@ impl Issuer {
             issuer: ISSUER.to_owned(),
             audience: AUDIENCE.to_owned(),
             keys: Box::new(move || Arc::clone(&keys)),
-            standing: Box::new(move |id| {
-                if ended.lock().unwrap().contains(id) { Standing::Ended } else { Standing::InForce }
-            }),
+            standing: Box::new(
+                move |id| {
+                    if ended.lock().unwrap().contains(id) { Standing::Ended } else { Standing::InForce }
+                },
+            ),
             asserted: Box::new(move |id| asserted.lock().unwrap().get(id).cloned().unwrap_or_default()),
         }
     }

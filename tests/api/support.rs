@@ -111,6 +111,10 @@ impl TestApp {
         Self { base, database, store, app, agent: Some(agent()), handle, thread: Some(thread) }
     }
 
+    pub fn config(&self) -> &Config {
+        &self.app.config
+    }
+
     /// An address outside the FHIR base: `/livez`.
     pub fn at_root(&self, path: &str) -> String {
         format!("{}{path}", self.base.strip_suffix("/fhir").unwrap())

@@ -15,11 +15,12 @@ use crate::assurance::policy::Policy;
 use crate::assurance::verdict::Verdict;
 use crate::auth::access_token::{self, Grant, OwnKey};
 use crate::auth::error::{OAuthError, Reason, Refusal};
-use crate::store::client;
+use crate::config::Config;
+use crate::store::{DatabaseUrl, Store, StoreError, client};
 
-use super::super::App;
 use super::super::context::{Caller, Context};
 use super::super::error::AppError;
+use super::super::{App, store_options};
 use super::access::{self, Ask};
 use super::asserted::Asserted;
 use super::granted::Granted;
@@ -119,6 +120,15 @@ impl App {
     pub fn can_authorize(&self) -> Result<bool, AppError> {
         Ok(!self.config.communities.is_empty() || client::is_any_active(&mut *self.connection()?)?)
     }
+}
+
+/// Whether it is known before anything is opened that nobody could be authorised: no community, and no database that could
+/// hold a client.
+#[must_use]
+pub fn authorizes_nobody(config: &Config) -> bool {
+    let is_missing =
+        |url: DatabaseUrl| matches!(Store::open_as_it_is(&url, &store_options(config)), Err(StoreError::NoDatabase));
+    config.communities.is_empty() && DatabaseUrl::parse(config.server.database_url.expose()).is_ok_and(is_missing)
 }
 
 impl Guard {
@@ -300,7 +310,8 @@ mod tests {
 
     impl ResourceKindNames {
         fn all() -> impl Iterator<Item = &'static str> {
-            let stored = crate::app::incoming::ResourceKind::ALL.into_iter().map(|kind| kind.name());
+            let stored =
+                crate::app::incoming::ResourceKind::ALL.into_iter().map(crate::app::incoming::ResourceKind::name);
             stored.chain(crate::profile::artifact::ARTIFACT_TYPES.iter().copied()).chain(["AuditEvent"])
         }
     }

@@ -164,9 +164,9 @@ mod tests {
             "identifier": [{"system": "http://hl7.org/fhir/sid/us-ssn", "value": "219-45-6789"}]})
     }
 
-    fn with(changes: Value) -> Value {
+    fn with(changes: impl Into<Value>) -> Value {
         let mut person = person();
-        for (member, value) in changes.as_object().expect("members") {
+        for (member, value) in changes.into().as_object().expect("members") {
             person[member] = value.clone();
         }
         person

@@ -11,6 +11,9 @@
     reason = "this binary is a test"
 )]
 
+#[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared with other test binaries")]
+mod pki;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
@@ -27,6 +30,24 @@ macro_rules! on_both_databases {
             $(#[test]
             fn $test() {
                 super::$test(&crate::support::TestApp::start(crate::support::Database::postgres(), &[]));
+            })+
+        }
+    };
+}
+
+/// The same, of a server in two trust communities.
+macro_rules! trusting_on_both_databases {
+    ($($test:ident,)+) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::trust::Trusting::start(crate::support::Database::sqlite()));
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::trust::Trusting::start(crate::support::Database::postgres()));
             })+
         }
     };
@@ -67,9 +88,14 @@ mod review_queue;
 mod rule_book;
 mod search;
 mod several;
+mod smart_backend;
 mod steward;
 mod summary;
 mod support;
 mod transaction;
+mod trust;
+mod udap_discovery;
+mod udap_registration;
+mod udap_token;
 mod update;
 mod validate;

@@ -159,7 +159,7 @@ impl App {
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
-        let sealer = Sealer::open(&config.auth.key_file, &mut *store.writer_connection().map_err(cannot)?, clock)?;
+        let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
         let follower = Follower::start(follower::Workplace {
             store: store.clone(),
             candidates: Arc::clone(&candidates),

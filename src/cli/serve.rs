@@ -12,8 +12,8 @@ use super::{CommandError, Ended, Environment, open};
 
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let config = environment.config(&args.config)?;
-    check_open(&config)?;
     check_transport(&config)?;
+    check_open(&config)?;
     serve(config, |_| Ok(()), |_| Ok(()))
 }
 

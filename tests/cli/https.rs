@@ -103,7 +103,8 @@ fn https_is_served_by_both_versions_and_plain_http_is_not() {
     let leaf = for_this_machine(&root);
     let https = Https::start(&leaf, &[]);
     for (version, expected) in [(&TLS13, ProtocolVersion::TLSv1_3), (&TLS12, ProtocolVersion::TLSv1_2)] {
-        let (answer, certificate, version) = https.ask(&Client { versions: vec![version], ..Client::of(&root) }).expect("an answer");
+        let (answer, certificate, version) =
+            https.ask(&Client { versions: vec![version], ..Client::of(&root) }).expect("an answer");
         assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
         assert!(
             answer.to_ascii_lowercase().contains("\r\nstrict-transport-security: max-age=31536000\r\n"),

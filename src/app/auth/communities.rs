@@ -337,27 +337,33 @@ impl Inner {
         let fetched = self.client.revocation_lists(&due.url);
         let now_us = (self.clock.now_us)();
         let refresh_us = i64::try_from(self.config.auth.crl_refresh_s).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
-        let communities = due.communities.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        let url = self.shown(&due.url);
         let outcome = match fetched {
             Err(error) => {
                 lock(&self.lists).failed(&due.url, now_us);
-                tracing::warn!(communities, %error, "a revocation list cannot be fetched");
+                tracing::warn!(url, %error, "a revocation list cannot be fetched");
                 "failed"
             }
             Ok(ders) => match self.signed(&ders, due) {
                 Ok(lists) => match lock(&self.lists).keep(&due.url, lists, now_us, refresh_us) {
                     Ok(()) => "fetched",
-                    Err(error) => unusable(&communities, error),
+                    Err(error) => unusable(&url, error),
                 },
                 Err(error) => {
                     lock(&self.lists).failed(&due.url, now_us);
-                    unusable(&communities, error)
+                    unusable(&url, error)
                 }
             },
         };
         metrics::counter!("idi_match_crl_fetches_total", "outcome" => outcome).increment(1);
         self.publish();
         self.fetched.notify_all();
+    }
+
+    /// A URL for the log: one of the configuration, and of its certificates; what callers bring is not repeated.
+    fn shown(&self, url: &str) -> String {
+        let is_own = lock(&self.files).materials.iter().any(|material| material.crl_urls.contains(url));
+        if is_own { url.to_owned() } else { "in a certificate of a caller".to_owned() }
     }
 
     /// The lists that were fetched, each signed by somebody of a community that wants it.
@@ -401,7 +407,7 @@ impl Inner {
         let snapshot = self.current();
         let live = snapshot.communities.get(at).ok_or(ChainError::Untrusted)?;
         let chain = validate(x5c, extra, &live.trust, (self.clock.now_us)())?;
-        Ok(Trusted { chain, at, snapshot })
+        Ok(Trusted { chain, snapshot, at })
     }
 
     /// The issuer at which the way to an anchor ends, where it may be fetched and can be.
@@ -442,8 +448,8 @@ impl Inner {
     }
 }
 
-fn unusable(communities: &str, error: Unusable) -> &'static str {
-    tracing::warn!(communities, %error, "a revocation list that was fetched is not used");
+fn unusable(url: &str, error: Unusable) -> &'static str {
+    tracing::warn!(url, %error, "a revocation list that was fetched is not used");
     "unusable"
 }
 

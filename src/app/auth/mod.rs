@@ -7,4 +7,5 @@ mod issuers;
 pub mod material;
 mod revocation;
 pub mod seal;
+pub mod secret_file;
 pub mod stamp;

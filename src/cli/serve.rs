@@ -36,7 +36,7 @@ fn check_transport(config: &Config) -> Result<(), CommandError> {
             or name the proxies that end TLS in server.trusted_proxies";
         return Err(CommandError::Usage(text.to_owned()));
     }
-    Ok(())
+    server::check_tls(&config.server).map_err(CommandError::Usage)
 }
 
 /// Binds, opens the application, prepares it and serves; `ready` is called when requests are answered and a stop signal

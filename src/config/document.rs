@@ -220,4 +220,26 @@ mod tests {
             assert!(values.iter().any(|line| shown.contains(line)), "{name} is missing in:\n{shown}");
         }
     }
+
+    #[test]
+    fn what_is_shown_sets_the_same_again() {
+        let directory = tempfile::tempdir().expect("directory");
+        let load = |text: &str| {
+            let file = directory.path().join("idi-match.toml");
+            std::fs::write(&file, text).expect("written");
+            let sources = super::super::Sources { file: Some(file), ..Default::default() };
+            Config::load(&sources).expect("valid")
+        };
+        let config = load(
+            "[server]\nlisten = '192.0.2.1:443'\nbase_url = 'https://fhir.example.org/fhir'\ntrusted_proxies = '10.0.0.0/8,::1'\n\
+             [outbound]\nhosts = '*.Example.org, ca'\nports = '8443,9000-9100'\n\
+             [[sources]]\nuri = 'urn:a'\nlevel = 'IDIAL1.5'\ndate = '2026-01-02'\n\
+             [[communities]]\nname = 'a'\nanchors = ['a.pem', \"b\\\"c.pem\"]\nserver_cert = 'd'\nserver_key = 'e'\n\
+             purposes = []\nscopes = ['system/*.rs']\ndefault = true\nunknown_revocation = 'accept'\n\
+             [[communities.members]]\nuri = 'urn:x:1'\n[[communities.members]]\nuri = 'urn:x:2'\nentity_type = 'other'\n\
+             [[communities]]\nname = 'b'\nanchors = ['a']\nserver_cert = 'd'\nserver_key = 'e'\npurposes = ['TREAT']\n\
+             scopes = []\nvalidator = 'tefca'\n",
+        );
+        assert_eq!(load(&toml(&config)), config);
+    }
 }

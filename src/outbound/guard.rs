@@ -287,6 +287,8 @@ const NOT_PUBLIC_V6: [(u128, u32); 5] = [
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
     use super::*;
 
     #[test]
@@ -309,6 +311,30 @@ mod tests {
         for (url, expected, port) in table {
             let target = check_url(url, Purpose::Crl, &policy).expect(url);
             assert_eq!((target.url.as_str(), target.port), (expected, port));
+        }
+    }
+
+    proptest! {
+        /// The client's own reader of URLs is given what was written here, and sees the same host and port in it.
+        #[test]
+        fn the_client_reads_the_host_that_was_checked(url in "(http|https)://[a-z0-9.:@%\\[\\]/?#_-]{0,24}(/[ -~]{0,12})?") {
+            let policy = Policy {
+                ports: List::parse("1-65535").expect("ports"),
+                networks: List::parse("0.0.0.0/0, ::/0").expect("networks"),
+                ..Policy::default()
+            };
+            if let Ok(target) = check_url(&url, Purpose::Crl, &policy) {
+                let read: ureq::http::Uri = target.url.parse().expect("the client reads it");
+                let default = if read.scheme_str() == Some("https") { 443 } else { 80 };
+                let host = match &target.host {
+                    Host::Name(name) => name.clone(),
+                    Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+                    Host::Address(address) => address.to_string(),
+                };
+                prop_assert_eq!(read.host(), Some(host.as_str()));
+                prop_assert_eq!(read.port_u16().unwrap_or(default), target.port);
+                prop_assert!(!read.authority().is_some_and(|authority| authority.as_str().contains('@')));
+            }
         }
     }
 

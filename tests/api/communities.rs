@@ -342,6 +342,37 @@ fn a_distribution_point_that_does_not_answer_is_waited_for_once() {
     assert_eq!(web.asked(), 1, "a failure is remembered for a while");
 }
 
+#[test]
+fn a_list_of_an_issuer_in_the_chain_is_used_and_one_of_its_namesake_is_not() {
+    let root = Authority::root("House", Kind::P256);
+    let middle = root.intermediate("Middle", Kind::P256);
+    let namesake = Authority::root("Stranger", Kind::P256).intermediate("Middle", Kind::P256);
+    for (signer, shown, expected, lists) in [
+        (&middle, &middle, "house", 2),
+        (&namesake, &namesake, "RevocationUnknown", 1),
+        (&namesake, &middle, "RevocationUnknown", 1),
+    ] {
+        let web = Web::serving(Some(signer.crl(&[])));
+        let place = Place::new();
+        place.write("root.crl", root.crl(&[]));
+        place.write("middle.ca", &middle.der);
+        let file = |name: &str| place.file(name).display().to_string();
+        // The way to the anchor is there in any case; what differs is whom the caller shows, and who signs the list.
+        let known = if shown.der == middle.der {
+            String::new()
+        } else {
+            format!("intermediates = ['{}']\n", file("middle.ca"))
+        };
+        let lines = format!("crls = ['{}']\n{known}", file("root.crl"));
+        let communities = place.with(&web).community("house", &root, &lines).open();
+        communities.start().unwrap();
+        let member = with_point(&middle, &web.url("leaf.crl"));
+        assert_eq!(judged(&communities, &member.chain(&[shown])), expected);
+        assert_eq!(web.asked(), 1);
+        assert_eq!(communities.current().communities[0].trust.crls().len(), lists);
+    }
+}
+
 /// A leaf that says where its issuer's certificate is.
 fn with_issuer_at(issuer: &Authority, url: &str) -> Leaf {
     let at = [element(0x06, &[0x2b, 6, 1, 5, 5, 7, 0x30, 2]), element(0x86, url.as_bytes())].concat();

@@ -16,7 +16,7 @@ use crate::app::clock::Clock;
 use crate::auth::certificate::Certificate;
 use crate::auth::community::Community;
 use crate::auth::signing::Signer;
-use crate::auth::trust::{Chain, ChainError, Crl, TrustStore, missing_issuer, validate};
+use crate::auth::trust::{Chain, ChainError, Crl, TrustStore, UnknownRevocation, missing_issuer, validate};
 use crate::config::Config;
 use crate::outbound::fetch::Client;
 
@@ -433,7 +433,7 @@ impl Inner {
         let chain: Vec<Certificate> = x5c.iter().chain(extra).filter_map(|der| Certificate::parse(der).ok()).collect();
         let urls: BTreeSet<String> = chain.iter().flat_map(|certificate| certificate.crl_urls().to_vec()).collect();
         let urls: Vec<String> = urls.into_iter().collect();
-        let signers: Vec<Vec<u8>> = chain.iter().skip(1).map(|certificate| certificate.der().to_vec()).collect();
+        let signers = signers(&chain, (self.clock.now_us)());
         let mut lists = lock(&self.lists);
         for url in &urls {
             lists.want(&live.community.name, url, &signers);
@@ -446,6 +446,18 @@ impl Inner {
         drop(self.fetched.wait_timeout_while(lists, FIRST_WAIT, waiting));
         true
     }
+}
+
+/// Those of a chain that stand above its leaf by their signatures: a name alone is anybody's.
+fn signers(chain: &[Certificate], now_us: i64) -> Vec<Vec<u8>> {
+    let ders: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+    let Some((leaf, others)) = ders.split_first() else { return Vec::new() };
+    let vouches = |der: &&Vec<u8>| {
+        let store = TrustStore::new(std::slice::from_ref(*der), &[]);
+        let store = store.map(|store| store.with_unknown_revocation(UnknownRevocation::Accept));
+        store.is_ok_and(|store| validate(std::slice::from_ref(leaf), others, &store, now_us).is_ok())
+    };
+    others.iter().filter(vouches).cloned().collect()
 }
 
 fn unusable(url: &str, error: Unusable) -> &'static str {

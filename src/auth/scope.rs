@@ -427,6 +427,9 @@ fn parts_of(wanted: &ResourceScope, registered: &Scopes, supported: &Scopes) -> 
     }
     let wildcard = parts.iter().find(|part| part.is_wildcard()).cloned();
     parts.retain(|part| part.is_wildcard() || wildcard.as_ref().is_none_or(|wildcard| !wildcard.covers(part)));
+    for part in parts.iter_mut().filter(|part| part.permissions.word().is_none()) {
+        part.notation = Notation::V2;
+    }
     parts
 }
 

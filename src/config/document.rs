@@ -5,7 +5,7 @@
 use figment::value::Value;
 
 use super::Config;
-use super::communities::{AUTHENTICATION_LEVELS, ENTITY_TYPES, IDENTITY_LEVELS};
+use super::communities::{authentication_levels, entity_types, identity_levels};
 use super::setting::{Kind, Setting};
 use super::settings::SETTINGS;
 
@@ -100,8 +100,8 @@ pub fn markdown() -> String {
 fn communities() -> String {
     let mut page = String::from(COMMUNITIES_HEAD);
     let choices = |list: &[&str]| list.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
-    let (identity, authentication) = (choices(&IDENTITY_LEVELS), choices(&AUTHENTICATION_LEVELS));
-    let entities = choices(&ENTITY_TYPES);
+    let (identity, authentication) = (choices(&identity_levels()), choices(&authentication_levels()));
+    let entities = choices(&entity_types());
     let mut row = |key: &str, takes: &str, default: &str, meaning: &str| {
         page.push_str(&format!("| `{key}` | {takes} | {default} | {meaning} |\n"));
     };

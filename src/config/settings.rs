@@ -359,7 +359,7 @@ const GENERAL: &[Setting] = &[
         "limits.load_batch_lines",
         "limits-load-batch-lines",
         integer(1, 10_000),
-        "500",
+        "1000",
         "Lines that `load` writes in one transaction.",
     ),
     setting(

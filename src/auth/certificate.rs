@@ -249,7 +249,8 @@ fn usage_of(parsed: &X509Certificate<'_>) -> Result<Usage, CertificateError> {
 fn authority_of(parsed: &X509Certificate<'_>) -> Result<Authority, CertificateError> {
     Ok(match extension(parsed, &OID_X509_EXT_BASIC_CONSTRAINTS)? {
         None => Authority::None,
-        Some(ParsedExtension::BasicConstraints(constraints)) => match (constraints.ca, constraints.path_len_constraint) {
+        Some(ParsedExtension::BasicConstraints(constraints)) => match (constraints.ca, constraints.path_len_constraint)
+        {
             (false, _) => Authority::None,
             (true, None) => Authority::Unlimited,
             (true, Some(count)) => Authority::Limited(count),

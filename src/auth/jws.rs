@@ -289,11 +289,15 @@ mod tests {
 
     #[test]
     fn a_header_is_read_with_everything_that_is_used() {
-        let text = token(r#"{"alg":"RS256","typ":"JWT","kid":"a","x5c":["MA=="],"jku":"https://a.example/k","x5t":"z"}"#);
+        let text =
+            token(r#"{"alg":"RS256","typ":"JWT","kid":"a","x5c":["MA=="],"jku":"https://a.example/k","x5t":"z"}"#);
         let header = parse(&text).unwrap().header;
         assert_eq!(header.alg, Algorithm::Rs256);
         assert_eq!((header.typ.as_deref(), header.kid.as_deref()), (Some("JWT"), Some("a")));
-        assert_eq!((header.x5c.as_slice(), header.jku.as_deref()), ([b"0".to_vec()].as_slice(), Some("https://a.example/k")));
+        assert_eq!(
+            (header.x5c.as_slice(), header.jku.as_deref()),
+            ([b"0".to_vec()].as_slice(), Some("https://a.example/k"))
+        );
     }
 
     #[test]

@@ -388,7 +388,8 @@ impl fmt::Display for Scopes {
 /// `invalid_scope` for a wildcard that the server does not list, or where nothing is left; nowhere else.
 pub fn grant(requested: &Scopes, registered: &Scopes, supported: &Scopes) -> Result<Scopes, Refusal> {
     let unlisted = |wanted: &ResourceScope| {
-        wanted.is_wildcard() && !supported.resources().any(|listed| listed.is_wildcard() && wanted.and(listed).is_some())
+        wanted.is_wildcard()
+            && !supported.resources().any(|listed| listed.is_wildcard() && wanted.and(listed).is_some())
     };
     if requested.resources().any(unlisted) {
         let text = "A wildcard scope is not supported here.";
@@ -426,6 +427,9 @@ fn parts_of(wanted: &ResourceScope, registered: &Scopes, supported: &Scopes) -> 
     }
     let wildcard = parts.iter().find(|part| part.is_wildcard()).cloned();
     parts.retain(|part| part.is_wildcard() || wildcard.as_ref().is_none_or(|wildcard| !wildcard.covers(part)));
+    for part in parts.iter_mut().filter(|part| part.permissions.word().is_none()) {
+        part.notation = Notation::V2;
+    }
     parts
 }
 
@@ -567,12 +571,7 @@ mod tests {
             ("system/*.rs", "system/*.rs", "system/*.rs", "system/*.rs"),
             ("system/*.cruds", "system/*.cruds", "system/*.rs", "system/*.rs"),
             ("system/*.rs", "system/Patient.rs", "system/*.rs", "system/Patient.rs"),
-            (
-                "system/*.rs",
-                "system/Patient.rs system/Person.r",
-                "system/*.rs",
-                "system/Patient.rs system/Person.r",
-            ),
+            ("system/*.rs", "system/Patient.rs system/Person.r", "system/*.rs", "system/Patient.rs system/Person.r"),
             ("system/Patient.rs", "system/*.rs", "system/Patient.r system/Patient.s", "system/Patient.rs"),
             ("system/Patient.rs", "system/*.rs", "system/*.r system/Patient.rs", "system/Patient.rs"),
             ("system/Patient.rs system/Patient.rs", "system/*.rs", "system/*.rs", "system/Patient.rs"),
@@ -649,6 +648,9 @@ mod tests {
     fn a_level_that_does_not_fit_the_grant_is_left_out() {
         let asked = scopes("openid system/Patient.rs user/Patient.rs patient/Patient.rs");
         assert_eq!(asked.at_levels(&[Level::System]).to_string(), "openid system/Patient.rs");
-        assert_eq!(asked.at_levels(&[Level::User, Level::Patient]).to_string(), "openid user/Patient.rs patient/Patient.rs");
+        assert_eq!(
+            asked.at_levels(&[Level::User, Level::Patient]).to_string(),
+            "openid user/Patient.rs patient/Patient.rs"
+        );
     }
 }

@@ -108,7 +108,8 @@ impl Signer {
     fn ec(key: EcdsaKeyPair, alg: Algorithm) -> Result<Self, SigningError> {
         // Uncompressed: 4, x, y.
         let point = key.public_key().as_ref();
-        let (x, y) = point.get(1..).and_then(|rest| rest.split_at_checked(rest.len() / 2)).ok_or(SigningError::Malformed)?;
+        let (x, y) =
+            point.get(1..).and_then(|rest| rest.split_at_checked(rest.len() / 2)).ok_or(SigningError::Malformed)?;
         let curve = if alg == Algorithm::Es256 { "P-256" } else { "P-384" };
         let jwk = json!({"crv": curve, "kty": "EC", "x": URL_SAFE_NO_PAD.encode(x), "y": URL_SAFE_NO_PAD.encode(y)});
         Self::new(Key::Ec(Box::new(key)), alg, jwk)
@@ -182,14 +183,18 @@ impl Signer {
     ///
     /// # Errors
     /// Where the library cannot sign.
-    pub fn sign(&self, typ: &str, x5c: Option<&[Vec<u8>]>, claims: &Map<String, Value>) -> Result<String, SigningError> {
+    pub fn sign(
+        &self,
+        typ: &str,
+        x5c: Option<&[Vec<u8>]>,
+        claims: &Map<String, Value>,
+    ) -> Result<String, SigningError> {
         let mut header = json!({"alg": self.alg.name(), "kid": self.kid, "typ": typ});
         if let Some(chain) = x5c {
             header["x5c"] = chain.iter().map(|der| STANDARD.encode(der)).collect();
         }
         let claims = serde_json::to_vec(claims).map_err(|_| SigningError::Failed)?;
-        let mut token =
-            format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
+        let mut token = format!("{}.{}", URL_SAFE_NO_PAD.encode(header.to_string()), URL_SAFE_NO_PAD.encode(claims));
         let signature = self.signature(token.as_bytes())?;
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(signature, &mut token);

@@ -209,7 +209,11 @@ impl ChainError {
     /// As the refusal of an endpoint that has `code` for those whom nobody vouches for.
     #[must_use]
     pub const fn refusal(self, code: OAuthError) -> Refusal {
-        Refusal::new(code, "The certificates do not lead to a trusted anchor, or one of them is not valid.", self.reason())
+        Refusal::new(
+            code,
+            "The certificates do not lead to a trusted anchor, or one of them is not valid.",
+            self.reason(),
+        )
     }
 }
 
@@ -305,8 +309,7 @@ impl Engine<'_> {
                 UnknownRevocation::Refuse => Err(ChainError::RevocationUnknown),
             };
         };
-        let options =
-            options.with_depth(RevocationCheckDepth::Chain).with_expiration_policy(ExpirationPolicy::Enforce);
+        let options = options.with_depth(RevocationCheckDepth::Chain).with_expiration_policy(ExpirationPolicy::Enforce);
         let strict = options.with_status_policy(UnknownStatusPolicy::Deny).build();
         match (self.path(&end_entity, Some(strict), &|_| Ok(())), self.store.unknown_revocation) {
             (Err(ChainError::RevocationUnknown), UnknownRevocation::Accept) => {

@@ -12,7 +12,7 @@
 )]
 
 #[path = "../support/pki.rs"]
-#[allow(dead_code, reason = "shared with other test binaries")]
+#[allow(dead_code, reason = "shared by several test binaries")]
 mod pki;
 #[path = "../support/postgres.rs"]
 mod postgres;
@@ -59,6 +59,7 @@ mod audit_event;
 mod base_match;
 mod batch;
 mod capability;
+mod communities;
 mod concurrency;
 mod conditional;
 mod create;
@@ -93,6 +94,7 @@ mod steward;
 mod summary;
 mod support;
 mod transaction;
+mod transport;
 mod trust;
 mod udap_discovery;
 mod udap_registration;

@@ -24,7 +24,8 @@ pub const NOW_US: i64 = 1_800_000_000_000_000;
 
 pub const NOW_S: i64 = NOW_US / 1_000_000;
 
-static SERIAL: AtomicU64 = AtomicU64::new(0x1000_0000);
+/// The first byte is neither zero nor negative, so that the bytes of a number are those of its DER.
+static SERIAL: AtomicU64 = AtomicU64::new(0x4000_0000_0000_0000);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -197,7 +198,7 @@ fn params(common_name: &str) -> CertificateParams {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2099, 1, 1);
     params.distinguished_name = name(common_name);
-    params.serial_number = Some(SerialNumber::from(SERIAL.fetch_add(1, Ordering::Relaxed)));
+    params.serial_number = Some(SerialNumber::from_slice(&SERIAL.fetch_add(1, Ordering::Relaxed).to_be_bytes()));
     params.use_authority_key_identifier_extension = true;
     params
 }

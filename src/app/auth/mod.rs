@@ -22,6 +22,7 @@ pub mod register;
 mod revocation;
 pub mod revoke;
 pub mod seal;
+pub mod secret_file;
 pub mod stamp;
 pub mod token;
 pub mod verify;

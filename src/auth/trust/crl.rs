@@ -100,7 +100,11 @@ impl Crl {
         self.list.issuing_distribution_point().is_some()
     }
 
-    pub(super) fn is_signed_by(&self, issuer: &Certificate, algorithms: &[&dyn SignatureVerificationAlgorithm]) -> bool {
+    pub(super) fn is_signed_by(
+        &self,
+        issuer: &Certificate,
+        algorithms: &[&dyn SignatureVerificationAlgorithm],
+    ) -> bool {
         let Ok((_, parsed)) = CertificateRevocationList::from_der(&self.der) else { return false };
         let der = CertificateDer::from(issuer.der());
         let Ok(issuer) = EndEntityCert::try_from(&der) else { return false };

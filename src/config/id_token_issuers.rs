@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ConfigError;
-use super::communities::{AUTHENTICATION_LEVELS, IDENTITY_LEVELS};
+use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
 
 /// A provider of identity tokens, such as a credential service provider of TEFCA.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -46,10 +46,10 @@ pub(super) fn check(issuers: &[IdTokenIssuer]) -> Result<(), ConfigError> {
         if !issuer.jwks_url.is_empty() && !issuer.jwks_url.starts_with("https://") {
             return refuse(place("jwks_url"), "must be an https URL");
         }
-        if !IDENTITY_LEVELS.contains(&issuer.identity_assurance.as_str()) {
+        if IdentityLevel::parse(&issuer.identity_assurance).is_none() {
             return refuse(place("identity_assurance"), "must be a level such as IDIAL1.8");
         }
-        if !AUTHENTICATION_LEVELS.contains(&issuer.authentication_assurance.as_str()) {
+        if AuthenticationLevel::parse(&issuer.authentication_assurance).is_none() {
             return refuse(place("authentication_assurance"), "must be a level such as AAL2");
         }
     }

@@ -99,7 +99,10 @@ fn assertions_that_break_a_rule_are_no_authentication(app: &TestApp) {
         ("no key id", send(&leaf, &of_header(json!({"kid": null})), &json!({}))),
         ("an unknown key id", send(&leaf, &of_header(json!({"kid": "k2"})), &json!({}))),
         ("no type", send(&leaf, &of_header(json!({"typ": null})), &json!({}))),
-        ("an address that is not registered", send(&leaf, &of_header(json!({"jku": "https://x.example/k"})), &json!({}))),
+        (
+            "an address that is not registered",
+            send(&leaf, &of_header(json!({"jku": "https://x.example/k"})), &json!({})),
+        ),
         ("no algorithm", send(&leaf, &of_header(json!({"alg": "none"})), &json!({}))),
         ("another audience", send(&leaf, &good, &json!({"aud": app.base}))),
         ("an expired one", send(&leaf, &good, &json!({"exp": now_s() - 100}))),
@@ -171,7 +174,8 @@ fn the_two_kinds_of_clients_are_not_taken_for_each_other(app: &TestApp) {
     ];
     assert_eq!(error(&post_form(app, "/oauth/token", &pairs).expect(400)), "invalid_request");
     let with_chain = leaf.token(&leaf.chain(&[]), &changed(&claims(app, &id), &json!({"iat": now_s()})));
-    let pairs = pairs.map(|(name, value)| if name == "client_assertion" { (name, with_chain.as_str()) } else { (name, value) });
+    let pairs =
+        pairs.map(|(name, value)| if name == "client_assertion" { (name, with_chain.as_str()) } else { (name, value) });
     assert_eq!(error(&post_form(app, "/oauth/token", &pairs).expect(400)), "invalid_client");
 }
 

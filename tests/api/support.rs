@@ -77,11 +77,7 @@ impl TestApp {
     }
 
     /// A server with a file of the configuration, which is made when its base is known.
-    pub fn start_configured(
-        database: Database,
-        file: impl FnOnce(&str) -> PathBuf,
-        options: &[(&str, &str)],
-    ) -> Self {
+    pub fn start_configured(database: Database, file: impl FnOnce(&str) -> PathBuf, options: &[(&str, &str)]) -> Self {
         Self::start_with_file(Arc::new(database), |base| Some(file(base)), options)
     }
 

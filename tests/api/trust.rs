@@ -92,7 +92,7 @@ impl Trust {
     }
 
     /// A certification of TEFCA for a client, by itself.
-    pub fn certification(&self, client: &Client, changes: &Value) -> String {
+    pub fn certification(client: &Client, changes: &Value) -> String {
         let claims = json!({
             "iss": client.uri, "sub": client.uri, "iat": now_s(), "exp": now_s() + 1_000_000, "jti": fresh("cert"),
             "certification_name": "TEFCA Basic App Certification",
@@ -240,7 +240,7 @@ impl Client {
     }
 
     /// The claims of a client assertion with `hl7-b2b` for treatment.
-    pub fn assertion_claims(&self, app: &TestApp, client_id: &str, changes: &Value) -> Value {
+    pub fn assertion_claims(app: &TestApp, client_id: &str, changes: &Value) -> Value {
         let claims = json!({
             "iss": client_id, "sub": client_id, "aud": app.at_root("/oauth/token"),
             "iat": now_s(), "exp": now_s() + 300, "jti": fresh("assertion"),
@@ -250,7 +250,7 @@ impl Client {
     }
 
     pub fn assertion(&self, app: &TestApp, client_id: &str, changes: &Value) -> String {
-        self.leaf.token(&self.chain, &self.assertion_claims(app, client_id, changes))
+        self.leaf.token(&self.chain, &Self::assertion_claims(app, client_id, changes))
     }
 
     /// Asks for a token with an assertion that is right but for `changes`.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::pki::{Authority, Kind};
 use crate::support::TestApp;
-use crate::trust::{Client, T_TREAT, Trusting, changed, error, fresh, now_s, submit};
+use crate::trust::{Client, T_TREAT, Trust, Trusting, changed, error, fresh, now_s, submit};
 
 trusting_on_both_databases! {
     line_14_a_body_that_is_no_registration_is_refused,
@@ -135,7 +135,10 @@ fn line_21_a_modification_keeps_the_client_id_and_replaces_everything(server: &T
     let second = renewed.register(&server.app, &changes).expect(200);
     assert_eq!(id_of(&second), id_of(&first));
     let document = second.json();
-    assert_eq!((&document["client_name"], &document["scope"]), (&json!("Another Name"), &json!("system/Organization.rs")));
+    assert_eq!(
+        (&document["client_name"], &document["scope"]),
+        (&json!("Another Name"), &json!("system/Organization.rs"))
+    );
     assert!(document["software_id"].is_null(), "nothing of the earlier statement stays");
     let listed = clients::list(&server.app.app.config).unwrap();
     assert_eq!((listed.len(), listed[0].name.as_str()), (1, "Another Name"));
@@ -147,7 +150,7 @@ fn line_21_the_same_uri_in_another_community_is_another_client(server: &Trusting
     let uri = "https://client.example/a#T-TREAT";
     let (clinic, network) = (server.trust.client(uri), server.trust.network_client(uri));
     let first = clinic.register(&server.app, &json!({})).expect(201);
-    let certification = server.trust.certification(&network, &json!({}));
+    let certification = Trust::certification(&network, &json!({}));
     let statement = network.statement(&server.app, &json!({}));
     let second = submit(&server.app, &statement, &[certification]).expect(201);
     assert_ne!(id_of(&second), id_of(&first));
@@ -202,18 +205,17 @@ fn line_16_parameters_beside_the_statement_count_for_nothing(server: &Trusting) 
 
 fn line_20_unknown_certifications_are_ignored_and_required_ones_are_asked_for(server: &Trusting) {
     let clinic = server.trust.client(URI);
-    let unknown = server.trust.certification(&clinic, &json!({"certification_uris": ["https://other.example/c"]}));
+    let unknown = Trust::certification(&clinic, &json!({"certification_uris": ["https://other.example/c"]}));
     let statement = clinic.statement(&server.app, &json!({}));
     let document = submit(&server.app, &statement, &[unknown]).expect(201).json();
     assert!(document["certifications"].is_null(), "what was not accepted is not told back");
     let network = server.trust.network_client("https://client.example/x#T-TREAT");
-    let register = |certifications: &[String]| {
-        submit(&server.app, &network.statement(&server.app, &json!({})), certifications)
-    };
+    let register =
+        |certifications: &[String]| submit(&server.app, &network.statement(&server.app, &json!({})), certifications);
     assert_eq!(error(&register(&[]).expect(400)), "invalid_client_metadata");
-    let certification = |changes: Value| server.trust.certification(&network, &changes);
+    let certification = |changes: Value| Trust::certification(&network, &changes);
     let good = certification(json!({}));
-    let stranger = server.trust.certification(&clinic, &json!({"sub": network.uri}));
+    let stranger = Trust::certification(&clinic, &json!({"sub": network.uri}));
     for (what, bad, expected) in [
         ("of another client", certification(json!({"sub": "https://client.example/y"})), "invalid_certification"),
         ("expired", certification(json!({"iat": now_s() - 900, "exp": now_s() - 300})), "invalid_certification"),
@@ -223,7 +225,7 @@ fn line_20_unknown_certifications_are_ignored_and_required_ones_are_asked_for(se
     ] {
         assert_eq!(error(&register(&[bad]).expect(400)), expected, "{what}");
     }
-    let document = register(&[good.clone()]).expect(201).json();
+    let document = register(std::slice::from_ref(&good)).expect(201).json();
     assert_eq!(document["certifications"], json!([good]));
 }
 
@@ -271,7 +273,7 @@ fn line_51_a_client_of_the_network_names_its_purpose_in_its_uri(server: &Trustin
         ("https://client.example/3", Some("invalid_software_statement")),
     ] {
         let client = server.trust.network_client(uri);
-        let certification = server.trust.certification(&client, &json!({"exchange_purposes": [T_TREAT]}));
+        let certification = Trust::certification(&client, &json!({"exchange_purposes": [T_TREAT]}));
         let answer = submit(&server.app, &client.statement(&server.app, &json!({})), &[certification]);
         match expected {
             None => drop(answer.expect(201)),

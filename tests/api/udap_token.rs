@@ -11,8 +11,8 @@ use crate::answer::Answer;
 use crate::pki::{Authority, Kind};
 use crate::support::TestApp;
 use crate::trust::{
-    ASSERTION_TYPE, Client, T_IAS, T_TREAT, TREAT, Trusting, ask_with, b2b, changed, error, form, fresh, now_s, person,
-    post_form, submit,
+    ASSERTION_TYPE, Client, T_IAS, T_TREAT, TREAT, Trust, Trusting, ask_with, b2b, changed, error, form, fresh, now_s,
+    person, post_form, submit,
 };
 
 trusting_on_both_databases! {
@@ -65,7 +65,11 @@ fn line_27_a_request_is_a_form_with_one_assertion_and_no_other_credential(server
     for (what, pairs, expected) in [
         ("a secret", with("client_secret", "x"), "invalid_request"),
         ("another kind of assertion", with("client_assertion_type", "urn:x:y"), "invalid_request"),
-        ("the typo of the guide", with("client_assertion_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"), "invalid_request"),
+        (
+            "the typo of the guide",
+            with("client_assertion_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            "invalid_request",
+        ),
         ("another version", with("udap", "2"), "invalid_request"),
         ("a parameter twice", doubled, "invalid_request"),
         ("no grant type", with("grant_type", ""), "invalid_request"),
@@ -105,17 +109,23 @@ fn line_28_assertions_that_break_a_rule_are_refused_with_their_codes(server: &Tr
     for (changes, expected) in table {
         assert_eq!(error(&client.ask(&server.app, &id, &changes).expect(400)), expected, "{changes}");
     }
-    let claims = client.assertion_claims(&server.app, &id, &json!({}));
+    let claims = Client::assertion_claims(&server.app, &id, &json!({}));
     let (other, _) = server.registered("https://client.example/b");
     for (what, assertion, expected) in [
         ("another key", other.leaf.token(&client.chain, &claims), "invalid_request"),
         ("no certificate", client.leaf.raw_token(r#"{"alg":"ES256"}"#, &claims.to_string()), "invalid_request"),
-        ("an algorithm that is not allowed", client.leaf.raw_token(r#"{"alg":"none"}"#, &claims.to_string()), "invalid_request"),
+        (
+            "an algorithm that is not allowed",
+            client.leaf.raw_token(r#"{"alg":"none"}"#, &claims.to_string()),
+            "invalid_request",
+        ),
         ("the certificate of another client", other.leaf.token(&other.chain, &claims), "invalid_client"),
     ] {
         assert_eq!(error(&ask_with(&server.app, &assertion, &[]).expect(400)), expected, "{what}");
     }
-    client.ask(&server.app, &id, &json!({"aud": [server.app.at_root("/oauth/token"), "https://x.example"]})).expect(200);
+    client
+        .ask(&server.app, &id, &json!({"aud": [server.app.at_root("/oauth/token"), "https://x.example"]}))
+        .expect(200);
 }
 
 fn line_28_a_renewed_certificate_of_the_same_uri_needs_no_registration(server: &Trusting) {
@@ -148,7 +158,8 @@ fn line_30_a_token_lives_for_an_hour_at_most_and_is_signed_by_a_published_key(se
     let lifetime = token.claims["exp"].as_i64().unwrap() - token.claims["iat"].as_i64().unwrap();
     assert!((1..=3600).contains(&lifetime), "{lifetime}");
     let keys = server.app.get(&server.app.at_root("/oauth/jwks")).send().expect(200).json();
-    let published = keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == *token.header.kid.as_deref().unwrap());
+    let published =
+        keys["keys"].as_array().unwrap().iter().find(|key| key["kid"] == *token.header.kid.as_deref().unwrap());
     assert!(published.is_some_and(|key| key["d"].is_null()), "{keys}");
     assert_eq!(token.claims["aud"], server.app.base);
 }
@@ -276,10 +287,8 @@ fn line_4_an_assertion_is_used_once_also_at_another_instance_and_after_a_restart
 fn line_47_an_anchor_of_another_community_does_not_vouch_for_the_client(server: &Trusting) {
     let (_, id) = server.registered(URI);
     let stranger = Authority::root("Stranger", Kind::P256);
-    for client in [
-        server.trust.network_client(URI),
-        Client::new(URI, stranger.leaf(&[URI], Kind::P256), &[&stranger]),
-    ] {
+    for client in [server.trust.network_client(URI), Client::new(URI, stranger.leaf(&[URI], Kind::P256), &[&stranger])]
+    {
         assert_eq!(error(&client.ask(&server.app, &id, &json!({})).expect(400)), "invalid_client");
     }
 }
@@ -288,7 +297,7 @@ fn line_47_an_anchor_of_another_community_does_not_vouch_for_the_client(server: 
 fn member(server: &Trusting, purpose: &str) -> (Client, String) {
     let client = server.trust.network_client(&format!("https://client.example/x#{purpose}"));
     let purposes = json!({"exchange_purposes": [format!("urn:oid:2.16.840.1.113883.3.7204.1.5.2.1#{purpose}")]});
-    let certification = server.trust.certification(&client, &purposes);
+    let certification = Trust::certification(&client, &purposes);
     let statement = client.statement(&server.app, &json!({}));
     let answer = submit(&server.app, &statement, &[certification]).expect(201);
     (client, answer.json()["client_id"].as_str().unwrap().to_owned())
@@ -326,7 +335,8 @@ fn line_52_an_individuals_request_brings_a_genuine_identity_token(server: &Trust
     };
     let token = |changes: Value| json!(server.trust.id_token(&changes));
     let by_another = {
-        let claims = json!({"iss": "https://csp.example", "aud": "urn:oid:2.999.5", "iat": now_s(), "exp": now_s() + 60});
+        let claims =
+            json!({"iss": "https://csp.example", "aud": "urn:oid:2.999.5", "iat": now_s(), "exp": now_s() + 60});
         let key = server.trust.root.leaf(&["https://csp.example"], Kind::Rsa);
         json!(key.raw_token(r#"{"alg":"RS256","kid":"csp-1"}"#, &claims.to_string()))
     };
@@ -451,9 +461,8 @@ fn every_request_leaves_one_audit_row_with_its_client_and_reason(server: &Trusti
     let unknown = row_of(&|| owner.0.ask(&server.app, "ZQ-canary", &json!({"jti": fresh("ZQ-canary")})));
     assert_eq!(unknown.2, "unauthenticated");
     assert!(unknown.3.contains("client-unknown") && !unknown.3.contains("ZQ-canary"), "{}", unknown.3);
-    let untyped = || {
-        server.app.post(&server.app.at_root("/oauth/token"), "x").header("content-type", "text/plain").send()
-    };
+    let untyped =
+        || server.app.post(&server.app.at_root("/oauth/token"), "x").header("content-type", "text/plain").send();
     assert_eq!(row_of(&untyped).0, "issue-token");
     assert_eq!(row_of(&|| about(&server.app, "/oauth/introspect", &owner, &token)).0, "introspect-token");
     assert_eq!(row_of(&|| about(&server.app, "/oauth/revoke", &owner, &token)).0, "revoke-token");

@@ -54,7 +54,11 @@ fn one_client_has_a_community_and_uri_until_it_is_cancelled(database: &Database)
     let disabled = ClientRow { state: DISABLED.to_owned(), certificate: None, ..client("c1", "a", "u") };
     client::update(connection, &disabled).unwrap();
     assert_eq!(client::find_registration(connection, "a", "u"), Ok(Some(disabled.clone())));
-    assert_eq!(client::insert(connection, &client("c3", "a", "u")), Ok(Inserted::Taken), "a disabled one has its place");
+    assert_eq!(
+        client::insert(connection, &client("c3", "a", "u")),
+        Ok(Inserted::Taken),
+        "a disabled one has its place"
+    );
     let cancelled = ClientRow { state: CANCELLED.to_owned(), ..disabled };
     client::update(connection, &cancelled).unwrap();
     assert_eq!(client::find_registration(connection, "a", "u"), Ok(None));

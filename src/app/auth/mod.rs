@@ -73,9 +73,7 @@ pub enum AuthorizationError {
 fn read_issuers(config: &Config) -> Result<Vec<TrustedIssuer>, AuthorizationError> {
     let issuers = config.id_token_issuers.iter().enumerate();
     issuers
-        .map(|(at, issuer)| {
-            TrustedIssuer::read(issuer).map_err(|reason| AuthorizationError::Issuer { at, reason })
-        })
+        .map(|(at, issuer)| TrustedIssuer::read(issuer).map_err(|reason| AuthorizationError::Issuer { at, reason }))
         .collect()
 }
 

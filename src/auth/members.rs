@@ -33,12 +33,7 @@ pub struct Members<'a> {
 
 impl<'a> Members<'a> {
     #[must_use]
-    pub const fn new(
-        object: &'a Map<String, Value>,
-        kind: Kind,
-        code: OAuthError,
-        description: &'static str,
-    ) -> Self {
+    pub const fn new(object: &'a Map<String, Value>, kind: Kind, code: OAuthError, description: &'static str) -> Self {
         Self { object, kind, code, description }
     }
 
@@ -46,12 +41,7 @@ impl<'a> Members<'a> {
     ///
     /// # Errors
     /// When it is none.
-    pub fn of(
-        value: &'a Value,
-        kind: Kind,
-        code: OAuthError,
-        description: &'static str,
-    ) -> Result<Self, Refusal> {
+    pub fn of(value: &'a Value, kind: Kind, code: OAuthError, description: &'static str) -> Result<Self, Refusal> {
         let object = value.as_object().ok_or_else(|| Refusal::new(code, description, Reason::Malformed))?;
         Ok(Self::new(object, kind, code, description))
     }

@@ -109,14 +109,20 @@ mod tests {
         let with = |more: (&'static str, &'static str)| [GOOD[0], GOOD[1], GOOD[2], more];
         let typo = "urn:ietf:params:oauth:grant-type:jwt-bearer";
         assert_eq!(refused(&GOOD, &Header::Absent), None);
-        assert_eq!(refused(&with(("client_secret", "x")), &Header::Absent), request(Reason::ParameterInvalid("client_secret")));
+        assert_eq!(
+            refused(&with(("client_secret", "x")), &Header::Absent),
+            request(Reason::ParameterInvalid("client_secret"))
+        );
         for header in [Header::Bearer("x".to_owned()), Header::Other] {
             assert_eq!(refused(&GOOD, &header), request(Reason::ParameterInvalid("Authorization")));
         }
         let wrong_type = [("client_assertion_type", typo), GOOD[1], GOOD[2]];
         assert_eq!(refused(&wrong_type, &Header::Absent), request(Reason::ParameterInvalid("client_assertion_type")));
         assert_eq!(refused(&GOOD[1..], &Header::Absent), request(Reason::ParameterMissing("client_assertion_type")));
-        assert_eq!(refused(&[GOOD[0], GOOD[2]], &Header::Absent), request(Reason::ParameterMissing("client_assertion")));
+        assert_eq!(
+            refused(&[GOOD[0], GOOD[2]], &Header::Absent),
+            request(Reason::ParameterMissing("client_assertion"))
+        );
         let other_version = [GOOD[0], GOOD[1], ("udap", "2")];
         assert_eq!(refused(&other_version, &Header::Absent), request(Reason::ParameterInvalid("udap")));
         assert_eq!(refused(&with(("scope", "a")), &Header::Absent), None);

@@ -238,48 +238,51 @@ mod tests {
         claims
     }
 
-    fn invalid(name: &'static str) -> Option<(OAuthError, Reason)> {
-        Some((OAuthError::InvalidClientMetadata, Reason::ParameterInvalid(name)))
+    const fn invalid(name: &'static str) -> (OAuthError, Reason) {
+        (OAuthError::InvalidClientMetadata, Reason::ParameterInvalid(name))
     }
 
-    fn missing(name: &'static str) -> Option<(OAuthError, Reason)> {
-        Some((OAuthError::InvalidClientMetadata, Reason::ParameterMissing(name)))
+    const fn missing(name: &'static str) -> (OAuthError, Reason) {
+        (OAuthError::InvalidClientMetadata, Reason::ParameterMissing(name))
     }
 
-    fn redirect(reason: Reason) -> Option<(OAuthError, Reason)> {
-        Some((OAuthError::InvalidRedirectUri, reason))
+    const fn redirect(reason: Reason) -> (OAuthError, Reason) {
+        (OAuthError::InvalidRedirectUri, reason)
     }
 
     #[test]
     fn line_15_parameters_of_a_client_without_users_are_judged() {
         let table = [
             (json!({}), None),
-            (json!({"client_name": null}), missing("client_name")),
-            (json!({"client_name": ""}), invalid("client_name")),
-            (json!({"contacts": null}), missing("contacts")),
-            (json!({"contacts": []}), invalid("contacts")),
-            (json!({"contacts": "mailto:a@b.example"}), invalid("contacts")),
-            (json!({"contacts": ["https://client.example"]}), invalid("contacts")),
-            (json!({"contacts": ["mailto:"]}), invalid("contacts")),
-            (json!({"contacts": ["mailto:a b@c.example"]}), invalid("contacts")),
+            (json!({"client_name": null}), Some(missing("client_name"))),
+            (json!({"client_name": ""}), Some(invalid("client_name"))),
+            (json!({"contacts": null}), Some(missing("contacts"))),
+            (json!({"contacts": []}), Some(invalid("contacts"))),
+            (json!({"contacts": "mailto:a@b.example"}), Some(invalid("contacts"))),
+            (json!({"contacts": ["https://client.example"]}), Some(invalid("contacts"))),
+            (json!({"contacts": ["mailto:"]}), Some(invalid("contacts"))),
+            (json!({"contacts": ["mailto:a b@c.example"]}), Some(invalid("contacts"))),
             (json!({"contacts": ["https://client.example", "mailto:a@b.example"]}), None),
-            (json!({"grant_types": null}), missing("grant_types")),
-            (json!({"grant_types": "client_credentials"}), invalid("grant_types")),
-            (json!({"grant_types": ["password"]}), invalid("grant_types")),
-            (json!({"grant_types": ["client_credentials", "refresh_token"]}), invalid("grant_types")),
-            (json!({"grant_types": ["client_credentials", "authorization_code"]}), invalid("grant_types")),
-            (json!({"grant_types": ["refresh_token"]}), invalid("grant_types")),
-            (json!({"response_types": ["code"]}), invalid("response_types")),
-            (json!({"response_types": []}), invalid("response_types")),
-            (json!({"redirect_uris": ["https://a.example/cb"]}), redirect(Reason::ParameterInvalid("redirect_uris"))),
-            (json!({"redirect_uris": []}), redirect(Reason::ParameterInvalid("redirect_uris"))),
+            (json!({"grant_types": null}), Some(missing("grant_types"))),
+            (json!({"grant_types": "client_credentials"}), Some(invalid("grant_types"))),
+            (json!({"grant_types": ["password"]}), Some(invalid("grant_types"))),
+            (json!({"grant_types": ["client_credentials", "refresh_token"]}), Some(invalid("grant_types"))),
+            (json!({"grant_types": ["client_credentials", "authorization_code"]}), Some(invalid("grant_types"))),
+            (json!({"grant_types": ["refresh_token"]}), Some(invalid("grant_types"))),
+            (json!({"response_types": ["code"]}), Some(invalid("response_types"))),
+            (json!({"response_types": []}), Some(invalid("response_types"))),
+            (
+                json!({"redirect_uris": ["https://a.example/cb"]}),
+                Some(redirect(Reason::ParameterInvalid("redirect_uris"))),
+            ),
+            (json!({"redirect_uris": []}), Some(redirect(Reason::ParameterInvalid("redirect_uris")))),
             (json!({"logo_uri": "https://client.example/logo.gif"}), None),
-            (json!({"logo_uri": "http://client.example/logo.gif"}), invalid("logo_uri")),
-            (json!({"token_endpoint_auth_method": null}), missing("token_endpoint_auth_method")),
-            (json!({"token_endpoint_auth_method": "client_secret_basic"}), invalid("token_endpoint_auth_method")),
-            (json!({"scope": null}), missing("scope")),
-            (json!({"scope": ""}), invalid("scope")),
-            (json!({"scope": ["system/Patient.rs"]}), invalid("scope")),
+            (json!({"logo_uri": "http://client.example/logo.gif"}), Some(invalid("logo_uri"))),
+            (json!({"token_endpoint_auth_method": null}), Some(missing("token_endpoint_auth_method"))),
+            (json!({"token_endpoint_auth_method": "client_secret_basic"}), Some(invalid("token_endpoint_auth_method"))),
+            (json!({"scope": null}), Some(missing("scope"))),
+            (json!({"scope": ""}), Some(invalid("scope"))),
+            (json!({"scope": ["system/Patient.rs"]}), Some(invalid("scope"))),
         ];
         for (changes, expected) in table {
             assert_eq!(read(&changed(&of_server(), &changes), &ALL).err(), expected, "{changes}");
@@ -291,18 +294,21 @@ mod tests {
         let table = [
             (json!({}), None),
             (json!({"grant_types": ["authorization_code"]}), None),
-            (json!({"redirect_uris": null}), redirect(Reason::ParameterMissing("redirect_uris"))),
-            (json!({"redirect_uris": []}), redirect(Reason::ParameterInvalid("redirect_uris"))),
-            (json!({"redirect_uris": ["http://app.example/cb"]}), redirect(Reason::ParameterInvalid("redirect_uris"))),
+            (json!({"redirect_uris": null}), Some(redirect(Reason::ParameterMissing("redirect_uris")))),
+            (json!({"redirect_uris": []}), Some(redirect(Reason::ParameterInvalid("redirect_uris")))),
+            (
+                json!({"redirect_uris": ["http://app.example/cb"]}),
+                Some(redirect(Reason::ParameterInvalid("redirect_uris"))),
+            ),
             (
                 json!({"redirect_uris": ["https://app.example/cb", "app:cb"]}),
-                redirect(Reason::ParameterInvalid("redirect_uris")),
+                Some(redirect(Reason::ParameterInvalid("redirect_uris"))),
             ),
-            (json!({"response_types": null}), missing("response_types")),
-            (json!({"response_types": ["token"]}), invalid("response_types")),
-            (json!({"response_types": ["code", "token"]}), invalid("response_types")),
-            (json!({"logo_uri": null}), missing("logo_uri")),
-            (json!({"logo_uri": "https://app.example/logo.svg"}), invalid("logo_uri")),
+            (json!({"response_types": null}), Some(missing("response_types"))),
+            (json!({"response_types": ["token"]}), Some(invalid("response_types"))),
+            (json!({"response_types": ["code", "token"]}), Some(invalid("response_types"))),
+            (json!({"logo_uri": null}), Some(missing("logo_uri"))),
+            (json!({"logo_uri": "https://app.example/logo.svg"}), Some(invalid("logo_uri"))),
         ];
         for (changes, expected) in table {
             assert_eq!(read(&changed(&of_app(), &changes), &ALL).err(), expected, "{changes}");
@@ -311,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_grant_that_this_server_does_not_have_is_not_registered() {
-        assert_eq!(read(&of_app(), &[CLIENT_CREDENTIALS]).err(), invalid("grant_types"));
+        assert_eq!(read(&of_app(), &[CLIENT_CREDENTIALS]).err(), Some(invalid("grant_types")));
         assert!(read(&of_server(), &[CLIENT_CREDENTIALS]).is_ok());
     }
 

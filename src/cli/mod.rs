@@ -76,9 +76,10 @@ impl From<StartError> for CommandError {
             | StartError::KeyFile(_)
             | StartError::Communities(_)
             | StartError::Outbound(_) => Self::Usage(error.to_string()),
-            StartError::Store { .. } | StartError::Search(_) | StartError::Authorization(_) | StartError::Threads(_) => {
-                Self::Failed(error.to_string())
-            }
+            StartError::Store { .. }
+            | StartError::Search(_)
+            | StartError::Authorization(_)
+            | StartError::Threads(_) => Self::Failed(error.to_string()),
         }
     }
 }

@@ -13,8 +13,8 @@ use super::{CommandError, Ended, Environment, open};
 
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let config = environment.config(&args.config)?;
-    check_open(&config)?;
     check_transport(&config)?;
+    check_open(&config)?;
     serve(config, |_| Ok(()), |_| Ok(()))
 }
 
@@ -52,7 +52,7 @@ fn check_transport(config: &Config) -> Result<(), CommandError> {
             or name the proxies that end TLS in server.trusted_proxies";
         return Err(CommandError::Usage(text.to_owned()));
     }
-    Ok(())
+    server::check_tls(&config.server).map_err(CommandError::Usage)
 }
 
 /// Binds, opens the application, prepares it and serves; `ready` is called when requests are answered and a stop signal

@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::assurance::entity::EntityType;
+use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
+
 use super::ConfigError;
 
 /// A trust community (FAST Security 2.4): anchors, the server's own certificate in it, and limits for its members.
@@ -78,24 +81,28 @@ pub enum Revocation {
 }
 
 fn lowest_identity() -> String {
-    IDENTITY_LEVELS[0].to_owned()
+    IdentityLevel::Idial1.name().to_owned()
 }
 
 fn lowest_authentication() -> String {
-    AUTHENTICATION_LEVELS[0].to_owned()
+    AuthenticationLevel::Aal1.name().to_owned()
 }
 
 fn undeclared() -> String {
-    UNDECLARED.to_owned()
+    EntityType::Other.code().to_owned()
 }
 
-pub(super) const IDENTITY_LEVELS: [&str; 7] =
-    ["IDIAL1", "IDIAL1.2", "IDIAL1.4", "IDIAL1.5", "IDIAL1.6", "IDIAL1.8", "IDIAL2"];
-pub(super) const AUTHENTICATION_LEVELS: [&str; 3] = ["AAL1", "AAL2", "AAL3"];
-/// What an organisation is; see `assurance::entity`.
-pub(super) const ENTITY_TYPES: [&str; 5] =
-    ["covered-entity", "business-associate", "individual-access", "public-health", "other"];
-const UNDECLARED: &str = "other";
+pub(super) fn identity_levels() -> Vec<&'static str> {
+    IdentityLevel::ALL.map(IdentityLevel::name).to_vec()
+}
+
+pub(super) fn authentication_levels() -> Vec<&'static str> {
+    AuthenticationLevel::ALL.map(AuthenticationLevel::name).to_vec()
+}
+
+pub(super) fn entity_types() -> Vec<&'static str> {
+    EntityType::ALL.map(EntityType::code).to_vec()
+}
 
 const COMMUNITIES_MAX: usize = 100;
 const MEMBERS_MAX: usize = 10_000;
@@ -195,9 +202,9 @@ struct Terms<'a> {
 
 fn check_terms(place: &str, terms: &Terms<'_>) -> Result<(), ConfigError> {
     let at = |name: &str| format!("{place}.{name}");
-    check_choice(terms.identity_assurance, &at("identity_assurance"), &IDENTITY_LEVELS)?;
-    check_choice(terms.authentication_assurance, &at("authentication_assurance"), &AUTHENTICATION_LEVELS)?;
-    check_choice(terms.entity_type, &at("entity_type"), &ENTITY_TYPES)
+    check_choice(terms.identity_assurance, &at("identity_assurance"), &identity_levels())?;
+    check_choice(terms.authentication_assurance, &at("authentication_assurance"), &authentication_levels())?;
+    check_choice(terms.entity_type, &at("entity_type"), &entity_types())
 }
 
 fn check_each(items: &[String], name: &str, reason: &str, holds: impl Fn(&str) -> bool) -> Result<(), ConfigError> {

@@ -5,7 +5,7 @@
 use figment::value::Value;
 
 use super::Config;
-use super::communities::{AUTHENTICATION_LEVELS, ENTITY_TYPES, IDENTITY_LEVELS};
+use super::communities::{authentication_levels, entity_types, identity_levels};
 use super::setting::{Kind, Setting};
 use super::settings::SETTINGS;
 
@@ -26,6 +26,7 @@ pub fn toml(config: &Config) -> String {
     }
     push_tables(&mut text, "sources", values.find_ref("sources"));
     push_tables(&mut text, "communities", values.find_ref("communities"));
+    push_tables(&mut text, "id_token_issuers", values.find_ref("id_token_issuers"));
     text
 }
 
@@ -100,8 +101,8 @@ pub fn markdown() -> String {
 fn communities() -> String {
     let mut page = String::from(COMMUNITIES_HEAD);
     let choices = |list: &[&str]| list.iter().map(|choice| format!("`{choice}`")).collect::<Vec<_>>().join(", ");
-    let (identity, authentication) = (choices(&IDENTITY_LEVELS), choices(&AUTHENTICATION_LEVELS));
-    let entities = choices(&ENTITY_TYPES);
+    let (identity, authentication) = (choices(&identity_levels()), choices(&authentication_levels()));
+    let entities = choices(&entity_types());
     let mut row = |key: &str, takes: &str, default: &str, meaning: &str| {
         page.push_str(&format!("| `{key}` | {takes} | {default} | {meaning} |\n"));
     };
@@ -142,6 +143,7 @@ fn communities() -> String {
         "What becomes of a certificate whose issuer no list is known of. `accept` is for communities that publish none; a list that is known must still be current.",
     );
     page.push_str(MEMBERS);
+    page.push_str(ID_TOKEN_ISSUERS);
     page
 }
 
@@ -200,6 +202,16 @@ Members of the community above for whom other limits hold. `uri` is the URI in t
 `identity_assurance` and `authentication_assurance` replace the community's where they are given.
 ";
 
+const ID_TOKEN_ISSUERS: &str = "
+## [[id_token_issuers]]
+
+Only in the file; one table for each provider whose identity tokens are believed (`tefca_ias`, `cms_smart`). `issuer` is the
+token's `iss`, byte for byte. Its keys are a JWK set: the file `jwks`, or fetched from `jwks_url`. `audiences` lists what `aud`
+may name beside the organisation that asks, its client's URI and this server's base URL. `identity_assurance` and
+`authentication_assurance` are what its tokens count for where they carry no `acr` and `amr`, and the most that they count
+for. A token of any other issuer is refused.
+";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -219,5 +231,27 @@ mod tests {
             let values = [format!("\n{name} = {}\n", setting.default), format!("\n{name} = \"{}\"\n", setting.default)];
             assert!(values.iter().any(|line| shown.contains(line)), "{name} is missing in:\n{shown}");
         }
+    }
+
+    #[test]
+    fn what_is_shown_sets_the_same_again() {
+        let directory = tempfile::tempdir().expect("directory");
+        let load = |text: &str| {
+            let file = directory.path().join("idi-match.toml");
+            std::fs::write(&file, text).expect("written");
+            let sources = super::super::Sources { file: Some(file), ..Default::default() };
+            Config::load(&sources).expect("valid")
+        };
+        let config = load(
+            "[server]\nlisten = '192.0.2.1:443'\nbase_url = 'https://fhir.example.org/fhir'\ntrusted_proxies = '10.0.0.0/8,::1'\n\
+             [outbound]\nhosts = '*.Example.org, ca'\nports = '8443,9000-9100'\n\
+             [[sources]]\nuri = 'urn:a'\nlevel = 'IDIAL1.5'\ndate = '2026-01-02'\n\
+             [[communities]]\nname = 'a'\nanchors = ['a.pem', \"b\\\"c.pem\"]\nserver_cert = 'd'\nserver_key = 'e'\n\
+             purposes = []\nscopes = ['system/*.rs']\ndefault = true\nunknown_revocation = 'accept'\n\
+             [[communities.members]]\nuri = 'urn:x:1'\n[[communities.members]]\nuri = 'urn:x:2'\nentity_type = 'other'\n\
+             [[communities]]\nname = 'b'\nanchors = ['a']\nserver_cert = 'd'\nserver_key = 'e'\npurposes = ['TREAT']\n\
+             scopes = []\nvalidator = 'tefca'\n",
+        );
+        assert_eq!(load(&toml(&config)), config);
     }
 }

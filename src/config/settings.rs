@@ -20,14 +20,14 @@ const GENERAL: &[Setting] = &[
         "listen",
         Kind::Text,
         "127.0.0.1:8080",
-        "Address and port to listen on. Port 0 takes a free one.",
+        "Address and port to listen on. Port 0 takes a free one. Beyond loopback, tls_cert or trusted_proxies must be given.",
     ),
     setting(
         "server.base_url",
         "base-url",
         Kind::Text,
         "",
-        "Absolute URL of the FHIR base as callers see it, ending in /fhir. Empty: http://LISTEN/fhir.",
+        "Absolute URL of the FHIR base as callers see it, ending in /fhir. Empty: http://LISTEN/fhir, or https where tls_cert is given. Beyond loopback it must be https.",
     ),
     setting(
         "server.database_url",

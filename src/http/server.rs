@@ -83,6 +83,17 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     Ok(server.run())
 }
 
+/// Whether `server` can be served: what concerns TLS is read and thrown away.
+///
+/// # Errors
+/// Words that name the option.
+pub fn check_tls(server: &ServerOptions) -> Result<(), String> {
+    match server.transport() {
+        Transport::Tls => tls::server_config(server, Arc::new(Certificate::read(server)?)).map(drop),
+        Transport::Proxied | Transport::Plain => Ok(()),
+    }
+}
+
 /// The certificate of this server when it speaks TLS itself; without one and without a proxy only loopback is served.
 fn certificate(server: &ServerOptions, listener: &TcpListener) -> std::io::Result<Option<Arc<Certificate>>> {
     match server.transport() {

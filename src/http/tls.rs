@@ -13,6 +13,7 @@ use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
+use crate::app::auth::secret_file;
 use crate::app::auth::stamp::Stamp;
 use crate::config::{ClientCertificates, Server};
 
@@ -78,7 +79,8 @@ impl Certificate {
 fn certified_key(cert_file: &str, key_file: &str, provider: &CryptoProvider) -> Result<CertifiedKey, String> {
     let refuse = |option: &str, file: &str, error: &dyn std::fmt::Display| format!("server.{option}: {file}: {error}");
     let chain = chain_of(cert_file).map_err(|error| refuse("tls_cert", cert_file, &error))?;
-    let key = PrivateKeyDer::from_pem_file(key_file).map_err(|error| refuse("tls_key", key_file, &error))?;
+    let key = secret_file::read(key_file).map_err(|reason| format!("server.tls_key: {reason}"))?;
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| refuse("tls_key", key_file, &error))?;
     CertifiedKey::from_der(chain, key, provider).map_err(|error| refuse("tls_key", key_file, &error))
 }
 

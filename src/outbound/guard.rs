@@ -149,7 +149,8 @@ pub fn check_url(url: &str, purpose: Purpose, policy: &Policy) -> Result<Target,
         Host::Address(IpAddr::V4(address)) => address.to_string(),
         Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
     };
-    Ok(Target { url: format!("{scheme}://{written}:{port}{slash}{path}"), host, port })
+    let port_written = if port == default_port { String::new() } else { format!(":{port}") };
+    Ok(Target { url: format!("{scheme}://{written}{port_written}{slash}{path}"), host, port })
 }
 
 /// The host as written, and the port when there is one, without leading zeros.
@@ -283,3 +284,69 @@ const NOT_PUBLIC_V6: [(u128, u32); 5] = [
     (0x2620_004f_8000 << 80, 48), // AS112
     (0x3fff_0000 << 96, 20),      // documentation
 ];
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, prop_assert_eq, proptest};
+
+    use super::*;
+
+    #[test]
+    fn a_url_is_written_again_from_what_was_read() {
+        let networks = List::parse("10.0.0.0/8, fd00::/8").expect("networks");
+        let policy = Policy { networks, ports: List::parse("8080").expect("ports"), ..Policy::default() };
+        let table = [
+            ("http://CRL.Good.Org", "http://crl.good.org/", 80),
+            ("http://crl.good.org:80/a", "http://crl.good.org/a", 80),
+            ("http://crl.good.org:8080?a=b/c", "http://crl.good.org:8080/?a=b/c", 8080),
+            (
+                "https://xn--bcher-kva.example.org/%2e%2e/a//b;c?d=@e:f",
+                "https://xn--bcher-kva.example.org/%2e%2e/a//b;c?d=@e:f",
+                443,
+            ),
+            ("https://10.1.2.3/", "https://10.1.2.3/", 443),
+            ("https://[FD00::0:1]:443/", "https://[fd00::1]/", 443),
+            ("http://[::ffff:10.1.2.3]/", "http://10.1.2.3/", 80),
+        ];
+        for (url, expected, port) in table {
+            let target = check_url(url, Purpose::Crl, &policy).expect(url);
+            assert_eq!((target.url.as_str(), target.port), (expected, port));
+        }
+    }
+
+    proptest! {
+        /// The client's own reader of URLs is given what was written here, and sees the same host and port in it.
+        #[test]
+        fn the_client_reads_the_host_that_was_checked(url in "(http|https)://[a-z0-9.:@%\\[\\]/?#_-]{0,24}(/[ -~]{0,12})?") {
+            let policy = Policy {
+                ports: List::parse("1-65535").expect("ports"),
+                networks: List::parse("0.0.0.0/0, ::/0").expect("networks"),
+                ..Policy::default()
+            };
+            if let Ok(target) = check_url(&url, Purpose::Crl, &policy) {
+                let read: ureq::http::Uri = target.url.parse().expect("the client reads it");
+                let default = if read.scheme_str() == Some("https") { 443 } else { 80 };
+                let host = match &target.host {
+                    Host::Name(name) => name.clone(),
+                    Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
+                    Host::Address(address) => address.to_string(),
+                };
+                prop_assert_eq!(read.host(), Some(host.as_str()));
+                prop_assert_eq!(read.port_u16().unwrap_or(default), target.port);
+                prop_assert!(!read.authority().is_some_and(|authority| authority.as_str().contains('@')));
+            }
+        }
+    }
+
+    #[test]
+    fn urls_of_any_length_have_an_end() {
+        let url = |length: usize| format!("https://a.org/{}", "x".repeat(length - 14));
+        let check = |url: &str| check_url(url, Purpose::Jwks, &Policy::default()).map(|target| target.port);
+        assert_eq!(check(&url(URL_CHARS_MAX)), Ok(443));
+        assert_eq!(check(&url(URL_CHARS_MAX + 1)), Err(Refusal::TooLong));
+        let label = "a".repeat(63);
+        assert_eq!(check(&format!("https://{label}.org/")), Ok(443));
+        assert_eq!(check(&format!("https://{label}a.org/")), Err(Refusal::Host));
+        assert_eq!(check(&format!("https://{label}.{label}.{label}.{label}.org/")), Err(Refusal::Host));
+    }
+}

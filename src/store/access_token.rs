@@ -4,6 +4,8 @@
 //! database that was restored from a backup knows no token. What was asserted holds demographics and comes sealed.
 //! Not here: the tokens themselves (they are never stored), sealing.
 
+#![allow(clippy::ref_option_ref, reason = "what the derive makes of optional bytes")]
+
 use diesel::prelude::*;
 
 use super::connection::Connection;

@@ -23,8 +23,8 @@ use super::record::{self, RecordRow};
 use super::resource::{Older, Resource, current, older};
 use super::review::ReviewRow;
 use super::schema::{
-    audit as audits, change, client as clients, identity, identity_history as histories, load_progress, merged_identity,
-    record as records, record_constraint, resource, resource_history, review,
+    audit as audits, change, client as clients, identity, identity_history as histories, load_progress,
+    merged_identity, record as records, record_constraint, resource, resource_history, review,
     signing_key as signing_keys, steward_decision,
 };
 use super::signing_key::{self, SigningKeyRow};

@@ -12,6 +12,9 @@
 )]
 
 #[allow(dead_code, reason = "other test binaries use the rest")]
+#[path = "../support/pki.rs"]
+mod pki;
+#[allow(dead_code, reason = "other test binaries use the rest")]
 #[path = "../support/postgres.rs"]
 mod postgres;
 
@@ -35,6 +38,7 @@ macro_rules! on_both_databases {
 
 mod backup;
 mod checking;
+mod clients;
 mod configuration;
 mod database;
 mod demonstration;
@@ -44,6 +48,7 @@ mod explaining;
 mod exporting;
 mod failures;
 mod full_disk;
+mod https;
 mod identities;
 mod loading;
 mod matching;

@@ -109,7 +109,10 @@ impl App {
         }
         let url = client.jwks_url.as_deref().ok_or_else(|| refuse(Reason::KeyUnknown))?;
         let (sets, source) = (&self.authorization.key_sets, self.communities.client());
-        match sets.get(source, url, now_us).ok_or_else(|| refuse(Reason::KeyUnknown)).and_then(|set| key_for(token, &set))
+        match sets
+            .get(source, url, now_us)
+            .ok_or_else(|| refuse(Reason::KeyUnknown))
+            .and_then(|set| key_for(token, &set))
         {
             Ok(key) => Ok(key),
             Err(refusal) => sets.get_anew(source, url, now_us).map_or(Err(refusal), |set| key_for(token, &set)),

@@ -165,7 +165,9 @@ fn row_of(new: &NewClient, client_id: String, now_us: i64) -> Result<ClientRow, 
         return refuse("a client needs a name of 200 characters at most");
     }
     let (jwks, jwks_url) = match &new.keys {
-        ClientKeys::Inline(text) => (Some(check_jwks(text).map_err(|text| ClientError::Refused(text.to_owned()))?), None),
+        ClientKeys::Inline(text) => {
+            (Some(check_jwks(text).map_err(|text| ClientError::Refused(text.to_owned()))?), None)
+        }
         ClientKeys::Url(url) if is_https_url(url) => (None, Some(url.clone())),
         ClientKeys::Url(_) => return refuse("the address of a key set is an https URL"),
     };

@@ -16,7 +16,7 @@ use crate::app::clock::Clock;
 use crate::auth::certificate::Certificate;
 use crate::auth::community::Community;
 use crate::auth::signing::Signer;
-use crate::auth::trust::{Chain, ChainError, Crl, TrustStore, missing_issuer, validate};
+use crate::auth::trust::{Chain, ChainError, Crl, TrustStore, UnknownRevocation, missing_issuer, validate};
 use crate::config::Config;
 use crate::outbound::fetch::Client;
 
@@ -337,27 +337,33 @@ impl Inner {
         let fetched = self.client.revocation_lists(&due.url);
         let now_us = (self.clock.now_us)();
         let refresh_us = i64::try_from(self.config.auth.crl_refresh_s).unwrap_or(i64::MAX / 1_000_000) * 1_000_000;
-        let communities = due.communities.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+        let url = self.shown(&due.url);
         let outcome = match fetched {
             Err(error) => {
                 lock(&self.lists).failed(&due.url, now_us);
-                tracing::warn!(communities, %error, "a revocation list cannot be fetched");
+                tracing::warn!(url, %error, "a revocation list cannot be fetched");
                 "failed"
             }
             Ok(ders) => match self.signed(&ders, due) {
                 Ok(lists) => match lock(&self.lists).keep(&due.url, lists, now_us, refresh_us) {
                     Ok(()) => "fetched",
-                    Err(error) => unusable(&communities, error),
+                    Err(error) => unusable(&url, error),
                 },
                 Err(error) => {
                     lock(&self.lists).failed(&due.url, now_us);
-                    unusable(&communities, error)
+                    unusable(&url, error)
                 }
             },
         };
         metrics::counter!("idi_match_crl_fetches_total", "outcome" => outcome).increment(1);
         self.publish();
         self.fetched.notify_all();
+    }
+
+    /// A URL for the log: one of the configuration, and of its certificates; what callers bring is not repeated.
+    fn shown(&self, url: &str) -> String {
+        let is_own = lock(&self.files).materials.iter().any(|material| material.crl_urls.contains(url));
+        if is_own { url.to_owned() } else { "in a certificate of a caller".to_owned() }
     }
 
     /// The lists that were fetched, each signed by somebody of a community that wants it.
@@ -401,7 +407,7 @@ impl Inner {
         let snapshot = self.current();
         let live = snapshot.communities.get(at).ok_or(ChainError::Untrusted)?;
         let chain = validate(x5c, extra, &live.trust, (self.clock.now_us)())?;
-        Ok(Trusted { chain, at, snapshot })
+        Ok(Trusted { chain, snapshot, at })
     }
 
     /// The issuer at which the way to an anchor ends, where it may be fetched and can be.
@@ -427,7 +433,7 @@ impl Inner {
         let chain: Vec<Certificate> = x5c.iter().chain(extra).filter_map(|der| Certificate::parse(der).ok()).collect();
         let urls: BTreeSet<String> = chain.iter().flat_map(|certificate| certificate.crl_urls().to_vec()).collect();
         let urls: Vec<String> = urls.into_iter().collect();
-        let signers: Vec<Vec<u8>> = chain.iter().skip(1).map(|certificate| certificate.der().to_vec()).collect();
+        let signers = signers(&chain, (self.clock.now_us)());
         let mut lists = lock(&self.lists);
         for url in &urls {
             lists.want(&live.community.name, url, &signers);
@@ -442,8 +448,20 @@ impl Inner {
     }
 }
 
-fn unusable(communities: &str, error: Unusable) -> &'static str {
-    tracing::warn!(communities, %error, "a revocation list that was fetched is not used");
+/// Those of a chain that stand above its leaf by their signatures: a name alone is anybody's.
+fn signers(chain: &[Certificate], now_us: i64) -> Vec<Vec<u8>> {
+    let ders: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
+    let Some((leaf, others)) = ders.split_first() else { return Vec::new() };
+    let vouches = |der: &&Vec<u8>| {
+        let store = TrustStore::new(std::slice::from_ref(*der), &[]);
+        let store = store.map(|store| store.with_unknown_revocation(UnknownRevocation::Accept));
+        store.is_ok_and(|store| validate(std::slice::from_ref(leaf), others, &store, now_us).is_ok())
+    };
+    others.iter().filter(vouches).cloned().collect()
+}
+
+fn unusable(url: &str, error: Unusable) -> &'static str {
+    tracing::warn!(url, %error, "a revocation list that was fetched is not used");
     "unusable"
 }
 

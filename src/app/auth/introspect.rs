@@ -54,9 +54,9 @@ impl App {
         let answer = own.map_or_else(|| json!({ "active": false }), |grant| self.describe(&grant));
         match asker {
             Asker::Bearer(_) => self.end(ctx, audit, Ok(answer)),
-            Asker::Client(client) => self.commit(ctx, audit, move |unit, _| {
-                Ok(client.take(unit.conn, unit.now_us)?.map(|()| answer))
-            }),
+            Asker::Client(client) => {
+                self.commit(ctx, audit, move |unit, _| Ok(client.take(unit.conn, unit.now_us)?.map(|()| answer)))
+            }
         }
     }
 
@@ -68,9 +68,7 @@ impl App {
     ) -> Result<(Asker, &'p str), Refusal> {
         let form = Form::of(pairs)?;
         let asker = match header {
-            Header::Bearer(token) => {
-                Asker::Bearer(self.verify_access_token(token, ctx.now_us)?.grant.client_id)
-            }
+            Header::Bearer(token) => Asker::Bearer(self.verify_access_token(token, ctx.now_us)?.grant.client_id),
             _ => {
                 let endpoints = &self.authorization.endpoints;
                 let audience = [endpoints.token.as_str(), endpoints.introspection.as_str()];

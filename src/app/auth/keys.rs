@@ -152,6 +152,9 @@ fn renew(connection: &mut Connection, sealer: &Sealer, random: [u8; 32], now_us:
     transaction::lock_keys(connection)?;
     signing_key::delete_retired_before(connection, now_us.saturating_sub(KEPT_US))?;
     let rows = signing_key::list(connection)?;
+    for row in rows.iter().filter(|row| open(row, sealer).is_none()) {
+        tracing::warn!(kid = row.kid, "a key for access tokens cannot be opened: its tokens are refused");
+    }
     if let Some(ring) = ring_of(&rows, sealer, now_us)
         && now_us.saturating_sub(ring.created_us) < ROTATE_AFTER_US
     {
@@ -178,10 +181,7 @@ fn ring_of(rows: &[SigningKeyRow], sealer: &Sealer, now_us: i64) -> Option<Ring>
     let mut signing = None;
     let (mut own, mut jwks) = (Vec::new(), Vec::new());
     for row in rows {
-        let Some((signer, key)) = open(row, sealer) else {
-            tracing::warn!(kid = row.kid, "a key for access tokens cannot be opened: its tokens are refused");
-            continue;
-        };
+        let Some((signer, key)) = open(row, sealer) else { continue };
         jwks.push(signer.public_jwk());
         own.push(key);
         if signing.is_none() && row.retired_us.is_none() {

@@ -15,6 +15,8 @@ use crate::auth::trust::{Crl, TrustStore, UnknownRevocation};
 use crate::config::communities::{self as config, Revocation};
 use crate::outbound::certificates::{certificates, revocation_lists};
 
+use super::secret_file;
+
 const FILE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A community as its configuration and files say.
@@ -102,7 +104,7 @@ fn parsed(file: &str, parse: fn(&[u8]) -> Option<Vec<Vec<u8>>>) -> Result<Vec<Ve
 }
 
 fn signer(file: &str, leaf: &Certificate) -> Result<Signer, String> {
-    let pem = String::from_utf8(bytes(file)?).map_err(|_| format!("{file}: is not PEM"))?;
+    let pem = secret_file::read(file)?;
     let signer = Signer::from_pem(&pem).map_err(|error| format!("{file}: {error}"))?;
     if signer.fits(leaf) { Ok(signer) } else { Err(format!("{file}: is not the key of server_cert")) }
 }

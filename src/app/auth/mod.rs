@@ -30,6 +30,7 @@ pub mod register;
 mod revocation;
 pub mod revoke;
 pub mod seal;
+pub mod secret_file;
 pub mod stamp;
 pub mod token;
 pub mod verify;
@@ -73,6 +74,15 @@ pub enum AuthorizationError {
     Keys(#[from] KeysError),
     #[error("{0}")]
     Store(#[from] StoreError),
+    #[error("id_token_issuers.{at}.jwks: {reason}")]
+    Issuer { at: usize, reason: String },
+}
+
+fn read_issuers(config: &Config) -> Result<Vec<TrustedIssuer>, AuthorizationError> {
+    let issuers = config.id_token_issuers.iter().enumerate();
+    issuers
+        .map(|(at, issuer)| TrustedIssuer::read(issuer).map_err(|reason| AuthorizationError::Issuer { at, reason }))
+        .collect()
 }
 
 impl AuthorizationServer {
@@ -87,7 +97,7 @@ impl AuthorizationServer {
             keys: Keys::open(&mut connection, sealer, clock)?,
             key_sets: KeySets::default(),
             signed: SignedMetadata::default(),
-            issuers: Vec::new(),
+            issuers: read_issuers(config)?,
             purged_us: AtomicI64::new(0),
         })
     }

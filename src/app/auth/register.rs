@@ -129,9 +129,14 @@ impl App {
         let SoftwareStatement { issuer, token_id, usable_until_us, wanted } = statement;
         let wanted = match wanted {
             Wanted::Cancellation => Kept::Cancellation,
-            Wanted::Registration(registration) => {
-                Kept::Registration(Box::new(self.draft_of(live, &trusted.chain, &issuer, registration, &body, now_us)?))
-            }
+            Wanted::Registration(registration) => Kept::Registration(Box::new(self.draft_of(
+                live,
+                &trusted.chain,
+                &issuer,
+                registration,
+                &body,
+                now_us,
+            )?)),
         };
         let community = live.community.name.clone();
         Ok(Accepted { community, issuer, token_id, usable_until_us, wanted, statement: body.statement })
@@ -194,7 +199,6 @@ impl App {
         Err(Refusal::new(OAuthError::InvalidClientMetadata, text, Reason::CertificationMissing))
     }
 }
-
 
 impl Body {
     /// `{"software_statement": "…", "certifications": ["…"], "udap": "1"}`; whatever else is there is ignored (UDAP Dynamic
@@ -332,7 +336,7 @@ fn document(row: &ClientRow, draft: &Draft, statement: &str) -> Value {
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
 }
 
 #[cfg(test)]

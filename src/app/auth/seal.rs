@@ -14,10 +14,11 @@ use sha2::{Digest as _, Sha256};
 use crate::app::clock::Clock;
 use crate::store::{Connection, StoreError};
 
+use super::secret_file;
+
 /// The key in the table `secret`.
 const STORED_KEY: &str = "sealing";
 const KEYS_MAX: usize = 16;
-const KEY_FILE_BYTES_MAX: u64 = 64 * 1024;
 const VERSION: u8 = 1;
 const KEY_ID_BYTES: usize = 8;
 const NONCE_BYTES: usize = 24;
@@ -73,8 +74,8 @@ impl SealingKey {
 /// Why the keys cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileError {
-    #[error("auth.key_file: {file}: {reason}")]
-    File { file: String, reason: String },
+    #[error("auth.key_file: {0}")]
+    File(String),
     #[error("{0}")]
     Store(#[from] StoreError),
 }
@@ -131,13 +132,8 @@ impl Sealer {
 }
 
 fn read(file: &str) -> Result<Vec<[u8; 32]>, KeyFileError> {
-    let refuse = |reason: String| KeyFileError::File { file: file.to_owned(), reason };
-    let metadata = std::fs::metadata(file).map_err(|error| refuse(error.to_string()))?;
-    if metadata.len() > KEY_FILE_BYTES_MAX {
-        return Err(refuse(format!("has more than {KEY_FILE_BYTES_MAX} bytes")));
-    }
-    let text = std::fs::read_to_string(file).map_err(|error| refuse(error.to_string()))?;
-    parse(&text).map_err(refuse)
+    let text = secret_file::read(file).map_err(KeyFileError::File)?;
+    parse(&text).map_err(|reason| KeyFileError::File(format!("{file}: {reason}")))
 }
 
 /// One key a line; empty lines and those that begin with `#` do not count.
@@ -215,7 +211,7 @@ mod tests {
 
     #[test]
     fn keys_are_read_in_hexadecimal_and_base64() {
-        let hexadecimal: String = key(7).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hexadecimal = "0708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20212223242526";
         let text = format!("# a comment\n\n {hexadecimal} \n{}\n", STANDARD.encode(key(8)));
         assert_eq!(parse(&text), Ok(vec![key(7), key(8)]));
     }
@@ -224,7 +220,7 @@ mod tests {
     fn a_file_that_holds_no_keys_is_refused_without_its_contents() {
         let base64 = STANDARD.encode(key(8));
         let table = [
-            ("".to_owned(), "1 to 16"),
+            (String::new(), "1 to 16"),
             ("# only words\n".to_owned(), "1 to 16"),
             ("passphrase".to_owned(), "line 1"),
             (format!("{base64}\nx"), "line 2"),

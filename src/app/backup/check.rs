@@ -209,9 +209,7 @@ impl Checker {
                 next(&mut self.last_merged, row.id.clone(), "merged_identity")
             }
             Row::Client(row) => next(&mut self.last_client, row.client_id.clone(), "client"),
-            Row::SigningKey(row) => {
-                next(&mut self.last_key, (row.created_us, row.kid.clone()), "signing_key")
-            }
+            Row::SigningKey(row) => next(&mut self.last_key, (row.created_us, row.kid.clone()), "signing_key"),
         }
     }
 

@@ -171,7 +171,11 @@ pub(super) mod tests {
     ) -> Option<Reason> {
         let mut object = good.as_object().expect("an object").clone();
         for (member, value) in changes.as_object().expect("an object") {
-            if value.is_null() { drop(object.remove(member)) } else { drop(object.insert(member.clone(), value.clone())) }
+            if value.is_null() {
+                drop(object.remove(member));
+            } else {
+                drop(object.insert(member.clone(), value.clone()));
+            }
         }
         let objects = Map::from_iter([(name.to_owned(), Value::Object(object))]);
         let refusal = read_one(&objects, name, read).err()?;

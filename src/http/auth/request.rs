@@ -69,13 +69,7 @@ pub async fn without_body<T: Send + 'static>(
     finish(run(app, move |app| Ok(work(app, &ctx))).await)
 }
 
-async fn refuse_input(
-    app: &AppData,
-    ctx: Context,
-    action: Action,
-    error: &AppError,
-    code: OAuthError,
-) -> HttpResponse {
+async fn refuse_input(app: &AppData, ctx: Context, action: Action, error: &AppError, code: OAuthError) -> HttpResponse {
     let refusal = refusal_of_input(error, code);
     let audited = run(app, move |app| Ok(app.refuse_authorization(&ctx, action, refusal))).await;
     let refusal = audited.unwrap_or_else(|error| refusal_of_input(&error, code));

@@ -7,8 +7,7 @@ use super::description::{Answer, Body, Code, Described, row};
 /// What is public, or why the server could not say it.
 const PUBLIC: &[(u16, Answer)] =
     &[(200, Answer::Json), (400, Answer::Nothing), (500, Answer::Json), (503, Answer::Json)];
-const FORM: &[(u16, Answer)] =
-    &[(200, Answer::Json), (400, Answer::Json), (500, Answer::Json), (503, Answer::Json)];
+const FORM: &[(u16, Answer)] = &[(200, Answer::Json), (400, Answer::Json), (500, Answer::Json), (503, Answer::Json)];
 
 pub(super) const DESCRIBED: &[Described] = &[
     Described {

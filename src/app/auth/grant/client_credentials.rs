@@ -64,9 +64,8 @@ pub fn decide(
         purposes: b2b.purpose_of_use.iter().filter_map(|purpose| purpose_code(purpose)).map(str::to_owned).collect(),
         scopes: scopes_of(asked, Some(&supported))?,
         // The lower of what the community vouches for and what the identity token says.
-        identity_level: id_token.map_or(terms.identity_assurance, |token| {
-            token.identity_level().min(terms.identity_assurance)
-        }),
+        identity_level: id_token
+            .map_or(terms.identity_assurance, |token| token.identity_level().min(terms.identity_assurance)),
         authentication_level: id_token.map_or(terms.authentication_assurance, |token| {
             token.authentication_level().min(terms.authentication_assurance)
         }),
@@ -227,12 +226,16 @@ mod tests {
 
     #[test]
     fn line_35_the_grant_says_who_asked_for_what_and_ends_within_the_hour() {
-        let grant = decided(&json!({"hl7-b2b": b2b(&json!(["urn:oid:2.16.840.1.113883.5.8#TREAT"]))})).expect("granted");
+        let grant =
+            decided(&json!({"hl7-b2b": b2b(&json!(["urn:oid:2.16.840.1.113883.5.8#TREAT"]))})).expect("granted");
         assert_eq!((grant.client_id.as_str(), grant.community.as_deref()), ("c1", Some("test")));
         assert_eq!(grant.organization_id.as_deref(), Some("https://org.example"));
         assert_eq!(grant.purposes, ["TREAT"]);
         assert_eq!(grant.entity_type, Some(EntityType::CoveredEntity));
-        assert_eq!((grant.identity_level, grant.authentication_level), (IdentityLevel::Idial1_8, AuthenticationLevel::Aal2));
+        assert_eq!(
+            (grant.identity_level, grant.authentication_level),
+            (IdentityLevel::Idial1_8, AuthenticationLevel::Aal2)
+        );
         assert_eq!(grant.extensions.keys().collect::<Vec<_>>(), ["hl7-b2b"]);
         assert!(grant.expires_us > NOW_US && grant.expires_us <= NOW_US + 3_600_000_000);
     }
@@ -258,7 +261,8 @@ mod tests {
 
     #[test]
     fn line_36_scopes_are_cut_down_silently_and_refused_only_where_nothing_is_left() {
-        let table: [(&str, Option<&str>, Option<&str>, Result<&str, Reason>); 12] = [
+        type Row = (&'static str, Option<&'static str>, Option<&'static str>, Result<&'static str, Reason>);
+        let table: [Row; 12] = [
             ("system/Patient.rs", None, None, Ok("system/Patient.rs")),
             ("system/Patient.rs", Some("system/Patient.rs system/Task.rs"), None, Ok("system/Patient.rs")),
             ("system/Patient.rs", Some("system/Patient.r"), None, Ok("system/Patient.r")),
@@ -268,7 +272,12 @@ mod tests {
             ("system/Patient.rs", Some("system/Organization.rs"), None, Err(Reason::NoScopeLeft)),
             ("system/Patient.rs", Some("system/*.rs"), None, Err(Reason::WildcardNotSupported)),
             ("system/Patient.rs user/Patient.rs", Some("user/Patient.rs"), None, Err(Reason::NoScopeLeft)),
-            ("system/Patient.rs system/Organization.rs", None, Some("system/Organization.rs"), Ok("system/Organization.rs")),
+            (
+                "system/Patient.rs system/Organization.rs",
+                None,
+                Some("system/Organization.rs"),
+                Ok("system/Organization.rs"),
+            ),
             (
                 "system/Patient.rs system/Organization.rs",
                 Some("system/Patient.rs system/Organization.rs"),

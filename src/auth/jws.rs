@@ -341,7 +341,7 @@ mod tests {
     fn limits_are_kept() {
         let long = format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(HEADER_TEXT_BYTES_MAX + 1));
         assert_eq!(parse(&token(&long)).map(|_| ()), Err(JwsError::HeaderNotAllowed));
-        let many = format!(r#"{{"alg":"RS256","x5c":[{}]}}"#, vec!["\"MA==\""; CERTIFICATES_MAX + 1].join(","));
+        let many = format!(r#"{{"alg":"RS256","x5c":[{}]}}"#, ["\"MA==\""; CERTIFICATES_MAX + 1].join(","));
         assert_eq!(parse(&token(&many)).map(|_| ()), Err(JwsError::TooLong));
         let large = format!(r#"{{"alg":"RS256","x5c":["{}"]}}"#, "AAAA".repeat(CERTIFICATE_BYTES_MAX / 3 + 1));
         assert_eq!(parse(&token(&large)).map(|_| ()), Err(JwsError::TooLong));

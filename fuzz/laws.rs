@@ -8,7 +8,10 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use idi_match::app::error::{AppError, ErrorKind};
 use idi_match::app::incoming::{Door, Incoming, ResourceKind, admit};
@@ -18,6 +21,10 @@ use idi_match::app::search::Handling;
 use idi_match::app::search::condition::{Reader, conditions_of};
 use idi_match::app::search::link::{link, pairs_of};
 use idi_match::app::search::query::{PageSizes, read_query};
+use idi_match::auth::certificate::Certificate;
+use idi_match::auth::jws::{self, Algorithm, JwsError, PublicKey};
+use idi_match::auth::scope::{Interaction, Level, Scopes, grant};
+use idi_match::auth::trust::{ChainError, Crl, TrustStore, UnknownRevocation, validate};
 use idi_match::fhir::disclosure::Disclosure;
 use idi_match::fhir::document::{Layout, Node};
 use idi_match::fhir::issue::{Issue, any_error};
@@ -273,3 +280,117 @@ static FILES: LazyLock<Vec<(String, String)>> = LazyLock::new(|| {
     })
     .collect()
 });
+
+/// A token, or the header of one.
+pub fn token_header(data: &[u8]) {
+    let whole = String::from_utf8_lossy(data);
+    read_token(&whole);
+    let part = URL_SAFE_NO_PAD.encode(data);
+    let text = format!("{part}.e30.AAECAwQF");
+    let Some(token) = read_token(&text) else { return };
+    assert_eq!(token, jws::parse(&text).expect("the same each time").header);
+    let header: serde_json::Value = serde_json::from_slice(data).expect("a header that is read is JSON");
+    assert_eq!(header["alg"], token.alg.name());
+    for name in ["crit", "jwk", "x5u", "cty", "enc"] {
+        assert!(header.get(name).is_none(), "{text}");
+    }
+    let given = header.get("x5c").map_or(0, |list| list.as_array().map_or(usize::MAX, Vec::len));
+    assert_eq!(given, token.x5c.len());
+    for spelling in [format!("{part}=.e30.AAECAwQF"), format!("{part}.e30.AAECAwQF="), format!(" {text}")] {
+        assert_eq!(jws::parse(&spelling).map(|_| ()), Err(JwsError::Malformed), "one spelling");
+    }
+    assert!(jws::parse(&text).expect("a token").verify(&ANCHOR_KEY).is_err(), "signed by nobody");
+}
+
+fn read_token(text: &str) -> Option<jws::Header> {
+    let token = jws::parse(text).ok()?;
+    assert!(text.len() <= jws::JWS_BYTES_MAX && token.header.x5c.len() <= jws::CERTIFICATES_MAX);
+    assert!(Algorithm::ALL.contains(&token.header.alg));
+    assert_eq!(text.matches('.').count(), 2);
+    Some(token.header)
+}
+
+/// When the certificates of the corpus are judged: 2027-01-15.
+const NOW_US: i64 = 1_800_000_000_000_000;
+
+/// The name in every certificate that the corpus' authority has issued.
+const ISSUED_URI: &str = "https://client.example/app";
+
+const ANCHOR: &[u8] = include_bytes!("anchor.der");
+
+const LEAF: &[u8] = include_bytes!("leaf.der");
+
+static STORE: LazyLock<TrustStore> = LazyLock::new(|| TrustStore::new(&[ANCHOR.to_vec()], &[]).expect("an anchor"));
+
+static ANCHOR_KEY: LazyLock<PublicKey> = LazyLock::new(|| {
+    PublicKey::from_certificate(&Certificate::parse(ANCHOR).expect("a certificate")).expect("a strong key")
+});
+
+/// A certificate of an `x5c`, in DER.
+pub fn certificate(data: &[u8]) {
+    let x5c = [data.to_vec()];
+    let store = STORE.clone().with_unknown_revocation(UnknownRevocation::Accept);
+    let judged = validate(&x5c, &[], &store, NOW_US);
+    assert_eq!(judged, validate(&x5c, &[], &store, NOW_US), "the same each time");
+    let Ok(parsed) = Certificate::parse(data) else {
+        return assert_eq!(judged, Err(ChainError::Malformed));
+    };
+    assert_eq!(parsed.der(), data);
+    let addresses = parsed.issuer_urls().iter().chain(parsed.crl_urls());
+    assert!(addresses.chain(parsed.uris()).all(|uri| uri.bytes().all(|byte| byte.is_ascii_graphic())));
+    let longer = [data, &[0]].concat();
+    assert!(Certificate::parse(&longer).is_err(), "nothing stands behind a certificate");
+    if let Ok(chain) = judged {
+        assert_eq!(chain.leaf.uris(), [ISSUED_URI], "accepted is what the anchor has signed");
+        assert!(chain.leaf.may_sign() && !chain.leaf.is_authority());
+        assert!(parsed.not_before_us() <= NOW_US && NOW_US <= parsed.not_after_us() + 999_999);
+        assert_eq!(validate(&x5c, &[], &STORE, NOW_US), Err(ChainError::RevocationUnknown));
+    }
+}
+
+/// A revocation list, in DER.
+pub fn revocation_list(data: &[u8]) {
+    let Ok(list) = Crl::parse(data) else { return };
+    let list = Arc::new(list);
+    assert_eq!(list.der(), data);
+    let longer = [data, &[0]].concat();
+    assert!(Crl::parse(&longer).is_err(), "nothing stands behind a list");
+    let signed = STORE.has_signer_of(&list);
+    for unknown in [UnknownRevocation::Refuse, UnknownRevocation::Accept] {
+        let store = STORE.clone().with_crls(vec![Arc::clone(&list)]).with_unknown_revocation(unknown);
+        match validate(&[LEAF.to_vec()], &[], &store, NOW_US) {
+            Ok(_) => assert!(unknown == UnknownRevocation::Accept || signed, "a list that nobody signed clears nobody"),
+            Err(ChainError::Revoked) => assert!(signed, "a list that nobody signed revokes nobody"),
+            Err(error) => assert_eq!(error, ChainError::RevocationUnknown),
+        }
+    }
+}
+
+/// Scopes that are requested, registered and supported, a line each; a missing line is the one before.
+pub fn scopes(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let mut lines = text.split('\n');
+    let first = lines.next().unwrap_or_default();
+    let second = lines.next().unwrap_or(first);
+    let third = lines.next().unwrap_or(second);
+    let (Ok(requested), Ok(registered), Ok(supported)) =
+        (Scopes::parse(first), Scopes::parse(second), Scopes::parse(third))
+    else {
+        return;
+    };
+    let written = requested.to_string();
+    assert!(written.len() <= first.len());
+    assert_eq!(Scopes::parse(&written).as_ref(), Ok(&requested));
+    let Ok(granted) = grant(&requested, &registered, &supported) else { return };
+    assert_eq!(grant(&granted, &granted, &granted).as_ref(), Ok(&granted), "{granted}");
+    assert_eq!(Scopes::parse(&granted.to_string()).as_ref(), Ok(&granted), "{granted}");
+    for level in [Level::Patient, Level::User, Level::System] {
+        for kind in ["Patient", "Person", "Observation"] {
+            for interaction in Interaction::ALL {
+                let held = [&requested, &registered, &supported].map(|list| list.allows(level, kind, interaction));
+                let allowed = granted.allows(level, kind, interaction);
+                assert_eq!(allowed, held == [true; 3], "{granted}: {level:?} {kind} {interaction:?}");
+            }
+        }
+    }
+}

@@ -1,7 +1,9 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod app;
+pub mod assurance;
 pub mod audit;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod fhir;

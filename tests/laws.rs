@@ -56,3 +56,23 @@ fn lines_are_loaded_as_they_were_exported() {
 fn expressions_are_enforced_or_refused_by_name() {
     replay("fhirpath_file", laws::fhirpath_file);
 }
+
+#[test]
+fn headers_of_tokens_have_one_spelling_and_no_key_of_their_own() {
+    replay("token_header", laws::token_header);
+}
+
+#[test]
+fn certificates_are_accepted_as_they_were_signed() {
+    replay("certificate", laws::certificate);
+}
+
+#[test]
+fn revocation_lists_count_when_their_issuer_signed_them() {
+    replay("revocation_list", laws::revocation_list);
+}
+
+#[test]
+fn granted_scopes_are_those_that_all_sides_hold() {
+    replay("scopes", laws::scopes);
+}

@@ -135,6 +135,9 @@ impl<'a> Value<'a> {
     }
 }
 
+/// What is said of an object with two members of the same name.
+pub const SAME_NAME: &str = "An object has two members of the same name.";
+
 /// How large a document may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -321,7 +324,7 @@ impl<'de> Visitor<'de> for Seed<'_, '_> {
             };
             if names.repeats(&name, &members) {
                 self.state.trail.borrow_mut().push(printable(&name).to_owned());
-                break Err(self.state.refuse(structure("An object has two members of the same name.")));
+                break Err(self.state.refuse(structure(SAME_NAME)));
             }
             match map.next_value_seed(seed) {
                 Ok(value) => members.push((name, value)),

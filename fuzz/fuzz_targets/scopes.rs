@@ -1,0 +1,8 @@
+//! See `laws::scopes`.
+
+#![no_main]
+
+#[path = "../laws.rs"]
+mod laws;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| laws::scopes(data));

@@ -1,0 +1,15 @@
+//! Who a client is and what was granted: tokens, certificates, trust, scopes.
+//!
+//! What: every rule of the gate as a function of its arguments: signed tokens (RFC 7515, 7519, 8725), certificate chains
+//! (RFC 5280), scopes (SMART App Launch 2.2), access tokens (RFC 9068). Why: whatever decides here can be tried with forged
+//! input and no server. Cryptography is the library's; it draws its own nonces. Not here: fetching (see `outbound`),
+//! keeping (see `store`), the flows of the endpoints (see `app`), what a grant allows in a match (see `assurance`).
+
+pub mod access_token;
+pub mod certificate;
+pub mod community;
+pub mod error;
+pub mod jws;
+pub mod scope;
+pub mod signing;
+pub mod trust;

@@ -281,7 +281,8 @@ struct AnyUsage;
 
 impl ExtendedKeyUsageValidator for AnyUsage {
     fn validate(&self, purposes: KeyPurposeIdIter<'_, '_>) -> Result<(), Error> {
-        purposes.map(|purpose| purpose.map(|_| ())).collect()
+        let mut purposes = purposes;
+        purposes.try_for_each(|purpose| purpose.map(|_| ()))
     }
 }
 

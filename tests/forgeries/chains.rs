@@ -681,7 +681,7 @@ fn leaves_of_every_usual_form_are_accepted() {
         (
             "a host beside the URI",
             world.with_leaf(|params| {
-                params.subject_alt_names.push(SanType::DnsName("client.example".try_into().unwrap()))
+                params.subject_alt_names.push(SanType::DnsName("client.example".try_into().unwrap()));
             }),
         ),
         ("no name", world.with_leaf(|params| params.distinguished_name = rcgen::DistinguishedName::new())),
@@ -713,7 +713,7 @@ fn the_certificate_whose_issuer_is_missing_is_named() {
     };
     assert_eq!(missing(&leaf.chain(&[]), &[]), Some(leaf.der.clone()));
     assert_eq!(missing(&leaf.chain(&[&lower]), &[]), Some(lower.der.clone()));
-    assert_eq!(missing(&leaf.chain(&[]), &[lower.der.clone()]), Some(lower.der.clone()));
+    assert_eq!(missing(&leaf.chain(&[]), std::slice::from_ref(&lower.der)), Some(lower.der.clone()));
     assert_eq!(missing(&leaf.chain(&[&lower, &world.inter, &world.root]), &[]), None);
     assert_eq!(missing(&[], &[]), None);
 }
@@ -741,7 +741,7 @@ fn a_store_holds_strong_authorities_only() {
 #[test]
 fn a_list_is_known_by_who_signed_it() {
     let world = World::new(Kind::Rsa);
-    let store = TrustStore::new(&[world.root.der.clone()], &[world.inter.der.clone()]).unwrap();
+    let store = TrustStore::new(&world.setup().anchors, std::slice::from_ref(&world.inter.der)).unwrap();
     let impostor = Authority::root_with("Root", &world.spare[0], |_| {});
     let table = [
         (world.root.crl(&[]), true),

@@ -15,6 +15,7 @@ use idi_match::auth::error::Reason;
 use idi_match::auth::jws::{self, PublicKey, claims};
 use idi_match::auth::scope::Scopes;
 use idi_match::auth::signing::Signer;
+use jsonwebtoken::jwk::{Jwk, ThumbprintHash};
 use serde_json::{Map, Value, json};
 
 use crate::pki::{Authority, Kind, Leaf, NOW_S, NOW_US};
@@ -104,7 +105,8 @@ fn assertion_claims() -> Value {
 
 fn header(more: Value) -> String {
     let mut header = json!({"alg": "ES256", "typ": "at+jwt", "kid": "own-0"}).as_object().unwrap().clone();
-    header.extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("{more}") };
+    header.extend(more);
     Value::Object(header).to_string()
 }
 
@@ -298,7 +300,8 @@ fn a_signer_reads_every_usual_form_of_a_key_and_knows_its_certificate() {
         let leaf = root.leaf(&[], kind);
         let signer = Signer::from_pem(&leaf.key_pem()).unwrap();
         assert_eq!(signer.alg.name(), leaf.algorithm());
-        assert_eq!(signer.kid, leaf.signer().kid);
+        let jwk: Jwk = serde_json::from_value(signer.public_jwk()).unwrap();
+        assert_eq!(signer.kid, jwk.thumbprint(ThumbprintHash::SHA256).unwrap(), "RFC 7638, as another library has it");
         let certificate = |der: &[u8]| idi_match::auth::certificate::Certificate::parse(der).unwrap();
         assert!(signer.fits(&certificate(&leaf.der)));
         assert!(!signer.fits(&certificate(&stranger.der)));

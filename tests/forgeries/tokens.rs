@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use idi_match::auth::error::Reason;
 use idi_match::auth::jws::{self, CERTIFICATES_MAX, JWS_BYTES_MAX, PublicKey, claims};
-use idi_match::auth::trust::{Crl, TrustStore, validate};
+use idi_match::auth::trust::{ChainError, Crl, TrustStore, validate};
 use serde_json::{Map, Value, json};
 
 use crate::pki::{Authority, Kind, Leaf, NOW_S, NOW_US};
@@ -53,7 +53,7 @@ impl Client {
         let inter = root.intermediate("Intermediate", Kind::P256);
         let leaf = inter.leaf(&[URI], kind);
         let crls = [root.crl(&[]), inter.crl(&[])].map(|der| Arc::new(Crl::parse(&der).unwrap()));
-        let store = TrustStore::new(&[root.der.clone()], &[]).unwrap().with_crls(crls.to_vec());
+        let store = TrustStore::new(std::slice::from_ref(&root.der), &[]).unwrap().with_crls(crls.to_vec());
         Self { store, chain: leaf.chain(&[&inter]), leaf, root }
     }
 
@@ -64,7 +64,7 @@ impl Client {
 
     fn accept(&self, text: &str) -> Result<(), Reason> {
         let token = jws::parse(text).map_err(jws::JwsError::reason)?;
-        let chain = validate(&token.header.x5c, &[], &self.store, NOW_US).map_err(|error| error.reason())?;
+        let chain = validate(&token.header.x5c, &[], &self.store, NOW_US).map_err(ChainError::reason)?;
         let key = PublicKey::from_certificate(&chain.leaf).map_err(jws::JwsError::reason)?;
         let token = token.verify(&key).map_err(jws::JwsError::reason)?;
         let issuer = claims::issuer_and_subject(&token).map_err(|error| error.0)?;
@@ -126,7 +126,8 @@ impl Client {
 }
 
 fn object(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
+    let Value::Object(object) = value else { panic!("{value}") };
+    object
 }
 
 fn claims_map() -> Map<String, Value> {
@@ -483,7 +484,7 @@ fn with_idle_bits(text: &str) -> Option<String> {
     const ALPHABET: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     let last = text.bytes().last()?;
     let value = ALPHABET.iter().position(|letter| *letter == last)?;
-    (text.len() % 4 != 0).then(|| format!("{}{}", &text[..text.len() - 1], char::from(ALPHABET[value | 1])))
+    (!text.len().is_multiple_of(4)).then(|| format!("{}{}", &text[..text.len() - 1], char::from(ALPHABET[value | 1])))
 }
 
 fn shapes(client: &Client) -> Vec<Case> {

@@ -11,6 +11,7 @@ pub mod http;
 pub mod identity;
 pub mod matching;
 pub mod observe;
+pub mod outbound;
 pub mod profile;
 pub mod store;
 pub mod synth;

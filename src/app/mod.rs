@@ -7,6 +7,7 @@ pub mod answer;
 pub mod artifact;
 pub mod audit_backlog;
 pub mod audit_event;
+pub mod auth;
 pub mod backup;
 pub mod bundle;
 pub mod candidates;
@@ -59,8 +60,12 @@ use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
 use crate::matching::index::{Ask, Reach};
+use crate::outbound::fetch::Client;
+use crate::outbound::lookup::Lookup;
 use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
 
+use auth::communities::Communities;
+use auth::seal::{Keeper, Sealer};
 use candidates::Candidates;
 use clock::Clock;
 use context::Context;
@@ -82,6 +87,8 @@ pub struct App {
     writer: Arc<Writer>,
     planner: export::worker::Planner,
     page_key: PageKey,
+    sealer: Sealer,
+    communities: Communities,
     started_us: i64,
 }
 
@@ -97,6 +104,12 @@ pub enum StartError {
     Store { place: String, error: StoreError },
     #[error("search values of an older version cannot be made again: {0:?}")]
     Search(error::ErrorKind),
+    #[error("{0}")]
+    KeyFile(#[from] auth::seal::KeyFileError),
+    #[error("{0}")]
+    Communities(#[from] auth::material::MaterialError),
+    #[error("{0}")]
+    Outbound(String),
     #[error("threads: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -125,6 +138,9 @@ impl App {
             rules = rules.with_model(model, "model")?;
         }
         let rules = Arc::new(rules);
+        let config = Arc::new(config);
+        let client = Client::open(&config.outbound, Lookup::system()).map_err(StartError::Outbound)?;
+        let communities = Communities::open(Arc::clone(&config), clock, client)?;
         let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
         let cannot = |error| StartError::Store { place: url.to_string(), error };
         let store = Store::open(&url, &store_options(&config)).map_err(cannot)?;
@@ -143,6 +159,7 @@ impl App {
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
+        let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
         let follower = Follower::start(follower::Workplace {
             store: store.clone(),
             candidates: Arc::clone(&candidates),
@@ -150,7 +167,7 @@ impl App {
             pause: Duration::from_millis(config.limits.index_poll_ms),
         })?;
         let app = Self {
-            config: Arc::new(config),
+            config,
             clock,
             rules,
             store,
@@ -159,6 +176,8 @@ impl App {
             writer,
             planner: Default::default(),
             page_key,
+            sealer,
+            communities,
             started_us: (clock.now_us)(),
         };
         app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
@@ -185,6 +204,29 @@ impl App {
         })
     }
 
+    /// Looks after files and revocation lists of the communities on a thread of this instance.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn keep_trust_in_background(&self) -> std::io::Result<()> {
+        if self.sealer.keeper() == Keeper::Database && !self.config.server.open {
+            tracing::warn!("no auth.key_file: secrets are sealed with a key that is in the database too");
+        }
+        self.communities.start()
+    }
+
+    /// The trust communities.
+    #[must_use]
+    pub fn communities(&self) -> &Communities {
+        &self.communities
+    }
+
+    /// What seals secrets at rest.
+    #[must_use]
+    pub fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -206,6 +248,7 @@ impl App {
 
     /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
+        self.communities.stop();
         self.planner.stop();
         self.writer.stop();
         self.follower.stop();

@@ -8,7 +8,8 @@ use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, Subcommand};
 
 use crate::config::Sources;
-use crate::config::settings::{Kind, SETTINGS, Setting};
+use crate::config::setting::{Kind, Setting};
+use crate::config::settings::SETTINGS;
 
 use super::synth::SynthArgs;
 

@@ -70,7 +70,11 @@ impl From<ConfigError> for CommandError {
 impl From<StartError> for CommandError {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::Rules(_) | StartError::Url(_) => Self::Usage(error.to_string()),
+            StartError::Rules(_)
+            | StartError::Url(_)
+            | StartError::KeyFile(_)
+            | StartError::Communities(_)
+            | StartError::Outbound(_) => Self::Usage(error.to_string()),
             StartError::Store { .. } | StartError::Search(_) | StartError::Threads(_) => {
                 Self::Failed(error.to_string())
             }

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Transport};
 use crate::http::server;
 
 use super::arguments::ServeArgs;
@@ -12,6 +12,7 @@ use super::{CommandError, Ended, Environment, open};
 
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, CommandError> {
     let config = environment.config(&args.config)?;
+    check_transport(&config)?;
     check_open(&config)?;
     serve(config, |_| Ok(()), |_| Ok(()))
 }
@@ -28,6 +29,16 @@ pub fn check_open(config: &Config) -> Result<(), CommandError> {
     Ok(())
 }
 
+/// Tokens and people's data travel protected, or not beyond this machine.
+fn check_transport(config: &Config) -> Result<(), CommandError> {
+    if config.server.transport() == Transport::Plain && !config.server.listen.ip().is_loopback() {
+        let text = "plain http is served on a loopback address only: give server.tls_cert and server.tls_key, \
+            or name the proxies that end TLS in server.trusted_proxies";
+        return Err(CommandError::Usage(text.to_owned()));
+    }
+    server::check_tls(&config.server).map_err(CommandError::Usage)
+}
+
 /// Binds, opens the application, prepares it and serves; `ready` is called when requests are answered and a stop signal
 /// is heard.
 pub fn serve(
@@ -39,9 +50,8 @@ pub fn serve(
     let listener = TcpListener::bind(config.server.listen)
         .map_err(|error| CommandError::Failed(format!("cannot listen on {}: {error}", config.server.listen)))?;
     let address = listener.local_addr()?;
-    let default_base_url = format!("http://{}/fhir", config.server.listen);
-    if config.server.base_url == default_base_url {
-        config.server.base_url = format!("http://{address}/fhir");
+    if config.server.base_url == config.server.base_url_at(config.server.listen) {
+        config.server.base_url = config.server.base_url_at(address);
     }
     config.server.listen = address;
     let app = Arc::new(open(config)?);

@@ -3,7 +3,10 @@
 //! Every option is defined in [`settings::SETTINGS`]; the structs here are its typed form. The environment is an
 //! argument ([`Sources::environment`]), read in `main` only. Not here: what options mean to the parts they configure.
 
+pub mod communities;
 pub mod document;
+pub mod list;
+pub mod setting;
 pub mod settings;
 
 use std::net::SocketAddr;
@@ -16,7 +19,10 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::fhir::match_parameters::RuleBook;
 
-use settings::{Kind, SETTINGS, Setting};
+use communities::Community;
+use list::{HostPattern, List, Network, Ports};
+use setting::{Kind, Setting};
+use settings::SETTINGS;
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -28,9 +34,13 @@ pub struct Config {
     pub matching: Match,
     pub limits: Limits,
     pub log: Log,
+    pub auth: Auth,
+    pub outbound: Outbound,
     /// `[[sources]]`: verification assumed for records that carry none themselves.
     #[serde(default)]
     pub sources: Vec<Source>,
+    #[serde(default)]
+    pub communities: Vec<Community>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -42,6 +52,70 @@ pub struct Server {
     pub open: bool,
     pub profiles_dir: String,
     pub workers: usize,
+    pub tls_cert: String,
+    pub tls_key: String,
+    pub tls_client_anchors: String,
+    pub tls_client_certificates: ClientCertificates,
+    pub trusted_proxies: List<Network>,
+}
+
+/// Whether a TLS connection needs a certificate of the client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificates {
+    Optional,
+    Required,
+}
+
+/// How connections are protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// This server speaks TLS itself.
+    Tls,
+    /// Proxies that are named do it.
+    Proxied,
+    /// Nobody does; for a loopback address only.
+    Plain,
+}
+
+impl Server {
+    #[must_use]
+    pub fn transport(&self) -> Transport {
+        match (self.tls_cert.is_empty(), self.trusted_proxies.0.is_empty()) {
+            (false, _) => Transport::Tls,
+            (true, false) => Transport::Proxied,
+            (true, true) => Transport::Plain,
+        }
+    }
+
+    /// The FHIR base at `address`, for callers on this machine.
+    #[must_use]
+    pub fn base_url_at(&self, address: SocketAddr) -> String {
+        let scheme = if self.transport() == Transport::Tls { "https" } else { "http" };
+        format!("{scheme}://{address}/fhir")
+    }
+}
+
+/// Keys and certificates.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    pub key_file: String,
+    pub aia: bool,
+    pub reload_s: u64,
+    pub crl_refresh_s: u64,
+}
+
+/// What may be fetched from elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Outbound {
+    pub hosts: List<HostPattern>,
+    pub ports: List<Ports>,
+    pub networks: List<Network>,
+    pub anchors: String,
+    pub timeout_ms: u64,
+    pub body_bytes_max: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -205,7 +279,7 @@ impl Config {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter() {
             let name = setting.env();
             if let Some((_, text)) = sources.environment.iter().find(|(key, _)| *key == name) {
                 figment = figment.merge(layer(setting, &name, text)?);
@@ -233,7 +307,7 @@ impl Config {
 
     fn complete(&mut self) {
         if self.server.base_url.is_empty() {
-            self.server.base_url = format!("http://{}/fhir", self.server.listen);
+            self.server.base_url = self.server.base_url_at(self.server.listen);
         }
         while self.server.base_url.ends_with('/') {
             self.server.base_url.pop();
@@ -259,6 +333,21 @@ impl Config {
         if self.limits.page_size > self.limits.page_size_max {
             return refuse("limits.page_size", "must not be above limits.page_size_max");
         }
+        if self.server.tls_cert.is_empty() != self.server.tls_key.is_empty() {
+            return refuse("server.tls_key", "must be given together with server.tls_cert");
+        }
+        if self.server.tls_cert.is_empty() && !self.server.tls_client_anchors.is_empty() {
+            return refuse("server.tls_client_anchors", "needs server.tls_cert");
+        }
+        let is_https = self.server.base_url.starts_with("https://");
+        if self.server.transport() == Transport::Tls && !is_https {
+            return refuse("server.base_url", "must be an https URL where server.tls_cert is given");
+        }
+        if !self.server.listen.ip().is_loopback() && !is_https {
+            let reason = "must be an https URL beyond loopback: give server.tls_cert, or what callers of the proxy see";
+            return refuse("server.base_url", reason);
+        }
+        communities::check(&self.communities)?;
         for source in &self.sources {
             if crate::fhir::date::Date::parse(&source.date).is_none_or(|date| !date.is_full()) {
                 return refuse("sources.date", "must be a full date (YYYY-MM-DD)");
@@ -273,7 +362,7 @@ impl Config {
 
 /// A file's numbers have no limits of their own; flags and environment were checked when they were read.
 fn check_ranges(figment: &Figment) -> Result<(), ConfigError> {
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         let Kind::Integer { min, max } = setting.kind else { continue };
         let value = figment
             .find_value(setting.key)
@@ -289,7 +378,7 @@ fn check_ranges(figment: &Figment) -> Result<(), ConfigError> {
 
 fn defaults() -> Result<Dict, ConfigError> {
     let mut all = Dict::new();
-    for setting in SETTINGS {
+    for setting in SETTINGS.iter() {
         let (table, name) = setting.key.split_once('.').unwrap_or(("", setting.key));
         let table = all.entry(table.to_owned()).or_insert_with(|| Value::from(Dict::new()));
         if let Value::Dict(_, members) = table {

@@ -1,74 +1,33 @@
 //! The one definition of every option: key, kind, default, limits, words.
 //!
 //! TOML keys, environment variables, flags, defaults, checks and `docs/configuration.md` all come from [`SETTINGS`].
-//! Not here: the typed form (see `config`), lists of tables such as `[[sources]]`.
+//! Not here: what an option is (see `setting`), the typed form (see `config`), lists of tables such as `[[sources]]`.
+
+mod gate;
+
+use std::sync::LazyLock;
 
 use crate::fhir::match_parameters::RuleBook;
 
-/// What an option takes.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
-    Text,
-    /// Text that may be a secret; shown as `***`.
-    Url,
-    Flag,
-    Integer {
-        min: u64,
-        max: u64,
-    },
-    Probability,
-    Choice(&'static [&'static str]),
-}
-
-/// One option.
-#[derive(Debug, Clone, Copy)]
-pub struct Setting {
-    /// TOML key: `table.name`.
-    pub key: &'static str,
-    /// Flag without dashes.
-    pub flag: &'static str,
-    pub kind: Kind,
-    pub default: &'static str,
-    pub help: &'static str,
-}
-
-impl Setting {
-    /// The environment variable: `IDI_MATCH_SERVER_LISTEN` for `server.listen`.
-    #[must_use]
-    pub fn env(&self) -> String {
-        format!("IDI_MATCH_{}", self.key.replace('.', "_").to_ascii_uppercase())
-    }
-}
-
-const fn setting(
-    key: &'static str,
-    flag: &'static str,
-    kind: Kind,
-    default: &'static str,
-    help: &'static str,
-) -> Setting {
-    Setting { key, flag, kind, default, help }
-}
-
-const fn integer(min: u64, max: u64) -> Kind {
-    Kind::Integer { min, max }
-}
+use super::setting::{Kind, Setting, integer, setting};
 
 /// Every option, in the order of the documentation.
-pub const SETTINGS: &[Setting] = &[
+pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [GENERAL, gate::GATE].concat());
+
+const GENERAL: &[Setting] = &[
     setting(
         "server.listen",
         "listen",
         Kind::Text,
         "127.0.0.1:8080",
-        "Address and port to listen on. Port 0 takes a free one.",
+        "Address and port to listen on. Port 0 takes a free one. Beyond loopback, tls_cert or trusted_proxies must be given.",
     ),
     setting(
         "server.base_url",
         "base-url",
         Kind::Text,
         "",
-        "Absolute URL of the FHIR base as callers see it, ending in /fhir. Empty: http://LISTEN/fhir.",
+        "Absolute URL of the FHIR base as callers see it, ending in /fhir. Empty: http://LISTEN/fhir, or https where tls_cert is given. Beyond loopback it must be https.",
     ),
     setting(
         "server.database_url",
@@ -90,6 +49,35 @@ pub const SETTINGS: &[Setting] = &[
         Kind::Text,
         "",
         "Directory to read profiles, tables and the matching model from. Empty: those built into the binary.",
+    ),
+    setting(
+        "server.tls_cert",
+        "tls-cert",
+        Kind::Text,
+        "",
+        "PEM file of the TLS certificate with its intermediates. With it https is served (TLS 1.2 and 1.3); the file is read again when it changes and on SIGHUP.",
+    ),
+    setting("server.tls_key", "tls-key", Kind::Text, "", "PEM file of the key of tls_cert (PKCS#8, PKCS#1 or SEC1)."),
+    setting(
+        "server.tls_client_anchors",
+        "tls-client-anchors",
+        Kind::Text,
+        "",
+        "PEM file of the certification authorities of client certificates. Empty: none are asked for.",
+    ),
+    setting(
+        "server.tls_client_certificates",
+        "tls-client-certificates",
+        Kind::Choice(&["optional", "required"]),
+        "optional",
+        "Whether every connection needs a client certificate where tls_client_anchors are given. A wrong one is refused either way.",
+    ),
+    setting(
+        "server.trusted_proxies",
+        "trusted-proxies",
+        Kind::Text,
+        "",
+        "Addresses or networks, separated by commas, of the proxies that end TLS before this server. Only theirs are Forwarded and X-Forwarded-Proto believed; beyond loopback nobody else is served plain http.",
     ),
     setting("server.workers", "workers", integer(0, 1024), "0", "HTTP worker threads. 0: one a core."),
     setting(

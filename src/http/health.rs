@@ -20,6 +20,12 @@ pub fn rows() -> Vec<Row> {
     vec![at("/livez").get(livez), at("/readyz").get(readyz), at("/metrics").get(metrics)]
 }
 
+/// Whether an address is one of these.
+#[must_use]
+pub fn is_probe(path: &str) -> bool {
+    rows().iter().any(|row| row.path == path)
+}
+
 /// The process answers.
 async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
@@ -43,5 +49,6 @@ async fn readyz(app: AppData) -> HttpResponse {
 
 async fn metrics(app: AppData, handle: web::Data<PrometheusHandle>) -> HttpResponse {
     app.publish_index();
+    app.communities().publish_figures();
     HttpResponse::Ok().content_type("text/plain; version=0.0.4; charset=utf-8").body(handle.render())
 }

@@ -14,6 +14,8 @@ mod present;
 pub mod render;
 mod route;
 pub mod server;
+mod tls;
+mod transport;
 
 /// The media type of every FHIR answer.
 pub const FHIR_JSON: &str = "application/fhir+json; charset=utf-8";

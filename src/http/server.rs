@@ -4,21 +4,26 @@
 //! `limits.shutdown_timeout_ms`.
 
 use std::net::TcpListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App as HttpApp, HttpServer, web};
+use futures_util::future::{Either, select};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
-use crate::config::Organization;
+use crate::config::{Organization, Server as ServerOptions, Transport};
 
 use super::extract::State;
 use super::middleware::around;
 use super::render::responder::{Contact, OrganizationSummary, Responder};
-use super::{fhir, health, openapi};
+use super::tls::{Certificate, Reload};
+use super::transport::only_protected;
+use super::{fhir, health, openapi, tls};
 
 /// Serves until a stop signal.
 ///
@@ -38,15 +43,21 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     let responder = responder(&app)?;
     app.keep_responder(responder.body()).map_err(std::io::Error::other)?;
     app.plan_exports_in_background()?;
+    app.keep_trust_in_background()?;
     let document = web::Data::new(openapi::Document::of(&app).map_err(std::io::Error::other)?);
-    let data = web::Data::new(State::new(app, responder));
     let metrics = web::Data::new(metrics);
     let workers = worker_count(workers);
+    let certificate = certificate(&app.config.server, &listener)?;
+    watch(&app, certificate.clone())?;
+    let tls = certificate.map(|certificate| tls::server_config(&app.config.server, certificate)).transpose();
+    let tls = tls.map_err(std::io::Error::other)?;
+    let data = web::Data::new(State::new(app, responder));
     let server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(data.clone())
             .app_data(metrics.clone())
             .app_data(document.clone())
+            .wrap(from_fn(only_protected))
             .wrap(from_fn(around))
             .configure(health::routes)
             .configure(openapi::routes)
@@ -59,10 +70,60 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
     .client_disconnect_timeout(Duration::from_millis(limits.header_timeout_ms))
     .keep_alive(KEEP_ALIVE)
-    .shutdown_timeout(limits.shutdown_timeout_ms.div_ceil(1000))
-    .listen(listener)?
-    .run();
-    Ok(server)
+    .tls_handshake_timeout(Duration::from_millis(limits.header_timeout_ms))
+    .shutdown_timeout(limits.shutdown_timeout_ms.div_ceil(1000));
+    let server = match tls {
+        Some(tls) => server.listen_rustls_0_23(listener, tls)?,
+        None => server.listen(listener)?,
+    };
+    Ok(server.run())
+}
+
+/// Whether `server` can be served: what concerns TLS is read and thrown away.
+///
+/// # Errors
+/// Words that name the option.
+pub fn check_tls(server: &ServerOptions) -> Result<(), String> {
+    match server.transport() {
+        Transport::Tls => tls::server_config(server, Arc::new(Certificate::read(server)?)).map(drop),
+        Transport::Proxied | Transport::Plain => Ok(()),
+    }
+}
+
+/// The certificate of this server when it speaks TLS itself; without one and without a proxy only loopback is served.
+fn certificate(server: &ServerOptions, listener: &TcpListener) -> std::io::Result<Option<Arc<Certificate>>> {
+    match server.transport() {
+        Transport::Tls => Ok(Some(Arc::new(Certificate::read(server).map_err(std::io::Error::other)?))),
+        Transport::Plain if !listener.local_addr()?.ip().is_loopback() => {
+            Err(std::io::Error::other("plain http is served on a loopback address only"))
+        }
+        Transport::Proxied | Transport::Plain => Ok(None),
+    }
+}
+
+/// Has files read again: on SIGHUP all, from time to time those that have changed.
+fn watch(app: &Arc<App>, certificate: Option<Arc<Certificate>>) -> std::io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    let pause = Duration::from_secs(app.config.auth.reload_s);
+    let app = Arc::downgrade(app);
+    actix_web::rt::spawn(async move {
+        loop {
+            let reload = match select(pin!(hangup.recv()), pin!(tokio::time::sleep(pause))).await {
+                Either::Left((Some(()), _)) => Reload::All,
+                Either::Left((None, _)) => return,
+                Either::Right(_) => Reload::Changed,
+            };
+            if let (Reload::All, Some(app)) = (reload, app.upgrade()) {
+                app.communities().reload();
+            }
+            let certificate = certificate.clone();
+            let read = web::block(move || certificate.as_ref().map(|certificate| certificate.reload(reload))).await;
+            if read.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(())
 }
 
 /// How long an idle connection is kept.

@@ -11,6 +11,9 @@
     reason = "this binary is a test"
 )]
 
+#[path = "../support/pki.rs"]
+#[allow(dead_code, reason = "shared by several test binaries")]
+mod pki;
 #[path = "../support/postgres.rs"]
 mod postgres;
 
@@ -38,6 +41,7 @@ mod audit_event;
 mod base_match;
 mod batch;
 mod capability;
+mod communities;
 mod concurrency;
 mod conditional;
 mod create;
@@ -71,5 +75,6 @@ mod steward;
 mod summary;
 mod support;
 mod transaction;
+mod transport;
 mod update;
 mod validate;

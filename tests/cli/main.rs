@@ -12,6 +12,9 @@
 )]
 
 #[allow(dead_code, reason = "other test binaries use the rest")]
+#[path = "../support/pki.rs"]
+mod pki;
+#[allow(dead_code, reason = "other test binaries use the rest")]
 #[path = "../support/postgres.rs"]
 mod postgres;
 
@@ -44,6 +47,7 @@ mod explaining;
 mod exporting;
 mod failures;
 mod full_disk;
+mod https;
 mod identities;
 mod loading;
 mod matching;

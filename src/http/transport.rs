@@ -1,0 +1,163 @@
+//! Whether a request came protected: by TLS of this server, by a proxy that is named, or from this machine itself.
+//!
+//! Whoever is not named as a proxy says nothing about the protection: anybody can write `X-Forwarded-Proto`. Of several
+//! words the last counts, which the nearest proxy wrote. Not here: TLS itself (see `tls`).
+
+use std::net::IpAddr;
+
+use actix_web::Error;
+use actix_web::HttpMessage as _;
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{FORWARDED, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
+use actix_web::middleware::Next;
+
+use crate::app::context::Context;
+use crate::app::error::{AppError, ErrorKind};
+use crate::audit::Action;
+use crate::config::Server;
+use crate::fhir::issue::{Issue, IssueCode};
+
+use super::extract::{AppData, refuse};
+use super::health;
+
+/// Browsers and other clients keep to https for a year (RFC 6797).
+const HTTPS_FOR_A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// How a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Protection {
+    Https,
+    /// Plain, within this machine.
+    Local,
+    /// Plain, over a network.
+    None,
+}
+
+/// Wraps every route: a request that came unprotected is refused, except that of a probe, which says nothing of anybody.
+///
+/// # Errors
+/// What the routes give.
+pub async fn only_protected<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let Some(app) = request.app_data::<AppData>().cloned() else {
+        return next.call(request).await.map(ServiceResponse::map_into_left_body);
+    };
+    let protection = protection(&request, &app.config.server);
+    if protection == Protection::None && !health::is_probe(request.path()) {
+        let made = request.extensions().get::<Context>().cloned();
+        let ctx = made.unwrap_or_else(|| Context::new(crate::app::context::Caller::Open, app.clock));
+        let text =
+            "This server is spoken to by https; a proxy before it must be named in its configuration, and say so.";
+        let issue = Issue::error(IssueCode::Forbidden, text);
+        let error = AppError::new(ErrorKind::Forbidden, vec![issue]);
+        let response = refuse(&app, &ctx, Action::Read, error).await;
+        return Ok(request.into_response(response).map_into_right_body());
+    }
+    let mut response = next.call(request).await?;
+    if protection == Protection::Https {
+        response.headers_mut().insert(STRICT_TRANSPORT_SECURITY, HTTPS_FOR_A_YEAR);
+    }
+    Ok(response.map_into_left_body())
+}
+
+fn protection(request: &ServiceRequest, server: &Server) -> Protection {
+    if request.app_config().secure() {
+        return Protection::Https;
+    }
+    let Some(peer) = request.peer_addr().map(|peer| peer.ip().to_canonical()) else { return Protection::None };
+    let is_proxy = server.trusted_proxies.0.iter().any(|network| network.contains(peer));
+    let said = || {
+        let lines = |name: &HeaderName| {
+            let lines = request.headers().get_all(name).filter_map(|line| line.to_str().ok());
+            lines.collect::<Vec<_>>().join(",")
+        };
+        Said { forwarded: lines(&FORWARDED), proto: lines(&X_FORWARDED_PROTO) }
+    };
+    judge(peer, is_proxy.then(said).as_ref())
+}
+
+/// What a proxy said, all lines of each header as one.
+struct Said {
+    forwarded: String,
+    proto: String,
+}
+
+/// `said` is of a proxy that is named.
+fn judge(peer: IpAddr, said: Option<&Said>) -> Protection {
+    match said {
+        Some(said) if said.is_https() => Protection::Https,
+        Some(_) => Protection::None,
+        None if peer.is_loopback() => Protection::Local,
+        None => Protection::None,
+    }
+}
+
+impl Said {
+    /// Where both headers are there, both must say it.
+    fn is_https(&self) -> bool {
+        let last = |list: &str| list.rsplit(',').next().map(|item| item.trim().to_ascii_lowercase());
+        let by_forwarded =
+            (!self.forwarded.is_empty()).then(|| last_proto(&self.forwarded) == Some("https".to_owned()));
+        let by_proto = (!self.proto.is_empty()).then(|| last(&self.proto).as_deref() == Some("https"));
+        let said: Vec<bool> = [by_forwarded, by_proto].into_iter().flatten().collect();
+        !said.is_empty() && said.iter().all(|is_https| *is_https)
+    }
+}
+
+/// `proto` of the last element of `Forwarded` (RFC 7239 §4). A value in quotation marks may hold commas: such an element
+/// has its pairs after the last comma outside of them.
+fn last_proto(forwarded: &str) -> Option<String> {
+    let mut is_quoted = false;
+    let mut start = 0;
+    for (at, letter) in forwarded.char_indices() {
+        match letter {
+            '"' => is_quoted = !is_quoted,
+            ',' if !is_quoted => start = at + 1,
+            _ => {}
+        }
+    }
+    let mut pairs = forwarded[start..].split(';').filter_map(|pair| pair.trim().split_once('='));
+    let (_, proto) = pairs.find(|(name, _)| name.eq_ignore_ascii_case("proto"))?;
+    Some(proto.trim_matches('"').to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_proxy_that_says_https_last_makes_a_request_protected() {
+        let far: IpAddr = "192.0.2.1".parse().expect("address");
+        let near: IpAddr = "127.0.0.1".parse().expect("address");
+        let said = |forwarded: &str, proto: &str| Some(Said { forwarded: forwarded.into(), proto: proto.into() });
+        let table = [
+            (far, None, Protection::None),
+            (near, None, Protection::Local),
+            (far, said("", "https"), Protection::Https),
+            (far, said("", "HTTPS"), Protection::Https),
+            (far, said("", "http, https"), Protection::Https),
+            (far, said("", "https, http"), Protection::None),
+            (far, said("", "https,"), Protection::None),
+            (far, said("", ""), Protection::None),
+            (near, said("", ""), Protection::None),
+            (near, said("", "http"), Protection::None),
+            (far, said("proto=https", ""), Protection::Https),
+            (far, said("for=192.0.2.60;Proto=\"https\";by=203.0.113.43", ""), Protection::Https),
+            (far, said("proto=http, for=\"[2001:db8::1]\";proto=https", ""), Protection::Https),
+            (far, said("proto=https, for=x", ""), Protection::None),
+            (far, said("for=\"a,proto=https\"", ""), Protection::None),
+            (far, said("for=x;proto=https,proto=http", ""), Protection::None),
+            (far, said("proto=https", "http"), Protection::None),
+            (far, said("proto=http", "https"), Protection::None),
+            (far, said("proto=https", "https"), Protection::Https),
+        ];
+        for (at, (peer, said, expected)) in table.into_iter().enumerate() {
+            assert_eq!(judge(peer, said.as_ref()), expected, "case {at}");
+        }
+    }
+}

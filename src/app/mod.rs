@@ -64,6 +64,7 @@ use crate::outbound::fetch::Client;
 use crate::outbound::lookup::Lookup;
 use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOptions};
 
+use auth::AuthorizationServer;
 use auth::communities::Communities;
 use auth::seal::{Keeper, Sealer};
 use candidates::Candidates;
@@ -89,6 +90,7 @@ pub struct App {
     page_key: PageKey,
     sealer: Sealer,
     communities: Communities,
+    authorization: AuthorizationServer,
     started_us: i64,
 }
 
@@ -110,6 +112,8 @@ pub enum StartError {
     Communities(#[from] auth::material::MaterialError),
     #[error("{0}")]
     Outbound(String),
+    #[error("authorization server: {0}")]
+    Authorization(#[from] auth::AuthorizationError),
     #[error("threads: {0}")]
     Threads(#[from] std::io::Error),
 }
@@ -160,6 +164,7 @@ impl App {
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
         let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
+        let authorization = AuthorizationServer::open(&config, &store, &sealer, clock)?;
         let follower = Follower::start(follower::Workplace {
             store: store.clone(),
             candidates: Arc::clone(&candidates),
@@ -178,6 +183,7 @@ impl App {
             page_key,
             sealer,
             communities,
+            authorization,
             started_us: (clock.now_us)(),
         };
         app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;

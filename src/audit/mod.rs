@@ -41,6 +41,14 @@ pub enum Action {
     Partition,
     /// A matching model was fitted to what is stored.
     Train,
+    /// What the authorization server says of itself.
+    Discover,
+    RegisterClient,
+    IssueToken,
+    RevokeToken,
+    IntrospectToken,
+    /// An operator added or disabled a client.
+    ManageClient,
 }
 
 impl Action {
@@ -72,6 +80,12 @@ impl Action {
             Self::ReviewQueue => "review-queue",
             Self::Partition => "partition",
             Self::Train => "train",
+            Self::Discover => "discover",
+            Self::RegisterClient => "register-client",
+            Self::IssueToken => "issue-token",
+            Self::RevokeToken => "revoke-token",
+            Self::IntrospectToken => "introspect-token",
+            Self::ManageClient => "manage-client",
         }
     }
 }

@@ -7,9 +7,18 @@
 
 pub mod access_token;
 pub mod certificate;
+pub mod certification;
+pub mod client_assertion;
 pub mod community;
 pub mod error;
+pub mod extension;
+pub mod id_token;
 pub mod jws;
+pub mod members;
+pub mod metadata;
+pub mod oauth_form;
 pub mod scope;
 pub mod signing;
+pub mod software_statement;
+pub mod tefca;
 pub mod trust;

@@ -56,6 +56,8 @@ pub enum Commands {
     Train(TrainArgs),
     /// Show and compare matching models, and exchange them with Splink.
     Model(ModelArgs),
+    /// Add, list and disable clients that do not register themselves.
+    Client(ClientArgs),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.
@@ -326,6 +328,49 @@ pub enum ModelCommands {
         /// The file to write. `-`: standard output.
         #[arg(long)]
         out: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct ClientArgs {
+    #[command(subcommand)]
+    pub command: ClientCommands,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum ClientCommands {
+    /// Add a client with its public keys (SMART backend services), and print its id.
+    Add {
+        #[arg(long)]
+        name: String,
+        /// What it may ask for, separated by spaces: system/Patient.rs
+        #[arg(long)]
+        scope: String,
+        /// A JWK set with its public keys.
+        #[arg(long, required_unless_present = "jwks_url", conflicts_with = "jwks_url")]
+        jwks: Option<PathBuf>,
+        /// The https address where it publishes its JWK set.
+        #[arg(long)]
+        jwks_url: Option<String>,
+        /// Print the client as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// List all clients, those that registered themselves too.
+    List {
+        /// Print a line of JSON for each.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Disable a client: its tokens end at once, and it cannot register itself again.
+    Disable {
+        client_id: String,
+        #[command(flatten)]
+        config: ConfigArgs,
     },
 }
 

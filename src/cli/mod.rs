@@ -7,6 +7,7 @@
 
 pub mod arguments;
 mod backup;
+mod client;
 mod config;
 mod demo;
 mod evaluate;
@@ -75,9 +76,10 @@ impl From<StartError> for CommandError {
             | StartError::KeyFile(_)
             | StartError::Communities(_)
             | StartError::Outbound(_) => Self::Usage(error.to_string()),
-            StartError::Store { .. } | StartError::Search(_) | StartError::Threads(_) => {
-                Self::Failed(error.to_string())
-            }
+            StartError::Store { .. }
+            | StartError::Search(_)
+            | StartError::Authorization(_)
+            | StartError::Threads(_) => Self::Failed(error.to_string()),
         }
     }
 }
@@ -153,6 +155,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Evaluate(args) => evaluate::run(&args, environment),
         Commands::Train(args) => train::run(&args, environment),
         Commands::Model(args) => model::run(&args, environment),
+        Commands::Client(args) => client::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

@@ -26,6 +26,7 @@ pub fn toml(config: &Config) -> String {
     }
     push_tables(&mut text, "sources", values.find_ref("sources"));
     push_tables(&mut text, "communities", values.find_ref("communities"));
+    push_tables(&mut text, "id_token_issuers", values.find_ref("id_token_issuers"));
     text
 }
 
@@ -142,6 +143,7 @@ fn communities() -> String {
         "What becomes of a certificate whose issuer no list is known of. `accept` is for communities that publish none; a list that is known must still be current.",
     );
     page.push_str(MEMBERS);
+    page.push_str(ID_TOKEN_ISSUERS);
     page
 }
 
@@ -198,6 +200,16 @@ there. Lists are fetched in the background and tried again; nobody waits for a h
 
 Members of the community above for whom other limits hold. `uri` is the URI in the member's certificate; `entity_type`,
 `identity_assurance` and `authentication_assurance` replace the community's where they are given.
+";
+
+const ID_TOKEN_ISSUERS: &str = "
+## [[id_token_issuers]]
+
+Only in the file; one table for each provider whose identity tokens are believed (`tefca_ias`, `cms_smart`). `issuer` is the
+token's `iss`, byte for byte. Its keys are a JWK set: the file `jwks`, or fetched from `jwks_url`. `audiences` lists what `aud`
+may name beside the organisation that asks, its client's URI and this server's base URL. `identity_assurance` and
+`authentication_assurance` are what its tokens count for where they carry no `acr` and `amr`, and the most that they count
+for. A token of any other issuer is refused.
 ";
 
 #[cfg(test)]

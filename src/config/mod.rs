@@ -5,6 +5,7 @@
 
 pub mod communities;
 pub mod document;
+pub mod id_token_issuers;
 pub mod list;
 pub mod setting;
 pub mod settings;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::fhir::match_parameters::RuleBook;
 
 use communities::Community;
+use id_token_issuers::IdTokenIssuer;
 use list::{HostPattern, List, Network, Ports};
 use setting::{Kind, Setting};
 use settings::SETTINGS;
@@ -41,6 +43,9 @@ pub struct Config {
     pub sources: Vec<Source>,
     #[serde(default)]
     pub communities: Vec<Community>,
+    /// Whose identity tokens are believed.
+    #[serde(default)]
+    pub id_token_issuers: Vec<IdTokenIssuer>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
@@ -348,6 +353,7 @@ impl Config {
             return refuse("server.base_url", reason);
         }
         communities::check(&self.communities)?;
+        id_token_issuers::check(&self.id_token_issuers)?;
         for source in &self.sources {
             if crate::fhir::date::Date::parse(&source.date).is_none_or(|date| !date.is_full()) {
                 return refuse("sources.date", "must be a full date (YYYY-MM-DD)");

@@ -162,8 +162,20 @@ pub async fn form_pairs(
     app: &App,
 ) -> Result<Vec<(String, String)>, AppError> {
     check_accept(request)?;
+    read_form(request, payload, app).await
+}
+
+/// The same, whatever answer is accepted.
+///
+/// # Errors
+/// `MediaType`, `TooLarge` or `Invalid`.
+pub async fn read_form(
+    request: &HttpRequest,
+    payload: web::Payload,
+    app: &App,
+) -> Result<Vec<(String, String)>, AppError> {
     if is_encoded(request) || !negotiate::is_form_body(header_text(request, &header::CONTENT_TYPE)) {
-        return Err(media_type("A search by POST is application/x-www-form-urlencoded, without content encoding."));
+        return Err(media_type("A form is application/x-www-form-urlencoded, without content encoding."));
     }
     let bytes = read_bytes(request, payload, app).await?;
     let text = std::str::from_utf8(&bytes).map_err(|_| {

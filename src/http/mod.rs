@@ -2,6 +2,7 @@
 //!
 //! A handler extracts, calls one function of `app` and renders. Not here: what is allowed, what matches.
 
+mod auth;
 pub mod error;
 mod extract;
 mod fhir;

@@ -93,7 +93,8 @@ impl Row {
     }
 
     /// The same, but another method gets an outcome and is audited.
-    fn closed(self) -> Resource {
+    #[must_use]
+    pub fn closed(self) -> Resource {
         let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         let allow = methods.join(", ");
         let closed = move |app: AppData, request: HttpRequest| unknown::method(app, request, allow.clone());

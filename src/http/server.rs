@@ -23,7 +23,7 @@ use super::middleware::around;
 use super::render::responder::{Contact, OrganizationSummary, Responder};
 use super::tls::{Certificate, Reload};
 use super::transport::only_protected;
-use super::{fhir, health, openapi, tls};
+use super::{auth, fhir, health, openapi, tls};
 
 /// Serves until a stop signal.
 ///
@@ -61,6 +61,7 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
             .wrap(from_fn(around))
             .configure(health::routes)
             .configure(openapi::routes)
+            .configure(auth::routes)
             .configure(fhir::routes)
             .default_service(web::to(fhir::unknown::route))
     })

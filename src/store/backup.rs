@@ -3,7 +3,8 @@
 //! Why here and not the databases' own tools: one file serves both databases and proves itself. Search values are made
 //! again from the documents; secrets, exports in progress and the schema's own table do not leave. The order is the one
 //! in which rows refer to each other: identities, then each resource with its versions, record and reviews, then the
-//! logs, then what stewards decided. Not here: the file and what must hold in it (see `app::backup`), transactions.
+//! logs, then what stewards decided, then clients and signing keys. Access tokens and used ids do not leave either: a
+//! restored store knows no token, so that none comes back that was revoked. Not here: the file and what must hold in it (see `app::backup`), transactions.
 
 use std::collections::HashMap;
 
@@ -11,6 +12,7 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{self, AuditRow};
+use super::client::{self, ClientRow, Inserted};
 use super::connection::Connection;
 use super::dialect;
 use super::error::StoreError;
@@ -21,9 +23,11 @@ use super::record::{self, RecordRow};
 use super::resource::{Older, Resource, current, older};
 use super::review::ReviewRow;
 use super::schema::{
-    audit as audits, change, identity, identity_history as histories, load_progress, merged_identity,
-    record as records, record_constraint, resource, resource_history, review, steward_decision,
+    audit as audits, change, client as clients, identity, identity_history as histories, load_progress,
+    merged_identity, record as records, record_constraint, resource, resource_history, review,
+    signing_key as signing_keys, steward_decision,
 };
+use super::signing_key::{self, SigningKeyRow};
 use super::steward::{self, ConstraintRow, DecisionRow};
 use crate::fhir::search_parameter::SearchValues;
 
@@ -48,10 +52,12 @@ pub enum Table {
     RecordConstraint,
     IdentityHistory,
     MergedIdentity,
+    Client,
+    SigningKey,
 }
 
 impl Table {
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Identity,
         Self::ResourceHistory,
         Self::Resource,
@@ -64,6 +70,8 @@ impl Table {
         Self::RecordConstraint,
         Self::IdentityHistory,
         Self::MergedIdentity,
+        Self::Client,
+        Self::SigningKey,
     ];
 
     #[must_use]
@@ -81,6 +89,8 @@ impl Table {
             Self::RecordConstraint => "record_constraint",
             Self::IdentityHistory => "identity_history",
             Self::MergedIdentity => "merged_identity",
+            Self::Client => "client",
+            Self::SigningKey => "signing_key",
         }
     }
 }
@@ -103,6 +113,8 @@ pub enum Row {
     RecordConstraint(ConstraintRow),
     IdentityHistory(AssignmentRow),
     MergedIdentity(MergedRow),
+    Client(ClientRow),
+    SigningKey(SigningKeyRow),
 }
 
 impl Row {
@@ -121,6 +133,8 @@ impl Row {
             Self::RecordConstraint(_) => Table::RecordConstraint,
             Self::IdentityHistory(_) => Table::IdentityHistory,
             Self::MergedIdentity(_) => Table::MergedIdentity,
+            Self::Client(_) => Table::Client,
+            Self::SigningKey(_) => Table::SigningKey,
         }
     }
 }
@@ -154,6 +168,8 @@ pub fn count(connection: &mut Connection, table: Table) -> Result<u64, StoreErro
         Table::RecordConstraint => record_constraint::table.count().get_result(connection)?,
         Table::IdentityHistory => histories::table.count().get_result(connection)?,
         Table::MergedIdentity => merged_identity::table.count().get_result(connection)?,
+        Table::Client => clients::table.count().get_result(connection)?,
+        Table::SigningKey => signing_keys::table.count().get_result(connection)?,
     };
     Ok(u64::try_from(rows).unwrap_or(0))
 }
@@ -178,7 +194,21 @@ pub fn each_row<E: From<StoreError>>(
     let audits = |after: Option<&AuditRow>| audit::list_after(connection, after.map_or(0, |row| row.seq), PAGE_ROWS);
     pages(audits, |row| sink(Row::Audit(row)))?;
     pages(|after: Option<&LoadProgress>| loads(connection, after), |row| sink(Row::LoadProgress(row)))?;
-    each_identity_row(connection, sink)
+    each_identity_row(connection, &mut sink)?;
+    each_authorization_row(connection, sink)
+}
+
+/// Who may ask for tokens, and what they are signed with.
+fn each_authorization_row<E: From<StoreError>>(
+    connection: &mut Connection,
+    mut sink: impl FnMut(Row) -> Result<(), E>,
+) -> Result<(), E> {
+    let after_id = |after: Option<&ClientRow>| after.map_or_else(String::new, |row| row.client_id.clone());
+    pages(|after| client::list_after(connection, &after_id(after), PAGE_ROWS), |row| sink(Row::Client(row)))?;
+    // They are few.
+    let mut keys = signing_key::list(connection)?;
+    keys.reverse();
+    keys.into_iter().try_for_each(|row| sink(Row::SigningKey(row)))
 }
 
 /// What stewards decided, and where records were before.
@@ -355,6 +385,8 @@ pub struct Rows {
     constraints: Vec<ConstraintRow>,
     assignments: Vec<AssignmentRow>,
     merged: Vec<MergedRow>,
+    clients: Vec<ClientRow>,
+    keys: Vec<SigningKeyRow>,
 }
 
 impl Rows {
@@ -373,6 +405,8 @@ impl Rows {
             Row::RecordConstraint(row) => self.constraints.push(row),
             Row::IdentityHistory(row) => self.assignments.push(row),
             Row::MergedIdentity(row) => self.merged.push(row),
+            Row::Client(row) => self.clients.push(row),
+            Row::SigningKey(row) => self.keys.push(row),
         }
     }
 }
@@ -401,6 +435,14 @@ pub fn insert(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError
     }
     for row in &rows.merged {
         identity_history::insert_merged(connection, row)?;
+    }
+    for row in &rows.clients {
+        if client::insert(connection, row)? == Inserted::Taken {
+            return Err(StoreError::Conflict("client".to_owned()));
+        }
+    }
+    for row in &rows.keys {
+        signing_key::insert(connection, row)?;
     }
     Ok(())
 }

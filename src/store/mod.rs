@@ -1,7 +1,7 @@
 //! The store: everything that touches a database.
 //!
 //! What: resources and their versions, the matcher's records and identities, the change log, audit rows and the progress
-//! of loads, on SQLite or PostgreSQL, chosen by URL scheme at run time. Why two: SQLite needs nothing installed;
+//! of loads, clients and what they were given, on SQLite or PostgreSQL, chosen by URL scheme at run time. Why two: SQLite needs nothing installed;
 //! PostgreSQL serves several processes. Both behave the same: one suite of tests runs on both.
 //! How: [`Store`] opens pools; one module per table family has its queries; `dialect` has every query that differs.
 //! Functions take a [`Connection`] and no decision: transactions are opened and closed by the caller with
@@ -9,6 +9,7 @@
 //!
 //! Writing goes through one [`Store::writer_connection`] per process; pooled connections only read.
 
+pub mod access_token;
 pub mod as_of;
 pub mod audit;
 pub mod audit_search;
@@ -16,6 +17,7 @@ pub mod backup;
 pub mod block_key;
 pub mod body;
 pub mod change;
+pub mod client;
 mod connection;
 mod database_url;
 mod dialect;
@@ -29,11 +31,13 @@ mod migration;
 mod pool;
 pub mod record;
 pub mod reference;
+pub mod replay;
 pub mod resource;
 pub mod review;
 mod schema;
 mod search;
 pub mod secret;
+pub mod signing_key;
 pub mod steward;
 pub mod transaction;
 

@@ -231,7 +231,58 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    client (client_id) {
+        client_id -> Text,
+        kind -> Text,
+        state -> Text,
+        community -> Text,
+        issuer -> Text,
+        name -> Text,
+        grant_types -> Text,
+        scope -> Text,
+        registration -> Text,
+        certifications -> Text,
+        certificate -> Nullable<Text>,
+        anchor_sha256 -> Nullable<Text>,
+        jwks -> Nullable<Text>,
+        jwks_url -> Nullable<Text>,
+        created_us -> BigInt,
+        updated_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    replay (issuer, token_id) {
+        issuer -> Text,
+        token_id -> Text,
+        expires_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    access_token (token_id) {
+        token_id -> Text,
+        client_id -> Text,
+        issued_us -> BigInt,
+        expires_us -> BigInt,
+        revoked_us -> Nullable<BigInt>,
+        context -> Nullable<Binary>,
+    }
+}
+
+diesel::table! {
+    signing_key (kid) {
+        kid -> Text,
+        sealed_by -> Text,
+        private_key -> Text,
+        created_us -> BigInt,
+        retired_us -> Nullable<BigInt>,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
+diesel::allow_tables_to_appear_in_same_query!(access_token, client);
 
 #[diesel::declare_sql_function]
 extern "SQL" {

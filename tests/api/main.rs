@@ -35,6 +35,24 @@ macro_rules! on_both_databases {
     };
 }
 
+/// The same, of a server in two trust communities.
+macro_rules! trusting_on_both_databases {
+    ($($test:ident,)+) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::trust::Trusting::start(crate::support::Database::sqlite()));
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::trust::Trusting::start(crate::support::Database::postgres()));
+            })+
+        }
+    };
+}
+
 mod answer;
 mod audit;
 mod audit_event;
@@ -71,10 +89,15 @@ mod review_queue;
 mod rule_book;
 mod search;
 mod several;
+mod smart_backend;
 mod steward;
 mod summary;
 mod support;
 mod transaction;
 mod transport;
+mod trust;
+mod udap_discovery;
+mod udap_registration;
+mod udap_token;
 mod update;
 mod validate;

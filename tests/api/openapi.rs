@@ -55,6 +55,8 @@ fn body(app: &TestApp, operation: &Value, kind: &str) -> Option<Value> {
         "ExplainParameters" => parameters("patient", &patient, &[json!({"name": "record", "valueId": "x1"})]),
         "Parameters" => json!({"resourceType": "Parameters"}),
         "Bundle" => json!({"resourceType": "Bundle", "type": "batch"}),
+        // Not FHIR.
+        "" => json!({}),
         "JsonPatch" => json!([{"op": "add", "path": "/language", "value": "en"}]),
         _ => resource(app, kind),
     })

@@ -5,6 +5,7 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -55,7 +56,7 @@ pub struct TestApp {
     /// `http://127.0.0.1:PORT/fhir`
     pub base: String,
     store: Store,
-    app: Arc<App>,
+    pub app: Arc<App>,
     /// None while it stops: its idle connections would keep the server waiting.
     agent: Option<Agent>,
     handle: ServerHandle,
@@ -75,7 +76,25 @@ impl TestApp {
         Self::start_on(Arc::clone(&self.database), options)
     }
 
+    /// A server with a file of the configuration, which is made when its base is known.
+    pub fn start_configured(database: Database, file: impl FnOnce(&str) -> PathBuf, options: &[(&str, &str)]) -> Self {
+        Self::start_with_file(Arc::new(database), |base| Some(file(base)), options)
+    }
+
+    /// Another instance on the same database, with a file of the configuration.
+    pub fn beside_configured(&self, file: PathBuf, options: &[(&str, &str)]) -> Self {
+        Self::start_with_file(Arc::clone(&self.database), |_| Some(file), options)
+    }
+
     fn start_on(database: Arc<Database>, options: &[(&str, &str)]) -> Self {
+        Self::start_with_file(database, |_| None, options)
+    }
+
+    fn start_with_file(
+        database: Arc<Database>,
+        file: impl FnOnce(&str) -> Option<PathBuf>,
+        options: &[(&str, &str)],
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let base = format!("http://{address}/fhir");
@@ -91,7 +110,7 @@ impl TestApp {
             ("organization.phone", "+1-555-0100"),
         ];
         let flags = common.iter().chain(options).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let config = Config::load(&Sources { flags, ..Sources::default() }).unwrap();
+        let config = Config::load(&Sources { file: file(&base), flags, ..Sources::default() }).unwrap();
         let app = Arc::new(App::open(config, Clock::system(), |_| ()).unwrap());
         let options = StoreOptions { connections_max: 1, ..StoreOptions::default() };
         let store = Store::open(&DatabaseUrl::parse(&url).unwrap(), &options).unwrap();

@@ -38,6 +38,7 @@ macro_rules! on_both_databases {
 
 mod backup;
 mod checking;
+mod clients;
 mod configuration;
 mod database;
 mod demonstration;

@@ -126,6 +126,8 @@ pub struct Checker {
     last_constraint: Option<ConstraintKey>,
     last_assignment: i64,
     last_merged: Option<String>,
+    last_client: Option<String>,
+    last_key: Option<(i64, String)>,
     group: Group,
 }
 
@@ -206,6 +208,8 @@ impl Checker {
                 }
                 next(&mut self.last_merged, row.id.clone(), "merged_identity")
             }
+            Row::Client(row) => next(&mut self.last_client, row.client_id.clone(), "client"),
+            Row::SigningKey(row) => next(&mut self.last_key, (row.created_us, row.kid.clone()), "signing_key"),
         }
     }
 

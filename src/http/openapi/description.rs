@@ -39,7 +39,9 @@ pub enum Body {
     OwnOrParameters,
     /// RFC 6902.
     JsonPatch,
-    /// Search parameters.
+    /// JSON that is not FHIR.
+    Json,
+    /// Search parameters, or those of a token request.
     Form,
 }
 
@@ -104,7 +106,7 @@ pub(super) const fn row(method: &'static str, path: &'static str, code: Code, su
 
 /// Every row that is described.
 pub fn described() -> impl Iterator<Item = &'static Described> {
-    DESCRIBED.iter().chain(super::stewardship::DESCRIBED)
+    DESCRIBED.iter().chain(super::stewardship::DESCRIBED).chain(super::authorization::DESCRIBED)
 }
 
 const DESCRIBED: &[Described] = &[
@@ -401,6 +403,7 @@ pub const fn status(status: u16) -> &'static str {
         204 => "Done, and there is nothing to send.",
         304 => "Not modified.",
         400 => "The request has not the shape of FHIR.",
+        401 => "The token is not accepted.",
         403 => "The caller may not do this.",
         404 => "There is nothing of that name.",
         405 => "The method is not served here.",
@@ -423,7 +426,7 @@ pub const fn status(status: u16) -> &'static str {
 #[must_use]
 pub fn tag(name: &str) -> String {
     match name {
-        "Server" => "Probes, metrics and this document".to_owned(),
+        "Server" => "Authorization, probes, metrics and this document".to_owned(),
         "System" => "What is not of one type".to_owned(),
         resource_type => format!("Resources of type {resource_type}"),
     }

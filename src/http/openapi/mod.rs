@@ -4,6 +4,7 @@
 //! interaction or operation; schemas come from the element tables that received documents are judged by. So nothing is
 //! described that is not served, and a row without a description stops the start. Not here: what a route does.
 
+mod authorization;
 mod description;
 mod parameter;
 mod schema;
@@ -19,6 +20,7 @@ use serde_json::{Map, Value as Json, json};
 use crate::app::App;
 use crate::app::capability::Served;
 
+use super::auth;
 use super::fhir;
 use super::health;
 use super::route::{Row, at};
@@ -68,7 +70,7 @@ impl Document {
 /// Every served address: base, row.
 fn all_rows() -> Vec<(&'static str, Row)> {
     let fhir = fhir::rows().into_iter().map(|row| (fhir::BASE, row));
-    let others = health::rows().into_iter().chain(rows()).map(|row| ("", row));
+    let others = health::rows().into_iter().chain(rows()).chain(auth::rows()).map(|row| ("", row));
     fhir.chain(others).collect()
 }
 
@@ -221,6 +223,7 @@ impl<'a> Writer<'a> {
                 (&[FHIR_JSON, "application/json"], either, false)
             }
             Body::JsonPatch => (&["application/json-patch+json"], self.schemas.refer("JsonPatch"), true),
+            Body::Json => (&["application/json"], json!({"type": "object"}), true),
             Body::Form => (&["application/x-www-form-urlencoded"], json!({"type": "object"}), false),
         };
         let content: Map<String, Json> =

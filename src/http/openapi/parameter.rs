@@ -51,6 +51,7 @@ pub fn shared(name: &str) -> Json {
             ("query", "The format of the files.", one_of(&formats))
         }
         "_id" => ("query", "This one alone.", id()),
+        "community" => ("query", "The URI of a trust community.", text()),
         "_page" => ("query", "Of a link to a further page.", text()),
         "identity" => ("query", "The id of the identity.", id()),
         "mode" => ("query", "What the content would be used for.", one_of(&["create", "update", "delete", "profile"])),

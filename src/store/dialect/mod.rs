@@ -4,6 +4,7 @@
 //! more than a row; SQLite has no round trip, and one prepared statement per row is fastest. Upserts are refused by the
 //! query builder's common type too. Not here: queries that both databases read alike; they stand in their families.
 
+pub(super) mod authorization;
 mod postgres;
 mod prepared;
 pub(super) mod restore;

@@ -107,7 +107,8 @@ pub fn lock_tables(connection: &mut Connection) -> Result<(), StoreError> {
     let Connection::Postgres(connection) = connection else { return Ok(()) };
     Ok(connection.batch_execute(
         "LOCK TABLE resource, resource_history, identity, record, review, change, audit, load_progress, \
-         steward_decision, record_constraint, identity_history, merged_identity \
+         steward_decision, record_constraint, identity_history, merged_identity, client, \
+         signing_key \
          IN EXCLUSIVE MODE",
     )?)
 }

@@ -1,0 +1,137 @@
+//! Which client sends a request: its signed assertion, verified.
+//!
+//! UDAP: the key of the certificate in the header, whose chain is validated anew every time, in the community and with the
+//! URI of the registration; the certificate itself may have been renewed (UDAP JWT-Based Client Authentication 6, FAST
+//! Security 5.2.3). SMART: a registered key. Nothing is written here; whether the assertion was used before is asked where
+//! the request is committed. Not here: what the client may do.
+
+use serde_json::Value;
+
+use crate::app::App;
+use crate::auth::client_assertion::{ClientAssertion, Method, check_smart_header};
+use crate::auth::error::{OAuthError, Reason, Refusal};
+use crate::auth::jws::{self, Jws, PublicKey};
+use crate::auth::oauth_form::Credentials;
+use crate::store::client::{self, ClientRow};
+use crate::store::replay::{self, Taken};
+use crate::store::{Connection, StoreError};
+
+use super::leaf::verify_with_leaf;
+use super::refusal_of;
+
+/// A client whose assertion holds.
+#[derive(Debug, Clone)]
+pub(super) struct Authenticated {
+    pub client: ClientRow,
+    pub method: Method,
+    pub assertion: ClientAssertion,
+}
+
+impl Authenticated {
+    /// Takes the id of the assertion, once; in the transaction of what the request brings about.
+    pub(super) fn take(&self, connection: &mut Connection, now_us: i64) -> Result<Result<(), Refusal>, StoreError> {
+        let ClientAssertion { token_id, usable_until_us, .. } = &self.assertion;
+        let taken = replay::take(connection, &self.client.client_id, token_id, *usable_until_us, now_us)?;
+        Ok(if taken == Taken::Now { Ok(()) } else { Err(refuse(Reason::Replayed)) })
+    }
+}
+
+const TEXT: &str = "The client cannot be authenticated.";
+
+fn refuse(reason: Reason) -> Refusal {
+    Refusal::new(OAuthError::InvalidClient, TEXT, reason)
+}
+
+impl App {
+    /// The client behind `credentials`, whose assertion must be meant for one of `audience`.
+    ///
+    /// # Errors
+    /// `invalid_request` for an assertion of UDAP that is none (UDAP JWT-Based Client Authentication 7.2), else
+    /// `invalid_client`.
+    pub(super) fn authenticate(
+        &self,
+        credentials: Credentials<'_>,
+        audience: &[&str],
+        now_us: i64,
+    ) -> Result<Authenticated, Refusal> {
+        let authenticated = match credentials.method {
+            Method::Udap => self.authenticate_udap(credentials.assertion, audience, now_us),
+            Method::Smart => self.authenticate_smart(credentials.assertion, audience, now_us),
+        }?;
+        // UDAP JWT-Based Client Authentication 6.3: a client_id beside the assertion is the same.
+        match credentials.client_id {
+            Some(client_id) if client_id != authenticated.client.client_id => Err(refuse(Reason::IssuerMismatch)),
+            _ => Ok(authenticated),
+        }
+    }
+
+    fn authenticate_udap(&self, assertion: &str, audience: &[&str], now_us: i64) -> Result<Authenticated, Refusal> {
+        let code = OAuthError::InvalidRequest;
+        let token = jws::parse(assertion).map_err(|error| error.refusal(code))?;
+        let signed = verify_with_leaf(token, code)?;
+        let client = self.find_client(signed.verified.claims.get("iss"), client::UDAP)?;
+        let judged = self.communities.judge_in(&client.community, &signed.verified.header.x5c);
+        judged.map_err(|error| error.refusal(OAuthError::InvalidClient))?;
+        // FAST Security 7.1.5: byte for byte.
+        if !signed.leaf.has_uri(&client.issuer) {
+            return Err(refuse(Reason::SanMismatch));
+        }
+        let assertion = ClientAssertion::read(&signed.verified, Method::Udap, &client.client_id, audience, now_us)?;
+        Ok(Authenticated { client, method: Method::Udap, assertion })
+    }
+
+    fn authenticate_smart(&self, assertion: &str, audience: &[&str], now_us: i64) -> Result<Authenticated, Refusal> {
+        let code = OAuthError::InvalidClient;
+        let token = jws::parse(assertion).map_err(|error| error.refusal(code))?;
+        let client = self.find_client(token.claims.get("iss"), client::SMART)?;
+        check_smart_header(&token.header, client.jwks_url.as_deref())?;
+        let key = self.key_of(&client, &token, now_us)?;
+        let verified = token.verify(&key).map_err(|error| error.refusal(code))?;
+        let assertion = ClientAssertion::read(&verified, Method::Smart, &client.client_id, audience, now_us)?;
+        Ok(Authenticated { client, method: Method::Smart, assertion })
+    }
+
+    /// The active client that an assertion names.
+    fn find_client(&self, issuer: Option<&Value>, kind: &str) -> Result<ClientRow, Refusal> {
+        let client_id = issuer.and_then(Value::as_str).filter(|id| id.len() <= CLIENT_ID_BYTES_MAX);
+        let client_id = client_id.ok_or_else(|| refuse(Reason::ClientUnknown))?;
+        let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
+        let found = client::find(&mut connection, client_id).map_err(|error| refusal_of(&error.into()))?;
+        let client = found.filter(|client| client.kind == kind && client.state != client::CANCELLED);
+        let client = client.ok_or_else(|| refuse(Reason::ClientUnknown))?;
+        if client.state == client::ACTIVE { Ok(client) } else { Err(refuse(Reason::ClientDisabled)) }
+    }
+
+    /// The key of a client that a token names. An address of keys is asked again when it had no such key.
+    fn key_of(&self, client: &ClientRow, token: &Jws<'_>, now_us: i64) -> Result<PublicKey, Refusal> {
+        if let Some(set) = &client.jwks {
+            return key_for(token, set);
+        }
+        let url = client.jwks_url.as_deref().ok_or_else(|| refuse(Reason::KeyUnknown))?;
+        let (sets, source) = (&self.authorization.key_sets, self.communities.client());
+        match sets
+            .get(source, url, now_us)
+            .ok_or_else(|| refuse(Reason::KeyUnknown))
+            .and_then(|set| key_for(token, &set))
+        {
+            Ok(key) => Ok(key),
+            Err(refusal) => sets.get_anew(source, url, now_us).map_or(Err(refusal), |set| key_for(token, &set)),
+        }
+    }
+}
+
+/// Ids of clients are ours: UUIDs.
+const CLIENT_ID_BYTES_MAX: usize = 64;
+
+/// The one key with the name and of the kind that the header says (SMART App Launch 2.2, signature verification).
+fn key_for(token: &Jws<'_>, set: &str) -> Result<PublicKey, Refusal> {
+    let set: Value = serde_json::from_str(set).map_err(|_| refuse(Reason::KeyUnknown))?;
+    let kid = token.header.kid.as_deref().ok_or_else(|| refuse(Reason::KeyUnknown))?;
+    let named = set["keys"].as_array().map_or(&[][..], Vec::as_slice).iter().filter(|key| key["kid"] == *kid);
+    let fitting: Vec<PublicKey> =
+        named.filter_map(|key| PublicKey::from_jwk(key).ok()).filter(|key| key.fits(token.header.alg)).collect();
+    match <[PublicKey; 1]>::try_from(fitting) {
+        Ok([key]) => Ok(key),
+        Err(_) => Err(refuse(Reason::KeyUnknown)),
+    }
+}

@@ -1,0 +1,269 @@
+//! Clients in the hands of an operator: added with their keys (SMART backend services), listed, disabled.
+//!
+//! It opens a `Store`, never an [`App`](crate::app::App): clients are managed while servers run, and need no index. Each
+//! change is one transaction with its audit row. Not here: clients that register themselves (see `register`).
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::app::clock::{Clock, instant};
+use crate::app::context::{Caller, Context};
+use crate::app::{StartError, store_options};
+use crate::audit::{Action, AuditRecord};
+use crate::auth::jws::PublicKey;
+use crate::auth::members::is_https_url;
+use crate::auth::scope::{Level, Scopes};
+use crate::auth::software_statement::{CLIENT_CREDENTIALS, PRIVATE_KEY_JWT};
+use crate::config::Config;
+use crate::store::client::{self, ACTIVE, ClientRow, DISABLED, Inserted, SMART};
+use crate::store::{Connection, DatabaseUrl, Store, StoreError, audit, transaction};
+
+/// A client to add.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewClient {
+    pub name: String,
+    /// Separated by spaces.
+    pub scope: String,
+    pub keys: ClientKeys,
+}
+
+/// A client as it is shown.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Client {
+    pub client_id: String,
+    pub kind: String,
+    pub state: String,
+    pub community: String,
+    pub issuer: String,
+    pub name: String,
+    pub scope: String,
+    /// FHIR instants.
+    pub created: String,
+    pub updated: String,
+}
+
+impl From<ClientRow> for Client {
+    fn from(row: ClientRow) -> Self {
+        Self {
+            created: instant(row.created_us),
+            updated: instant(row.updated_us),
+            client_id: row.client_id,
+            kind: row.kind,
+            state: row.state,
+            community: row.community,
+            issuer: row.issuer,
+            name: row.name,
+            scope: row.scope,
+        }
+    }
+}
+
+/// Where a client's public keys are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientKeys {
+    /// A JWK set.
+    Inline(String),
+    Url(String),
+}
+
+/// Why a client cannot be managed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    #[error("{0}")]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Keys of one client at most.
+const KEYS_MAX: usize = 20;
+const NAME_CHARS_MAX: usize = 200;
+/// Clients read at a time.
+const PAGE_CLIENTS: u32 = 200;
+
+/// Adds a client, and gives it as stored.
+///
+/// # Errors
+/// When it is not as it must be, or the database cannot be used.
+pub fn add(config: &Config, clock: Clock, new: &NewClient) -> Result<Client, ClientError> {
+    let row = row_of(new, (clock.uuid)(), (clock.now_us)())?;
+    write(config, clock, |connection, audit| {
+        audit.detail.records.push(row.client_id.clone());
+        match client::insert(connection, &row)? {
+            Inserted::Done => Ok(row.into()),
+            Inserted::Taken => Err(ClientError::Refused("there is a client of this id".to_owned())),
+        }
+    })
+}
+
+/// Every client, the oldest first.
+///
+/// # Errors
+/// When the database cannot be used.
+pub fn list(config: &Config) -> Result<Vec<Client>, ClientError> {
+    let mut connection = open(config)?.connection()?;
+    let mut clients: Vec<Client> = Vec::new();
+    loop {
+        let after = clients.last().map_or("", |row| row.client_id.as_str()).to_owned();
+        let page = client::list_after(&mut connection, &after, PAGE_CLIENTS)?;
+        if page.is_empty() {
+            return Ok(clients);
+        }
+        clients.extend(page.into_iter().map(Client::from));
+    }
+}
+
+/// Disables a client: its tokens end at once, and it gets no others.
+///
+/// # Errors
+/// When there is no such client that is active, or the database cannot be used.
+pub fn disable(config: &Config, clock: Clock, client_id: &str) -> Result<(), ClientError> {
+    write(config, clock, |connection, audit| {
+        audit.detail.records.push(client_id.to_owned());
+        let row = client::find(connection, client_id)?.filter(|row| row.state == ACTIVE);
+        let row = row.ok_or_else(|| ClientError::Refused("there is no active client of this id".to_owned()))?;
+        let row = ClientRow { state: DISABLED.to_owned(), updated_us: (clock.now_us)(), ..row };
+        Ok(client::update(connection, &row)?)
+    })
+}
+
+fn open(config: &Config) -> Result<Store, ClientError> {
+    let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
+    let cannot = |error| StartError::Store { place: url.to_string(), error };
+    Ok(Store::open(&url, &store_options(config)).map_err(cannot)?)
+}
+
+/// One transaction with its audit row; what is refused is not audited, for nothing was done.
+fn write<T>(
+    config: &Config,
+    clock: Clock,
+    work: impl FnOnce(&mut Connection, &mut AuditRecord) -> Result<T, ClientError>,
+) -> Result<T, ClientError> {
+    let store = open(config)?;
+    let mut connection = store.writer_connection()?;
+    let mut row = Context::new(Caller::Open, clock).audit(Action::ManageClient);
+    row.detail.status = 200;
+    transaction::begin_write(&mut connection)?;
+    let done = work(&mut connection, &mut row).and_then(|done| {
+        audit::append(&mut connection, &[row])?;
+        Ok(done)
+    });
+    match done {
+        Ok(done) => transaction::commit(&mut connection).map(|()| done).map_err(ClientError::from),
+        Err(error) => {
+            transaction::rollback(&mut connection)?;
+            Err(error)
+        }
+    }
+}
+
+fn row_of(new: &NewClient, client_id: String, now_us: i64) -> Result<ClientRow, ClientError> {
+    let refuse = |text: &str| Err(ClientError::Refused(text.to_owned()));
+    if new.name.trim().is_empty() || new.name.chars().count() > NAME_CHARS_MAX {
+        return refuse("a client needs a name of 200 characters at most");
+    }
+    let (jwks, jwks_url) = match &new.keys {
+        ClientKeys::Inline(text) => {
+            (Some(check_jwks(text).map_err(|text| ClientError::Refused(text.to_owned()))?), None)
+        }
+        ClientKeys::Url(url) if is_https_url(url) => (None, Some(url.clone())),
+        ClientKeys::Url(_) => return refuse("the address of a key set is an https URL"),
+    };
+    let registration = json!({
+        "client_name": new.name, "grant_types": [CLIENT_CREDENTIALS], "scope": new.scope,
+        "token_endpoint_auth_method": PRIVATE_KEY_JWT,
+    });
+    Ok(ClientRow {
+        client_id,
+        kind: SMART.to_owned(),
+        state: ACTIVE.to_owned(),
+        community: String::new(),
+        issuer: String::new(),
+        name: new.name.clone(),
+        grant_types: CLIENT_CREDENTIALS.to_owned(),
+        scope: check_scope(&new.scope).map_err(|text| ClientError::Refused(text.to_owned()))?,
+        registration: registration.to_string(),
+        certifications: "[]".to_owned(),
+        certificate: None,
+        anchor_sha256: None,
+        jwks,
+        jwks_url,
+        created_us: now_us,
+        updated_us: now_us,
+    })
+}
+
+/// Every scope means something, and is one of the `system/` scopes that a client without users can have.
+fn check_scope(scope: &str) -> Result<String, &'static str> {
+    let text = "a scope is one such as system/Patient.rs; several are separated by spaces";
+    let scopes = Scopes::from_list(scope.split(' ')).map_err(|_| text)?;
+    let system = scopes.at_levels(&[Level::System]);
+    if system == scopes && !scopes.is_empty() { Ok(scopes.to_string()) } else { Err(text) }
+}
+
+/// Public keys alone, each with a name of its own.
+fn check_jwks(text: &str) -> Result<String, &'static str> {
+    let set: Value = serde_json::from_str(text).map_err(|_| "the key set is not JSON")?;
+    let keys = set["keys"].as_array().filter(|keys| (1..=KEYS_MAX).contains(&keys.len()));
+    let keys = keys.ok_or("the key set has no list of 1 to 20 keys")?;
+    let mut names: Vec<&str> = Vec::with_capacity(keys.len());
+    for key in keys {
+        let name = key["kid"].as_str().filter(|name| !name.is_empty()).ok_or("a key has no kid")?;
+        if ["d", "p", "q", "k"].iter().any(|private| key.get(private).is_some()) {
+            return Err("a key is private: give the public half only");
+        }
+        PublicKey::from_jwk(key).map_err(|_| "a key is not an RSA key of 2048 bits or more, or on P-256 or P-384")?;
+        if names.contains(&name) {
+            return Err("two keys have the same kid");
+        }
+        names.push(name);
+    }
+    Ok(set.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::signing::{Signer, generate};
+
+    fn key(kid: &str) -> Value {
+        Signer::from_der(generate().expect("drawn").der()).expect("read").with_kid(kid).public_jwk()
+    }
+
+    #[test]
+    fn a_key_set_holds_public_keys_with_names_of_their_own() {
+        let mut private = key("a");
+        private["d"] = json!("AA");
+        let table = [
+            (json!({"keys": [key("a"), key("b")]}), true),
+            (json!({"keys": []}), false),
+            (json!({}), false),
+            (json!([key("a")]), false),
+            (json!({"keys": [key("a"), key("a")]}), false),
+            (json!({"keys": [key("")]}), false),
+            (json!({"keys": [private]}), false),
+            (json!({"keys": [{"kty": "oct", "k": "AAAA", "kid": "a"}]}), false),
+        ];
+        for (set, is_good) in table {
+            assert_eq!(check_jwks(&set.to_string()).is_ok(), is_good, "{set}");
+        }
+        assert!(check_jwks("no JSON").is_err());
+    }
+
+    #[test]
+    fn scopes_of_an_added_client_are_known_and_of_the_system() {
+        for (scope, is_good) in [
+            ("system/Patient.rs", true),
+            ("system/*.cruds system/Patient.read", true),
+            ("", false),
+            ("system/Patient", false),
+            ("user/Patient.rs", false),
+            ("system/Patient.rs patient/Patient.rs", false),
+            ("system/Patient.rs  system/Task.rs", false),
+        ] {
+            assert_eq!(check_scope(scope).is_ok(), is_good, "{scope}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Introspection: what a token grants, told to the client that it was issued to (RFC 7662; SMART App Launch 2.2).
+//!
+//! Who asks authenticates as at the token endpoint, or shows an access token of its own. Of a token of somebody else, and
+//! of what is no token, the answer is the same: not active. Not here: reading tokens (see `verify`).
+
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::app::context::Context;
+use crate::audit::Action;
+use crate::auth::access_token::Grant;
+use crate::auth::error::Refusal;
+use crate::auth::oauth_form::{Form, Header};
+
+use super::audit_of;
+use super::authenticate::Authenticated;
+
+/// Who asks.
+enum Asker {
+    /// By an assertion, which is used up.
+    Client(Box<Authenticated>),
+    /// By an access token.
+    Bearer(String),
+}
+
+impl Asker {
+    fn client_id(&self) -> &str {
+        match self {
+            Self::Client(client) => &client.client.client_id,
+            Self::Bearer(client_id) => client_id,
+        }
+    }
+}
+
+impl App {
+    /// Answers an introspection request.
+    ///
+    /// # Errors
+    /// Those of RFC 6749 §5.2, `invalid_token` for who shows a token that is not accepted.
+    pub fn introspect_token(
+        &self,
+        ctx: &Context,
+        pairs: &[(String, String)],
+        header: &Header,
+    ) -> Result<Value, Refusal> {
+        let mut audit = audit_of(ctx, Action::IntrospectToken);
+        let (asker, token) = match self.read_introspection(ctx, pairs, header) {
+            Ok(read) => read,
+            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+        };
+        asker.client_id().clone_into(&mut audit.caller);
+        let granted = self.verify_access_token(token, ctx.now_us).ok().map(|granted| granted.grant);
+        let own = granted.filter(|grant| grant.client_id == asker.client_id());
+        let answer = own.map_or_else(|| json!({ "active": false }), |grant| self.describe(&grant));
+        match asker {
+            Asker::Bearer(_) => self.end(ctx, audit, Ok(answer)),
+            Asker::Client(client) => {
+                self.commit(ctx, audit, move |unit, _| Ok(client.take(unit.conn, unit.now_us)?.map(|()| answer)))
+            }
+        }
+    }
+
+    fn read_introspection<'p>(
+        &self,
+        ctx: &Context,
+        pairs: &'p [(String, String)],
+        header: &Header,
+    ) -> Result<(Asker, &'p str), Refusal> {
+        let form = Form::of(pairs)?;
+        let asker = match header {
+            Header::Bearer(token) => Asker::Bearer(self.verify_access_token(token, ctx.now_us)?.grant.client_id),
+            _ => {
+                let endpoints = &self.authorization.endpoints;
+                let audience = [endpoints.token.as_str(), endpoints.introspection.as_str()];
+                let client = self.authenticate(form.credentials(header)?, &audience, ctx.now_us)?;
+                Asker::Client(Box::new(client))
+            }
+        };
+        Ok((asker, form.required("token")?))
+    }
+
+    fn describe(&self, grant: &Grant) -> Value {
+        let endpoints = &self.authorization.endpoints;
+        json!({
+            "active": true,
+            "scope": grant.scopes.to_string(),
+            "client_id": grant.client_id,
+            "token_type": "Bearer",
+            "exp": grant.expires_us.div_euclid(1_000_000),
+            "sub": grant.subject.as_ref().unwrap_or(&grant.client_id),
+            "iss": endpoints.issuer,
+            "aud": endpoints.base,
+            "jti": grant.token_id,
+        })
+    }
+}

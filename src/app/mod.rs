@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod artifact;
 pub mod audit_backlog;
+pub mod audit_chain;
 pub mod audit_event;
 pub mod backup;
 pub mod bundle;
@@ -49,12 +50,14 @@ pub mod unit;
 pub mod update;
 pub mod validate;
 pub mod verification;
+pub mod who_looked;
 pub mod write;
 pub mod writer;
 
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use crate::audit::chain::SealKey;
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
@@ -81,6 +84,7 @@ pub struct App {
     follower: Follower,
     writer: Arc<Writer>,
     planner: export::worker::Planner,
+    sealer: audit_chain::sealer::Sealer,
     page_key: PageKey,
     started_us: i64,
 }
@@ -158,6 +162,7 @@ impl App {
             follower,
             writer,
             planner: Default::default(),
+            sealer: Default::default(),
             page_key,
             started_us: (clock.now_us)(),
         };
@@ -185,6 +190,19 @@ impl App {
         })
     }
 
+    /// Seals audit rows on a thread of this instance, with HMACs when there is a key.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn seal_audit_in_background(&self, key: Option<SealKey>) -> std::io::Result<()> {
+        self.sealer.start(audit_chain::sealer::Workplace {
+            store: self.store.clone(),
+            writer: Arc::clone(&self.writer),
+            clock: self.clock,
+            key,
+        })
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -207,6 +225,7 @@ impl App {
     /// Finishes the writes that wait and ends the threads: none may be within a database client when the process ends.
     pub fn stop(&self) {
         self.planner.stop();
+        self.sealer.stop();
         self.writer.stop();
         self.follower.stop();
     }

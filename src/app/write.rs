@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::subject::FOUND;
 use crate::audit::{Action, AuditRecord};
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
@@ -302,6 +303,10 @@ impl Desk {
         let written = result.as_ref().ok().and_then(Written::id).map(str::to_owned);
         audit.detail.records.extend(if result.is_ok() { written } else { named });
         close(&mut audit, result.as_ref().err(), (self.clock.now_us)());
+        let is_found = matches!(&result, Ok(Written::Kept(kept)) if !kept.is_created);
+        if is_found && audit.action == Action::Create {
+            audit.detail.reasons.push(FOUND.to_owned());
+        }
         Done { result, audit }
     }
 }

@@ -38,6 +38,7 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     let responder = responder(&app)?;
     app.keep_responder(responder.body()).map_err(std::io::Error::other)?;
     app.plan_exports_in_background()?;
+    app.seal_audit_in_background(None)?;
     let document = web::Data::new(openapi::Document::of(&app).map_err(std::io::Error::other)?);
     let data = web::Data::new(State::new(app, responder));
     let metrics = web::Data::new(metrics);

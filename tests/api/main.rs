@@ -34,6 +34,7 @@ macro_rules! on_both_databases {
 
 mod answer;
 mod audit;
+mod audit_chain;
 mod audit_event;
 mod base_match;
 mod batch;
@@ -73,3 +74,4 @@ mod support;
 mod transaction;
 mod update;
 mod validate;
+mod who_looked;

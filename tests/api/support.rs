@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use idi_match::app::App;
+use idi_match::app::audit_chain::verify::{Report, verify};
 use idi_match::app::clock::Clock;
 use idi_match::config::{Config, Sources};
 use idi_match::http::server;
@@ -158,12 +159,22 @@ impl TestApp {
         self.store.connection().unwrap()
     }
 
+    /// A connection that writes and that the server does not know of.
+    pub fn writer(&self) -> Connection {
+        self.store.writer_connection().unwrap()
+    }
+
     /// Changes the database behind the server's back.
     pub fn write(&self, work: impl FnOnce(&mut Connection) -> Result<(), StoreError>) {
         let connection = &mut self.store.writer_connection().unwrap();
         transaction::begin_write(connection).unwrap();
         work(connection).unwrap();
         transaction::commit(connection).unwrap();
+    }
+
+    /// What checking the chain of the audit finds at this moment.
+    pub fn verify_audit(&self) -> Report {
+        verify(&self.app.config, Clock::system(), (Vec::new(), Vec::new()), |_| ()).unwrap()
     }
 
     pub fn audit_rows(&self) -> i64 {

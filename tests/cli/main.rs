@@ -33,7 +33,9 @@ macro_rules! on_both_databases {
     };
 }
 
+mod auditing;
 mod backup;
+mod canary;
 mod checking;
 mod configuration;
 mod database;

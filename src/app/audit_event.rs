@@ -96,7 +96,7 @@ impl App {
             Ok(found)
         })?;
         audit.detail.records = page.rows.iter().map(|row| row.seq.to_string()).collect();
-        self.page_of_events(ctx, AUDIT_EVENT, page, paged, Shown::All)
+        self.page_of_events(ctx, AUDIT_EVENT, &page, paged, Shown::All)
     }
 
     /// Finds a page of events that meet `conditions` and those that `read` makes of what was asked for.
@@ -132,7 +132,7 @@ impl App {
         &self,
         ctx: &Context,
         list: &str,
-        page: AuditPage,
+        page: &AuditPage,
         paged: Paged,
         shown: Shown<'_>,
     ) -> Result<Page, AppError> {

@@ -67,7 +67,7 @@ use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOption
 use candidates::Candidates;
 use clock::Clock;
 use context::Context;
-use error::AppError;
+use error::{AppError, ErrorKind};
 use follower::Follower;
 use incoming::Door;
 use rules::Rules;
@@ -402,5 +402,10 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
     if let Some(error) = error {
         audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
         audit.detail.reasons.dedup();
+        if error.kind == ErrorKind::NotFound {
+            // What is not there has no id here: it would be the caller's text.
+            audit.detail.records.clear();
+            audit.detail.decision = None;
+        }
     }
 }

@@ -77,7 +77,7 @@ impl App {
             audit.resource_type = Some("Patient".to_owned());
             let list = person.address();
             let paged = self.read_page_of(ctx, (AUDIT_EVENT, &list), &asked.pairs, handling)?;
-            audit.detail.query = Some(paged.asked.names(&list));
+            audit.detail.query = Some(paged.asked.names("Patient/$who-looked"));
             let (identity_id, theirs) = find_records(&mut *self.connection()?, person)?;
             audit.detail.identities.extend(identity_id);
             audit.detail.records = theirs.0.keys().cloned().collect();
@@ -93,7 +93,7 @@ impl App {
                 other => Ok(condition(other)),
             })?;
             paged.asked.issues.extend(asked.warnings.iter().cloned().chain(remark));
-            self.page_of_events(ctx, &list, page, paged, Shown::Only(&theirs.references()))
+            self.page_of_events(ctx, &list, &page, paged, Shown::Only(&theirs.references()))
         })
     }
 }

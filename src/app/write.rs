@@ -19,7 +19,7 @@ use super::conditional::{Criteria, find_match};
 use super::context::Context;
 use super::delete::delete;
 use super::error::{AppError, ErrorKind};
-use super::incoming::{Door, Incoming, ResourceKind, admit};
+use super::incoming::{Door, Incoming, ResourceKind, admit, check_id};
 use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, kept};
 use super::patch::Patched;
 use super::responder::check_not_responder;
@@ -296,7 +296,7 @@ impl Desk {
         settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
     ) -> Done<Written> {
         let named = match &write.target {
-            Target::Id(id) => Some(id.clone()),
+            Target::Id(id) if check_id(id).is_ok() => Some(id.clone()),
             _ => None,
         };
         let result = self.perform(unit, write, settle);

@@ -104,14 +104,6 @@ pub fn list_after(connection: &mut Connection, seq: i64, rows_max: u32) -> Resul
         .load(connection)?)
 }
 
-/// The number of the last row; 0 when there is none.
-///
-/// # Errors
-/// Those of the database.
-pub fn last_seq(connection: &mut Connection) -> Result<i64, StoreError> {
-    Ok(audit::table.select(max(audit::seq)).first::<Option<i64>>(connection)?.unwrap_or(0))
-}
-
 /// How many rows there are after `seq`, and when the first of them arrived.
 ///
 /// # Errors

@@ -129,7 +129,7 @@ fn lines(folder: &Path, name: &str) -> Vec<String> {
 }
 
 fn sha256(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 fn an_export_is_checked_without_this_program(database: &Database) {
@@ -146,9 +146,9 @@ fn an_export_is_checked_without_this_program(database: &Database) {
         let seal: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(seal["previous"], previous, "{seal}");
         let count = seal["row_count"].as_u64().unwrap() as usize;
-        let hashed: String = rest.by_ref().take(count).map(|row| format!("{row}\n")).collect();
+        let hashed = rest.by_ref().take(count).fold(String::new(), |text, row| text + row + "\n");
         assert_eq!(seal["rows_sha256"], sha256(&hashed), "{seal}");
-        previous = seal["digest"].as_str().unwrap().to_owned();
+        seal["digest"].as_str().unwrap().clone_into(&mut previous);
     }
     assert_eq!(rest.count() as u64, summary["unsealed"].as_u64().unwrap());
     for (row, event) in rows.iter().zip(&events) {
@@ -165,11 +165,6 @@ fn check_by_the_script_of_the_page(folder: &Folder) {
     let page = std::fs::read_to_string(Path::new(REPOSITORY).join("docs/audit.md")).unwrap();
     let script = page.split("```python\n").nth(1).and_then(|rest| rest.split("```").next()).expect("the script");
     let script = folder.write("verify.py", script);
-    let mut python = clean(Command::new("python3"));
-    if python.arg("--version").output().is_err() {
-        eprintln!("not tried: there is no python3 here");
-        return;
-    }
     let check = || finish(clean(Command::new("python3")).args([&script, &folder.text("audit")]));
     let good = check();
     assert!(good.code == 0 && good.out.starts_with("whole"), "{good:?}");

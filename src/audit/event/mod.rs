@@ -180,8 +180,7 @@ impl<'a> AuditEvent<'a> {
         };
         let shape = Shape {
             action: row.action,
-            is_success,
-            knows_client_address: detail.text("client_address").is_some(),
+            is_complete: is_success && detail.text("client_address").is_some(),
             has_query: detail.text("query").is_some(),
             records: &shown,
         };

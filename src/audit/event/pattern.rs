@@ -96,8 +96,8 @@ pub fn stored(fits: impl Fn(&Pattern) -> bool) -> Stored {
 #[derive(Debug, Clone, Copy)]
 pub struct Shape<'r> {
     pub action: &'r str,
-    pub is_success: bool,
-    pub knows_client_address: bool,
+    /// A success, from an address that is known.
+    pub is_complete: bool,
     pub has_query: bool,
     /// `Type/id` of each record.
     pub records: &'r [String],
@@ -112,7 +112,7 @@ macro_rules! balp {
 /// The profile whose every constraint the event meets.
 #[must_use]
 pub fn profile(shape: &Shape<'_>) -> Option<&'static str> {
-    if !shape.is_success || !shape.knows_client_address {
+    if !shape.is_complete {
         return None;
     }
     let patients = shape.records.iter().filter(|record| record.starts_with("Patient/")).count();
@@ -143,8 +143,7 @@ mod tests {
 
     #[test]
     fn a_profile_is_claimed_where_all_it_asks_for_is_known() {
-        let shape =
-            |action, records| Shape { action, is_success: true, knows_client_address: true, has_query: true, records };
+        let shape = |action, records| Shape { action, is_complete: true, has_query: true, records };
         let lists: Vec<Vec<String>> =
             [&[][..], &["Patient/a"], &["Organization/o"], &["Task/t"], &["Patient/a", "Patient/b"]]
                 .iter()
@@ -166,11 +165,9 @@ mod tests {
             }
         }
         let one = &lists[1];
-        for other in [
-            Shape { is_success: false, ..shape("read", one) },
-            Shape { knows_client_address: false, ..shape("read", one) },
-            Shape { has_query: false, ..shape("search", one) },
-        ] {
+        for other in
+            [Shape { is_complete: false, ..shape("read", one) }, Shape { has_query: false, ..shape("search", one) }]
+        {
             assert_eq!(profile(&other), None, "{other:?}");
         }
     }

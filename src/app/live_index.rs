@@ -4,6 +4,7 @@
 //! that moment and can never show a wrong one. Not here: blocking and scoring (see `matching::index`).
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use crate::fhir::json::parse;
@@ -20,6 +21,8 @@ use super::rules::Rules;
 
 /// Rows read at a time.
 const PAGE_ROWS: u32 = 2000;
+/// Pages that wait at the start to be taken over.
+const PAGES_AHEAD: usize = 4;
 
 pub struct LiveIndex {
     index: RwLock<Index>,
@@ -46,18 +49,20 @@ impl LiveIndex {
         let seq = change::last_seq(conn)?;
         let mut index = Index::new(Arc::clone(&rules.model));
         let constraints = ConstraintCopy::read(conn, seq)?;
-        let (mut after, mut old) = (None::<String>, Vec::new());
-        loop {
-            let rows = record::list_page(conn, after.as_deref(), PAGE_ROWS)?;
-            let Some(last) = rows.last() else { break };
-            after = Some(last.id.clone());
-            let decoded = decode_all(conn, &rows, &rules)?;
-            for (row, features) in rows.iter().zip(&decoded) {
-                index.upsert(member(row), features);
+        let mut old = Vec::new();
+        std::thread::scope(|scope| {
+            let (read, pages) = sync_channel::<Result<Page, StoreError>>(PAGES_AHEAD);
+            let rules = &rules;
+            scope.spawn(move || read_pages(conn, rules, &read));
+            for page in pages {
+                let Page { rows, features } = page?;
+                let records: Vec<(Member<'_>, &Record)> = rows.iter().map(member).zip(&features).collect();
+                index.extend(&records);
+                old.extend(rows.iter().filter(|row| row.normaliser != NORMALISER_VERSION).map(|row| row.id.clone()));
+                progress(index.len());
             }
-            old.extend(rows.iter().filter(|row| row.normaliser != NORMALISER_VERSION).map(|row| row.id.clone()));
-            progress(index.len());
-        }
+            Ok::<(), StoreError>(())
+        })?;
         index.settle();
         let records = AtomicUsize::new(index.len());
         let index = RwLock::new(index);
@@ -124,6 +129,30 @@ impl LiveIndex {
     fn lock_followed(&self) -> MutexGuard<'_, i64> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Rows and their features.
+struct Page {
+    rows: Vec<RecordRow>,
+    features: Vec<Record>,
+}
+
+/// Reads every row, until the end, an error, or nobody takes them any more.
+fn read_pages(conn: &mut Connection, rules: &Rules, pages: &SyncSender<Result<Page, StoreError>>) {
+    let mut after = None::<String>;
+    loop {
+        let page = read_page(conn, rules, after.as_deref());
+        after = page.as_ref().ok().and_then(|page| page.rows.last()).map(|row| row.id.clone());
+        if page.as_ref().is_ok_and(|page| page.rows.is_empty()) || pages.send(page).is_err() || after.is_none() {
+            break;
+        }
+    }
+}
+
+fn read_page(conn: &mut Connection, rules: &Rules, after: Option<&str>) -> Result<Page, StoreError> {
+    let rows = record::list_page(conn, after, PAGE_ROWS)?;
+    let features = decode_all(conn, &rows, rules)?;
+    Ok(Page { rows, features })
 }
 
 pub(super) fn member(row: &RecordRow) -> Member<'_> {

@@ -8,12 +8,13 @@ use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 use indicatif::ProgressBar;
 use serde::Serialize;
 
 use crate::app::App;
-use crate::app::load::{Line, Position, Reject};
+use crate::app::load::{Batch, Line, Position, Reject};
 use crate::app::match_batch::LineIssue;
 
 use super::arguments::LoadArgs;
@@ -57,6 +58,7 @@ fn seconds_since(app: &App, started_us: i64) -> f64 {
     (app.clock.now_us)().saturating_sub(started_us).max(1) as f64 / 1e6
 }
 
+/// Two threads: one reads and judges the next lines while the other one writes those before.
 struct Load<'a> {
     app: &'a App,
     source: Option<&'a str>,
@@ -104,45 +106,25 @@ impl<'a> Load<'a> {
     }
 
     fn run(&mut self, batch_lines: usize) -> Result<(), CommandError> {
-        loop {
-            let lines = self.read_lines(batch_lines)?;
-            if lines.is_empty() {
-                break;
+        let Self { app, source, reader, position, rejects, line_bytes_max, bar, .. } = self;
+        let source = Source {
+            app,
+            assumed: *source,
+            reader,
+            lines: position.lines,
+            bytes: position.bytes,
+            line_bytes_max: *line_bytes_max,
+        };
+        std::thread::scope(|scope| {
+            let (judged, next) = sync_channel(1);
+            scope.spawn(move || source.judge(batch_lines, &judged));
+            for judged in next {
+                write(app, position, rejects, &judged?)?;
+                bar.set_position(position.bytes);
             }
-            self.load(&lines)?;
-        }
+            Ok::<(), CommandError>(())
+        })?;
         self.bar.finish_and_clear();
-        Ok(())
-    }
-
-    /// Reads the next lines; a line longer than the limit is kept as far as the limit, to be refused.
-    fn read_lines(&mut self, count: usize) -> Result<Vec<Line>, CommandError> {
-        let mut lines = Vec::with_capacity(count);
-        while lines.len() < count {
-            let (text, bytes) = read_line(&mut self.reader, self.line_bytes_max)?;
-            if bytes == 0 {
-                break;
-            }
-            self.position.lines += 1;
-            self.position.bytes += bytes as u64;
-            lines.push(Line { number: self.position.lines, text });
-        }
-        Ok(lines)
-    }
-
-    fn load(&mut self, lines: &[Line]) -> Result<(), CommandError> {
-        let lines: Vec<Line> = lines.iter().filter(|line| !line.text.trim_ascii().is_empty()).cloned().collect();
-        let batch = self.app.admit_lines(&lines, self.source);
-        self.position.loaded += batch.len() as u64;
-        self.position.rejected += batch.rejects.len() as u64;
-        self.rejects.write(&batch.rejects, &lines)?;
-        let is_first = self.position.loaded == batch.len() as u64;
-        self.app.load_batch_patiently(&batch, &self.position, TRIES_MAX)?;
-        if is_first {
-            // Until then the database plans for empty tables.
-            self.app.analyze()?;
-        }
-        self.bar.set_position(self.position.bytes);
         Ok(())
     }
 
@@ -174,6 +156,77 @@ fn print(summary: &Summary, json: bool) -> Result<(), CommandError> {
     ))?;
     if let Some(file) = &summary.rejects_file {
         say(format_args!("refused lines: {file}"))?;
+    }
+    Ok(())
+}
+
+/// Lines as they are read from the file, and judged.
+struct Source<'a> {
+    app: &'a App,
+    /// Of records that name no source.
+    assumed: Option<&'a str>,
+    reader: &'a mut BufReader<File>,
+    lines: u64,
+    bytes: u64,
+    line_bytes_max: usize,
+}
+
+/// What was read at once, and where in the file it ends.
+struct Judged {
+    lines: Vec<Line>,
+    batch: Batch,
+    lines_until: u64,
+    bytes_until: u64,
+}
+
+impl Source<'_> {
+    /// Hands over what is judged until the file ends, reading it fails, or nobody takes it any more.
+    fn judge(mut self, batch_lines: usize, judged: &SyncSender<Result<Judged, CommandError>>) {
+        loop {
+            let next = self.read_lines(batch_lines);
+            let is_last = next.as_ref().map_or(true, Vec::is_empty);
+            if !next.as_ref().is_ok_and(Vec::is_empty) && judged.send(next.map(|lines| self.admit(lines))).is_err() {
+                break;
+            }
+            if is_last {
+                break;
+            }
+        }
+    }
+
+    fn admit(&self, mut lines: Vec<Line>) -> Judged {
+        lines.retain(|line| !line.text.trim_ascii().is_empty());
+        let batch = self.app.admit_lines(&lines, self.assumed);
+        Judged { lines, batch, lines_until: self.lines, bytes_until: self.bytes }
+    }
+
+    /// Reads the next lines; a line longer than the limit is kept as far as the limit, to be refused.
+    fn read_lines(&mut self, count: usize) -> Result<Vec<Line>, CommandError> {
+        let mut lines = Vec::with_capacity(count);
+        while lines.len() < count {
+            let (text, bytes) = read_line(&mut self.reader, self.line_bytes_max)?;
+            if bytes == 0 {
+                break;
+            }
+            self.lines += 1;
+            self.bytes += bytes as u64;
+            lines.push(Line { number: self.lines, text });
+        }
+        Ok(lines)
+    }
+}
+
+fn write(app: &App, position: &mut Position, rejects: &mut Rejects, judged: &Judged) -> Result<(), CommandError> {
+    let Judged { lines, batch, lines_until, bytes_until } = judged;
+    (position.lines, position.bytes) = (*lines_until, *bytes_until);
+    position.loaded += batch.len() as u64;
+    position.rejected += batch.rejects.len() as u64;
+    rejects.write(&batch.rejects, lines)?;
+    let is_first = position.loaded == batch.len() as u64;
+    app.load_batch_patiently(batch, position, TRIES_MAX)?;
+    if is_first {
+        // Until then the database plans for empty tables.
+        app.analyze()?;
     }
     Ok(())
 }

@@ -371,7 +371,7 @@ pub const SETTINGS: &[Setting] = &[
         "limits.load_batch_lines",
         "limits-load-batch-lines",
         integer(1, 10_000),
-        "500",
+        "1000",
         "Lines that `load` writes in one transaction.",
     ),
     setting(

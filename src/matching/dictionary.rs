@@ -304,9 +304,22 @@ impl Dictionary {
         slice_of(&self.text, &self.ends, id)
     }
 
+    /// A byte of a name's form.
     #[must_use]
-    pub fn text_of(&self, id: u32) -> &str {
-        std::str::from_utf8(self.bytes_of(id)).unwrap_or_default()
+    pub fn touch_name(&self, id: u32) -> u8 {
+        self.names.get(id as usize).map_or(0, |form| u8::from(form.is_known_given))
+    }
+
+    /// A name's first letter.
+    #[must_use]
+    pub fn touch_letters(&self, id: u32) -> u8 {
+        self.names.get(id as usize).map_or(0, |form| form.text.as_bytes().first().copied().unwrap_or_default())
+    }
+
+    /// The first byte of a text.
+    #[must_use]
+    pub fn touch_text(&self, id: u32) -> u8 {
+        self.bytes_of(id).first().copied().unwrap_or_default()
     }
 
     /// Memory held (bytes).
@@ -351,7 +364,7 @@ pub(super) mod tests {
         let ids: Vec<u32> = (0..500).map(|n| dictionary.intern_text(format!("value {n}").as_bytes())).collect();
         for (n, id) in ids.iter().enumerate() {
             assert_eq!(dictionary.intern_text(format!("value {n}").as_bytes()), *id);
-            assert_eq!(dictionary.text_of(*id), format!("value {n}"));
+            assert_eq!(dictionary.bytes_of(*id), format!("value {n}").as_bytes());
         }
         assert_eq!(dictionary.find_text(b"value 500"), None);
         let ray = dictionary.intern_name("ray", model);

@@ -119,6 +119,12 @@ impl Entry {
         View { birth_date: self.words[0], facts, tagged: &self.words[2..split], addresses: &self.words[split..] }
     }
 
+    /// Brings the entry into the processor's cache; see `index::propose`.
+    #[must_use]
+    pub const fn first_word(&self) -> u32 {
+        self.words[0]
+    }
+
     /// Memory held outside the entry itself (bytes).
     #[must_use]
     pub const fn bytes(&self) -> usize {
@@ -155,6 +161,24 @@ impl<'e> View<'e> {
         let is_before = move |word: &&u32| (**word >> ID_BITS) < tag;
         let is_it = move |word: &&u32| (**word >> ID_BITS) == tag;
         self.tagged.iter().skip_while(is_before).take_while(is_it).map(|word| word & ID_MASK)
+    }
+
+    /// Brings the forms of names and the other texts into the processor's cache; see `index::propose`.
+    #[must_use]
+    pub fn touch(&self, dictionary: &Dictionary) -> u32 {
+        let texts = self.tagged.iter().map(|word| {
+            let (tag, id) = (word >> ID_BITS, word & ID_MASK);
+            if tag < Tag::Phone as u32 { dictionary.touch_name(id) } else { dictionary.touch_text(id) }
+        });
+        let lines = self.addresses.chunks_exact(4).map(|ids| dictionary.touch_text(ids[0]));
+        texts.chain(lines).fold(0, |read, byte| read ^ u32::from(byte))
+    }
+
+    /// Brings the letters of names into the processor's cache, after [`Self::touch`].
+    #[must_use]
+    pub fn touch_names(&self, dictionary: &Dictionary) -> u32 {
+        let names = self.tagged.iter().take_while(|word| **word >> ID_BITS < Tag::Phone as u32);
+        names.fold(0, |read, word| read ^ u32::from(dictionary.touch_letters(word & ID_MASK)))
     }
 
     pub fn addresses(&self) -> impl Iterator<Item = AddressIds> + use<'e> {

@@ -9,6 +9,8 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+
 use super::blocking::{BlockKey, Components, Rule, block_max};
 
 /// Entries that came lately are not settled before there are this many of a rule.
@@ -106,34 +108,16 @@ impl Default for Postings {
 impl Postings {
     /// Adds `entry` under `key`; `components_of` gives the components of any entry.
     pub fn insert(&mut self, key: BlockKey, entry: u32, components_of: &impl Fn(u32) -> Components) {
-        self.insert_at(key, entry, 0, components_of);
+        self.rules[usize::from(key.rule)].insert(key, entry, 0, components_of);
     }
 
-    fn insert_at(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
-        let blocks = &mut self.rules[usize::from(key.rule)];
-        if blocks.split.contains(&key.hash) {
-            self.insert_refined(key, entry, depth, components_of);
-        } else if depth > 1 || blocks.len_of(key.hash) < block_max(key.rule) {
-            blocks.recent.push(key.hash, entry);
-            blocks.settle_when_due();
-        } else {
-            let mut moved = Vec::with_capacity(block_max(key.rule) + 1);
-            blocks.collect(key.hash, &mut moved);
-            blocks.recent.remove(key.hash);
-            blocks.split.insert(key.hash);
-            for entry in moved.into_iter().chain([entry]) {
-                self.insert_refined(key, entry, depth, components_of);
+    /// Adds each entry under its key, in order: as many calls of [`Self::insert`], but rules beside each other.
+    pub fn insert_all(&mut self, keys: &[(BlockKey, u32)], components_of: &(impl Fn(u32) -> Components + Sync)) {
+        self.rules.par_iter_mut().enumerate().for_each(|(rule, blocks)| {
+            for (key, entry) in keys.iter().filter(|(key, _)| usize::from(key.rule) == rule) {
+                blocks.insert(*key, *entry, 0, components_of);
             }
-        }
-    }
-
-    fn insert_refined(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
-        let values = components_of(entry).at(key.rule, depth);
-        // A record without the component is kept where every query looks.
-        let values = if values.is_empty() { vec![MISSING] } else { values };
-        for value in values {
-            self.insert_at(key.refined(value), entry, depth + 1, components_of);
-        }
+        });
     }
 
     /// Adds to `found` every entry under `key` that a record with `components` may meet, once.
@@ -194,6 +178,32 @@ impl Postings {
 }
 
 impl Blocks {
+    fn insert(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
+        if self.split.contains(&key.hash) {
+            self.insert_refined(key, entry, depth, components_of);
+        } else if depth > 1 || self.len_of(key.hash) < block_max(key.rule) {
+            self.recent.push(key.hash, entry);
+            self.settle_when_due();
+        } else {
+            let mut moved = Vec::with_capacity(block_max(key.rule) + 1);
+            self.collect(key.hash, &mut moved);
+            self.recent.remove(key.hash);
+            self.split.insert(key.hash);
+            for entry in moved.into_iter().chain([entry]) {
+                self.insert_refined(key, entry, depth, components_of);
+            }
+        }
+    }
+
+    fn insert_refined(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
+        let values = components_of(entry).at(key.rule, depth);
+        // A record without the component is kept where every query looks.
+        let values = if values.is_empty() { vec![MISSING] } else { values };
+        for value in values {
+            self.insert(key.refined(value), entry, depth + 1, components_of);
+        }
+    }
+
     fn len_of(&self, key: u32) -> usize {
         self.settled.range(key).len() + self.recent.len_of(key)
     }

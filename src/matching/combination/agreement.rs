@@ -104,7 +104,7 @@ fn text(a: &str, b: &str, fuzzy: Fuzzy) -> Nearness {
         return Nearness::Equal;
     }
     let is_long = |text: &str| text.chars().count() >= fuzzy.chars_min;
-    let is_near = is_long(a) && is_long(b) && osa_within(a, b, fuzzy.edits_max).is_some();
+    let is_near = is_long(a) && is_long(b) && osa_within(a.as_bytes(), b.as_bytes(), fuzzy.edits_max).is_some();
     if is_near { Nearness::Near } else { Nearness::Apart }
 }
 

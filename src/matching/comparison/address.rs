@@ -4,7 +4,7 @@ use super::{Comparison, Evidence, Level, Pair, same};
 use crate::matching::dictionary::Dictionary;
 use crate::matching::entry::{AddressIds, Query, QueryAddress, QueryText, UNKNOWN_ID, View};
 use crate::matching::normalise::address::has_state;
-use crate::matching::similarity::{jaro_winkler, osa_within};
+use crate::matching::similarity::{jaro_winkler_from, osa_within};
 
 /// Jaro-Winkler similarity from which two streets with the same number are one.
 const CLOSE_STREET: f64 = 0.9;
@@ -94,12 +94,12 @@ fn same_line(zip: Part, place: Part, unit: Part, evidence: &mut Evidence) -> Lev
 
 /// Two edits apart in all, or the same number in nearly the same street, or the same street with a digit wrong.
 fn is_close(query: Option<&QueryText>, stored: u32, dictionary: &Dictionary) -> bool {
-    let query = query.map_or("", |text| std::str::from_utf8(&text.text).unwrap_or_default());
-    let stored = dictionary.text_of(stored);
-    let split = |line: &str| line.find(' ').unwrap_or(line.len());
+    let query = query.map_or(&[][..], |text| &text.text);
+    let stored = dictionary.bytes_of(stored);
+    let split = |line: &[u8]| line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
     let ((number_a, street_a), (number_b, street_b)) = (query.split_at(split(query)), stored.split_at(split(stored)));
     if number_a == number_b {
-        return jaro_winkler(street_a.trim_start(), street_b.trim_start()) >= CLOSE_STREET
+        return jaro_winkler_from(street_a.trim_ascii_start(), street_b.trim_ascii_start(), CLOSE_STREET).is_some()
             || osa_within(street_a, street_b, 2).is_some();
     }
     street_a.len() >= 4 && street_a == street_b && osa_within(number_a, number_b, 1).is_some()

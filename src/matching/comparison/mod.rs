@@ -451,7 +451,7 @@ fn best_text(
     view: &View<'_>,
     tag: Tag,
     dictionary: &Dictionary,
-    is_close: impl Fn(&str, &str) -> bool,
+    is_close: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Level {
     let mut best = Level::Absent;
     for value in query {
@@ -459,8 +459,7 @@ fn best_text(
             if value.id == id {
                 return Level::Exact;
             }
-            let text = std::str::from_utf8(&value.text).unwrap_or_default();
-            let level = if is_close(text, dictionary.text_of(id)) { Level::Close } else { Level::Conflict };
+            let level = if is_close(&value.text, dictionary.bytes_of(id)) { Level::Close } else { Level::Conflict };
             best = best.min(level);
         }
     }
@@ -468,8 +467,8 @@ fn best_text(
 }
 
 /// One typing error apart, or the same local part at another provider.
-fn is_close_email(a: &str, b: &str) -> bool {
-    let local = |address: &str| address.find('@').unwrap_or(address.len());
+fn is_close_email(a: &[u8], b: &[u8]) -> bool {
+    let local = |address: &[u8]| address.iter().position(|byte| *byte == b'@').unwrap_or(address.len());
     (local(a) >= 5 && a[..local(a)] == b[..local(b)]) || osa_within(a, b, 1).is_some()
 }
 

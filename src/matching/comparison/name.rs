@@ -4,8 +4,10 @@ use super::{Comparison, Evidence, Level, Pair};
 use crate::matching::dictionary::{Dictionary, NameForm};
 use crate::matching::entry::{Query, QueryName, Tag, View};
 use crate::matching::record::Sex;
-use crate::matching::similarity::{jaro_winkler, osa_within};
+use crate::matching::similarity::{jaro_winkler_from, osa_within};
 
+/// Jaro-Winkler similarity under which names are not alike, whatever they sound like.
+const ALIKE: f64 = 0.7;
 /// Jaro-Winkler similarity from which a given name is similar, a family name close or similar.
 const SIMILAR_GIVEN: f64 = 0.80;
 const CLOSE_FAMILY: f64 = 0.94;
@@ -65,11 +67,11 @@ fn given_level(a: &NameForm, b: &NameForm) -> Level {
             (true, false) => Level::Confusable,
         };
     }
-    let similarity = jaro_winkler(&a.text, &b.text);
-    if a.metaphone == b.metaphone && similarity >= 0.7 {
+    let similarity = jaro_winkler_from(a.text.as_bytes(), b.text.as_bytes(), ALIKE);
+    if a.metaphone == b.metaphone && similarity.is_some() {
         return Level::Phonetic;
     }
-    match (both_known, similarity >= SIMILAR_GIVEN) {
+    match (both_known, similarity.is_some_and(|similarity| similarity >= SIMILAR_GIVEN)) {
         (true, true) => Level::Similar,
         (true, false) => Level::Conflict,
         (false, true) => Level::Distorted,
@@ -90,7 +92,7 @@ fn are_short_forms_of_one(a: &NameForm, b: &NameForm) -> bool {
 /// One edit apart in four letters or more, two in seven or more.
 fn is_near(a: &str, b: &str) -> bool {
     let longer = letters(a).max(letters(b));
-    match osa_within(a, b, 2) {
+    match osa_within(a.as_bytes(), b.as_bytes(), 2) {
         Some(1) => longer >= 4,
         Some(2) => longer >= 7,
         _ => false,
@@ -98,7 +100,7 @@ fn is_near(a: &str, b: &str) -> bool {
 }
 
 fn letters(name: &str) -> usize {
-    name.chars().count()
+    if name.is_ascii() { name.len() } else { name.chars().count() }
 }
 
 fn is_latin(name: &str) -> bool {
@@ -135,7 +137,7 @@ fn note_given(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair)
     {
         return;
     }
-    let distance = osa_within(&name.text, &stored.text, 2);
+    let distance = osa_within(name.text.as_bytes(), stored.text.as_bytes(), 2);
     if distance.is_some() {
         pair.evidence.add(Evidence::FIRST_NEAR);
     }
@@ -192,10 +194,9 @@ fn compare_family(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary, p
 }
 
 fn family_level(a: &NameForm, b: &NameForm) -> Level {
-    let similarity = jaro_winkler(&a.text, &b.text);
-    if similarity < 0.7 {
+    let Some(similarity) = jaro_winkler_from(a.text.as_bytes(), b.text.as_bytes(), ALIKE) else {
         return Level::Conflict;
-    }
+    };
     match () {
         () if similarity >= CLOSE_FAMILY || is_near(&a.text, &b.text) => Level::Close,
         () if a.metaphone == b.metaphone => Level::Phonetic,
@@ -208,7 +209,7 @@ fn note_family(level: Level, name: &NameForm, stored: &NameForm, pair: &mut Pair
     if level == Level::Exact {
         pair.evidence.add(Evidence::LAST.with(Evidence::LAST_NEAR));
         pair.family_frequency = pair.family_frequency.min(stored.family_frequency);
-    } else if let Some(distance) = osa_within(&name.text, &stored.text, 2) {
+    } else if let Some(distance) = osa_within(name.text.as_bytes(), stored.text.as_bytes(), 2) {
         pair.evidence.add(Evidence::LAST_NEAR);
         if agrees_within_one(Some(distance), &name.text, &stored.text) {
             pair.evidence.add(Evidence::LAST);
@@ -234,7 +235,7 @@ fn is_swapped(query: &Query<'_>, view: &View<'_>, dictionary: &Dictionary) -> bo
 fn agree_across(a: &NameForm, b: &NameForm) -> bool {
     is_near(&a.text, &b.text)
         || is_short_form(a, b)
-        || (letters(&a.text) >= 4 && jaro_winkler(&a.text, &b.text) >= CLOSE_ACROSS)
+        || (letters(&a.text) >= 4 && jaro_winkler_from(a.text.as_bytes(), b.text.as_bytes(), CLOSE_ACROSS).is_some())
 }
 
 /// A single legal name, equal on both sides, stands for first and last name (IG Patient Matching, input weight). What is

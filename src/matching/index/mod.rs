@@ -13,6 +13,8 @@ mod sample;
 
 use std::sync::Arc;
 
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
 pub use super::blocking::Reach;
 pub use excerpt::Excerpt;
 pub use neighbourhood::{Neighbourhood, Wanted};
@@ -21,7 +23,7 @@ pub use overlay::Overlay;
 pub use propose::{Ask, Layer, Proposal, rank};
 pub use sample::SampleAsk;
 
-use super::blocking::{stored_components, stored_keys};
+use super::blocking::{BlockKey, stored_components, stored_keys};
 use super::compact_id::CompactId;
 use super::dictionary::{Dictionary, IdTable};
 use super::entry::{Entry, Query};
@@ -192,6 +194,20 @@ impl Index {
         for key in stored_keys(&query) {
             self.postings.insert(key, slot, &components_of);
         }
+    }
+
+    /// Adds records that are not there yet, each once: as many calls of [`Self::upsert`], on all threads of rayon's current
+    /// pool.
+    pub fn extend(&mut self, records: &[(Member<'_>, &Record)]) {
+        let slots: Vec<u32> = records.iter().map(|(member, record)| self.keep(*member, record)).collect();
+        let keys_of = |((_, record), slot): (&(Member<'_>, &Record), &u32)| -> Vec<(BlockKey, u32)> {
+            let query = Query::new(record, &self.dictionary, &self.model);
+            stored_keys(&query).into_iter().map(|key| (key, *slot)).collect()
+        };
+        let keys: Vec<(BlockKey, u32)> = records.par_iter().zip(&slots).flat_map_iter(keys_of).collect();
+        let (dictionary, slots) = (&self.dictionary, &self.slots);
+        let components_of = |slot: u32| stored_components(&slots[slot as usize].entry.view(), dictionary);
+        self.postings.insert_all(&keys, &components_of);
     }
 
     /// Keeps `record` as evidence of its identity, without block keys; gives its slot.

@@ -109,6 +109,7 @@ pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Propo
     let candidates = found.len() + layers.iter().map(|layer| layer.left_out).sum::<usize>();
     let kept = cut(&asked, found, ask.candidates_max);
     let truncated = coverage == Coverage::Cut || kept.len() < candidates;
+    warm(&asked, &kept);
     let places = places(&asked, &kept);
     let score = |place: &Place| scored(&asked, *place, model, population);
     let scored: Vec<Scored> = if kept.len() >= ask.parallel_from.max(1) {
@@ -183,6 +184,23 @@ fn cut(asked: &[Asked<'_>], mut found: Vec<Found>, candidates_max: usize) -> Vec
         found.truncate(candidates_max);
     }
     found
+}
+
+/// Reads a little of everything that comparing will read, kind by kind. A processor waits for many places of memory at once
+/// where none of them has to be known to ask for the next; comparing pair by pair, it would wait for each.
+fn warm(asked: &[Asked<'_>], found: &[Found]) {
+    let entries = || found.iter().map(|found| (asked[found.layer].layer.index, found.slot as usize));
+    let mut read = 0;
+    for (index, slot) in entries() {
+        read ^= index.slots[slot].entry.first_word();
+    }
+    for (index, slot) in entries() {
+        read ^= index.slots[slot].entry.view().touch(&index.dictionary);
+    }
+    for (index, slot) in entries() {
+        read ^= index.slots[slot].entry.view().touch_names(&index.dictionary);
+    }
+    std::hint::black_box(read);
 }
 
 /// The place of a record among others that are as good: the same in every index, in whatever order it was filled.

@@ -37,6 +37,25 @@ fn add(index: &mut Index, n: usize, identity: usize) {
     index.upsert(Member { record_id: &record_id, version: 1, identity_id: &identity_id }, &record(&person(n)));
 }
 
+#[test]
+fn records_that_come_all_at_once_are_found_as_those_that_come_one_by_one() {
+    let one_by_one = filled(0..3000);
+    let mut at_once = Index::new(Arc::new(model().clone()));
+    let people: Vec<(String, String, Record)> =
+        (0..3000).map(|n| (format!("r{n}"), format!("i{}", n / 2), record(&person(n)))).collect();
+    for page in people.chunks(700) {
+        let records: Vec<(Member<'_>, &Record)> = page
+            .iter()
+            .map(|(record_id, identity_id, record)| (Member { record_id, version: 1, identity_id }, record))
+            .collect();
+        at_once.extend(&records);
+    }
+    for n in (0..3000).step_by(37) {
+        let query = record(&person(n));
+        assert_eq!(at_once.propose(&query, &ask()), one_by_one.propose(&query, &ask()), "{n}");
+    }
+}
+
 fn ask() -> Ask {
     Ask { exclude_record: None, candidates_max: 1000, identities_max: 20, parallel_from: usize::MAX, ..Ask::default() }
 }

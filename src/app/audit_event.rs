@@ -339,10 +339,21 @@ mod tests {
             values: values.iter().map(|value| Token::Value((*value).to_owned())).collect(),
         };
         for (given, expected) in [
-            (tokens(ACTION, &["C", "D"]), AuditCondition::Action(texts(&["create", "delete", "load"]))),
+            (
+                tokens(ACTION, &["C", "D"]),
+                AuditCondition::Action(texts(&["create", "delete", "load", "register-client"])),
+            ),
             (
                 tokens(ACTION, &["E", "R"]),
-                AuditCondition::NotAction(texts(&["create", "update", "patch", "delete", "load"])),
+                AuditCondition::NotAction(texts(&[
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "load",
+                    "register-client",
+                    "manage-client",
+                ])),
             ),
             (tokens(ACTION, &["X"]), AuditCondition::Action(texts(&[]))),
             (tokens(OUTCOME, &["0", "8"]), AuditCondition::Outcome(texts(&["success", "error"]))),

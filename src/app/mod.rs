@@ -190,7 +190,7 @@ impl App {
         })
     }
 
-    /// Seals audit rows on a thread of this instance, with HMACs when there is a key.
+    /// Seals audit rows on a thread of this instance, with HMACs when there is a key. Called again it goes on with another.
     ///
     /// # Errors
     /// When the thread cannot be started.

@@ -3,6 +3,7 @@
 use std::thread;
 
 use idi_match::app::audit_chain::verify::Report;
+use idi_match::audit::chain::{Flaw, SealKey};
 use idi_match::audit::{Action, AuditRecord, Detail, Outcome};
 use idi_match::store::{audit, audit_seal, transaction};
 
@@ -12,6 +13,7 @@ use crate::support::{Database, TestApp};
 on_both_databases! {
     everything_is_sealed_soon_and_the_chain_is_whole,
     a_row_of_a_request_is_never_written_again,
+    with_a_key_seals_have_its_hmac_and_keys_follow_each_other,
 }
 
 fn rows(report: &Report) -> i64 {
@@ -50,6 +52,25 @@ fn a_row_of_a_request_is_never_written_again(app: &TestApp) {
     let after = audit::list_after(&mut app.connection(), 0, 10_000).unwrap();
     assert_eq!(after[..before.len()], before);
     assert_eq!(after.len(), before.len() + 10, "sealing is no request");
+}
+
+fn with_a_key_seals_have_its_hmac_and_keys_follow_each_other(app: &TestApp) {
+    app.store_patient(&with_id(&stranger(1), "p1"));
+    let keys = [SealKey::derive(b"one secret"), SealKey::derive(b"another secret")];
+    let mut seals = wait_until_sealed(app).whole.unwrap().seals;
+    for (at, key) in keys.iter().enumerate() {
+        app.seal_with(key);
+        app.get("/Patient/p1").send().expect(200);
+        wait_until_sealed(app);
+        let found = app.verify_audit_with(keys[..=at].to_vec());
+        let whole = found.whole.unwrap_or_else(|| panic!("{:?}", found.broken));
+        assert!(whole.seals > seals && whole.keyed > at as i64, "{whole:?}");
+        seals = whole.seals;
+    }
+    let flaw = |keys: Vec<SealKey>| app.verify_audit_with(keys).broken.map(|found| found.flaw);
+    assert_eq!(flaw(keys[..1].to_vec()), Some(Flaw::UnknownKey));
+    assert_eq!(flaw(vec![SealKey::derive(b"a guess")]), Some(Flaw::UnknownKey));
+    assert_eq!(flaw(Vec::new()), None, "digests are checked without a key too");
 }
 
 fn late_record(number: i64) -> AuditRecord {

@@ -13,6 +13,7 @@ use actix_web::dev::ServerHandle;
 use idi_match::app::App;
 use idi_match::app::audit_chain::verify::{Report, verify};
 use idi_match::app::clock::Clock;
+use idi_match::audit::chain::SealKey;
 use idi_match::config::{Config, Sources};
 use idi_match::http::server;
 use idi_match::observe;
@@ -174,7 +175,16 @@ impl TestApp {
 
     /// What checking the chain of the audit finds at this moment.
     pub fn verify_audit(&self) -> Report {
-        verify(&self.app.config, Clock::system(), (Vec::new(), Vec::new()), |_| ()).unwrap()
+        self.verify_audit_with(Vec::new())
+    }
+
+    pub fn verify_audit_with(&self, keys: Vec<SealKey>) -> Report {
+        verify(&self.app.config, Clock::system(), (keys, Vec::new()), |_| ()).unwrap()
+    }
+
+    /// Goes on sealing with this key.
+    pub fn seal_with(&self, key: &SealKey) {
+        self.app.seal_audit_in_background(Some(key.clone())).unwrap();
     }
 
     pub fn audit_rows(&self) -> i64 {

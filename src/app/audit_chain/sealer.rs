@@ -37,8 +37,10 @@ const WITNESS_US: i64 = 600_000_000;
 
 /// The thread, if this instance seals.
 #[derive(Default)]
-pub struct Sealer {
-    thread: Mutex<Option<JoinHandle<()>>>,
+pub struct Sealer(Mutex<Option<Running>>);
+
+struct Running {
+    thread: JoinHandle<()>,
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -52,21 +54,24 @@ pub struct Workplace {
 }
 
 impl Sealer {
-    /// Starts the thread.
+    /// Starts the thread, in the place of one that was started before: with another key, for instance.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, place: Workplace) -> std::io::Result<()> {
-        let worker = Worker { place, is_stopping: Arc::clone(&self.is_stopping), witnessed_us: i64::MIN };
+        self.stop();
+        let is_stopping = Arc::new(AtomicBool::new(false));
+        let worker = Worker { place, is_stopping: Arc::clone(&is_stopping), witnessed_us: i64::MIN };
         let thread = std::thread::Builder::new().name("seal".into()).spawn(move || worker.run())?;
-        *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Running { thread, is_stopping });
         Ok(())
     }
 
     /// Seals what is there, while the writer still works, and ends the thread.
     pub fn stop(&self) {
-        self.is_stopping.store(true, Ordering::Relaxed);
-        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let running = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(Running { thread, is_stopping }) = running else { return };
+        is_stopping.store(true, Ordering::Relaxed);
         thread.thread().unpark();
         if thread.join().is_err() {
             tracing::error!("sealing the audit ended with a panic");

@@ -36,6 +36,7 @@ pub enum Flow {
 const IMPORT: &str = "110107";
 const EXPORT: &str = "110106";
 const ACTIVITY: &str = "110100";
+const AUTHENTICATION: &str = "110114";
 
 const fn rest(interaction: &'static str, action: &'static str, flow: Flow) -> Pattern {
     Pattern { kind: Kind::Rest(interaction), action, flow }
@@ -46,7 +47,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 13] = [
+const PATTERNS: [(&str, Pattern); 19] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -60,6 +61,13 @@ const PATTERNS: [(&str, Pattern); 13] = [
     ("audit-export", dicom(EXPORT, "R", Flow::Out)),
     ("partition", dicom(ACTIVITY, "E", Flow::In)),
     ("train", dicom(ACTIVITY, "E", Flow::In)),
+    // What the authorization server does is no FHIR interaction.
+    ("issue-token", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("revoke-token", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("introspect-token", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("register-client", dicom(ACTIVITY, "C", Flow::In)),
+    ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
+    ("discover", dicom(ACTIVITY, "R", Flow::Out)),
 ];
 
 pub const OPERATION: &str = "operation";
@@ -175,8 +183,11 @@ mod tests {
     #[test]
     fn codes_of_fhir_become_stored_actions() {
         for (letters, expected) in [
-            ("CD", Stored::In(vec!["create", "delete", "load"])),
-            ("ER", Stored::NotIn(vec!["create", "update", "patch", "delete", "load"])),
+            ("CD", Stored::In(vec!["create", "delete", "load", "register-client"])),
+            (
+                "ER",
+                Stored::NotIn(vec!["create", "update", "patch", "delete", "load", "register-client", "manage-client"]),
+            ),
             ("", Stored::In(Vec::new())),
         ] {
             assert_eq!(stored(|pattern| letters.contains(pattern.action)), expected, "{letters}");

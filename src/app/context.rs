@@ -49,6 +49,14 @@ impl Caller {
         }
     }
 
+    /// Whether this caller may read what others have done.
+    #[must_use]
+    pub const fn reads_audit(self) -> bool {
+        match self {
+            Self::Open => true,
+        }
+    }
+
     /// The rules that this caller's matches are decided by, where he is registered for some.
     #[must_use]
     pub const fn rule_book(self) -> Option<RuleBook> {
@@ -73,13 +81,15 @@ pub struct Context {
     pub request_id: String,
     pub now_us: i64,
     pub clock: Clock,
+    /// Where the request came from, as an IP address; the command line is on this machine.
+    pub address: Option<String>,
 }
 
 impl Context {
     /// A request of now with a fresh id.
     #[must_use]
     pub fn new(caller: Caller, clock: Clock) -> Self {
-        Self { caller, request_id: (clock.uuid)(), now_us: (clock.now_us)(), clock }
+        Self { caller, request_id: (clock.uuid)(), now_us: (clock.now_us)(), clock, address: None }
     }
 
     pub(super) fn audit(&self, action: Action) -> AuditRecord {
@@ -90,7 +100,7 @@ impl Context {
             outcome: Outcome::Success,
             caller: self.caller.label().to_owned(),
             resource_type: None,
-            detail: Detail::default(),
+            detail: Detail { client_address: self.address.clone(), ..Detail::default() },
         }
     }
 }

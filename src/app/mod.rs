@@ -6,6 +6,7 @@
 pub mod answer;
 pub mod artifact;
 pub mod audit_backlog;
+pub mod audit_chain;
 pub mod audit_event;
 pub mod auth;
 pub mod backup;
@@ -50,12 +51,14 @@ pub mod unit;
 pub mod update;
 pub mod validate;
 pub mod verification;
+pub mod who_looked;
 pub mod write;
 pub mod writer;
 
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use crate::audit::chain::SealKey;
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
@@ -70,7 +73,7 @@ use auth::seal::{Keeper, Sealer};
 use candidates::Candidates;
 use clock::Clock;
 use context::Context;
-use error::AppError;
+use error::{AppError, ErrorKind};
 use follower::Follower;
 use incoming::Door;
 use rules::Rules;
@@ -87,6 +90,7 @@ pub struct App {
     follower: Follower,
     writer: Arc<Writer>,
     planner: export::worker::Planner,
+    audit_sealer: audit_chain::sealer::Sealer,
     page_key: PageKey,
     sealer: Sealer,
     communities: Communities,
@@ -180,6 +184,7 @@ impl App {
             follower,
             writer,
             planner: Default::default(),
+            audit_sealer: Default::default(),
             page_key,
             sealer,
             communities,
@@ -233,6 +238,19 @@ impl App {
         &self.sealer
     }
 
+    /// Seals audit rows on a thread of this instance, with HMACs when there is a key. Called again it goes on with another.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn seal_audit_in_background(&self, key: Option<SealKey>) -> std::io::Result<()> {
+        self.audit_sealer.start(audit_chain::sealer::Workplace {
+            store: self.store.clone(),
+            writer: Arc::clone(&self.writer),
+            clock: self.clock,
+            key,
+        })
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -256,6 +274,7 @@ impl App {
     pub fn stop(&self) {
         self.communities.stop();
         self.planner.stop();
+        self.audit_sealer.stop();
         self.writer.stop();
         self.follower.stop();
     }
@@ -432,5 +451,10 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
     if let Some(error) = error {
         audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
         audit.detail.reasons.dedup();
+        if error.kind == ErrorKind::NotFound {
+            // What is not there has no id here: it would be the caller's text.
+            audit.detail.records.clear();
+            audit.detail.decision = None;
+        }
     }
 }

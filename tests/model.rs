@@ -21,13 +21,14 @@ use idi_match::app::App;
 use idi_match::app::clock::Clock;
 use idi_match::app::context::{Caller, Context};
 use idi_match::app::error::{AppError, ErrorKind};
+use idi_match::app::golden;
 use idi_match::app::load::{Line, Position};
 use idi_match::app::rules::built_in_text;
 use idi_match::app::steward::{Asked, Verdict};
 use idi_match::app::update::{Address, Condition};
 use idi_match::config::{Config, Sources};
 use idi_match::store::record::{self, RecordRow};
-use idi_match::store::{DatabaseUrl, Store, StoreOptions, identity, review};
+use idi_match::store::{DatabaseUrl, Store, StoreOptions, identity, resource, review};
 
 #[allow(dead_code, reason = "other tests use more of it")]
 #[path = "support/postgres.rs"]
@@ -203,9 +204,30 @@ impl World {
         self.count("load");
     }
 
+    /// What is shown of every record and identity: the documents with their links, and the golden records.
+    fn shown(&self) -> BTreeMap<String, serde_json::Value> {
+        let conn = &mut self.store.connection().unwrap();
+        let ids: Vec<&str> = self.state.keys().map(String::as_str).collect();
+        let rows: Vec<RecordRow> = record::find_many(conn, &ids).unwrap();
+        let mut shown = BTreeMap::new();
+        for id in ids {
+            let stored = resource::find(conn, "Patient", id).unwrap().unwrap();
+            let mut document: serde_json::Value = serde_json::from_str(&stored.body).unwrap();
+            // Versions and times go on.
+            document.as_object_mut().unwrap().remove("meta");
+            shown.insert(id.to_owned(), document);
+        }
+        for identity in self.state.values().map(|(identity, _)| identity).collect::<BTreeSet<&String>>() {
+            let rows: Vec<&RecordRow> = rows.iter().filter(|row| row.identity_id == *identity).collect();
+            let golden = golden::make(conn, &rows, i64::MAX).unwrap().unwrap();
+            shown.insert(golden.id(), serde_json::from_str(&golden.record.to_patient(&golden.id())).unwrap());
+        }
+        shown
+    }
+
     fn merge(&mut self) {
         let (Some(source), Some(target)) = (self.any_record(), self.any_record()) else { return };
-        let before = self.state.clone();
+        let (before, shown) = (self.state.clone(), self.shown());
         let is_replaced = |id: &String| before[id].1.is_some();
         let stands = source == target || is_replaced(&source) || is_replaced(&target);
         let group = self.identities_of(&[&source, &target]);
@@ -222,7 +244,9 @@ impl World {
             self.app().unmerge(&ctx(), &source, "not one person after all").unwrap();
             self.rulings.pop();
             self.count("unmerge");
-            assert_eq!(self.read(), before, "as if the merge had never been");
+            self.state = self.read();
+            assert_eq!(self.state, before, "as if the merge had never been");
+            assert_eq!(self.shown(), shown, "links and golden records too");
         }
     }
 

@@ -1,60 +1,60 @@
 //! AuditEvent: the rows of the audit as FHIR R4 has them, read and searched, never written.
 //!
-//! The id is the sequence number of the row. An event names records by reference and holds codes and numbers, as the row
-//! does. Not here: writing rows (see `writer`), the resource's shape on the wire of other types.
+//! The id is the sequence number of the row. What an event is about is found among what was noted when its row was sealed,
+//! and by looking through the rows that are not sealed yet. Not here: writing rows (see `writer`), the resource's shape
+//! (see `audit::event`).
 
-use serde::Serialize;
-use serde_json::Value as Json;
-
-use crate::audit::{AuditRecord, Outcome};
+use crate::audit::event::pattern::{Kind, OPERATION, Stored, stored};
+use crate::audit::event::{OUTCOMES, Observer, Shown, render};
+use crate::audit::subject::subjects;
+use crate::audit::{AuditRecord, Row};
+use crate::fhir::canonical::AUDIT_ACTION;
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::audit::AuditRow;
-use crate::store::audit_search::{AuditCondition, AuditQuery, search};
+use crate::store::audit_search::{AuditCondition, AuditPage, AuditQuery, search};
 use crate::store::resource::{Direction, Position, SearchCondition, SortKey, SortValue, Token};
-use crate::store::transaction;
+use crate::store::{Connection, StoreError, audit_seal, audit_subject, transaction};
 
 use super::App;
 use super::clock::instant;
 use super::context::Context;
 use super::error::AppError;
+use super::incoming::ResourceKind;
 use super::read::{StoredVersion, Version};
+use super::search::condition::refuse;
 use super::search::query::unknown;
 use super::search::{AUDIT_EVENT, Entry, Handling, Mode, Page, Paged, bytes};
 
 const ACTION_SYSTEM: &str = "http://hl7.org/fhir/audit-event-action";
 const OUTCOME_SYSTEM: &str = "http://hl7.org/fhir/audit-event-outcome";
 const INTERACTION_SYSTEM: &str = "http://hl7.org/fhir/restful-interaction";
-const TYPE_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/audit-event-type";
-const ENTITY_SYSTEM: &str = "http://terminology.hl7.org/CodeSystem/audit-entity-type";
-
-/// Stored action, FHIR interaction, FHIR action; every other one is an operation, which is executed.
-const ACTIONS: [(&str, &str, &str); 8] = [
-    ("read", "read", "R"),
-    ("history", "history", "R"),
-    ("search", "search-type", "E"),
-    ("create", "create", "C"),
-    ("update", "update", "U"),
-    ("patch", "patch", "U"),
-    ("delete", "delete", "D"),
-    ("bundle", "transaction", "E"),
-];
-const OPERATION: (&str, &str) = ("operation", "E");
-
-const OUTCOMES: [(Outcome, &str); 3] = [(Outcome::Success, "0"), (Outcome::Refused, "4"), (Outcome::Error, "8")];
 
 /// Numbers of the parameters in `fhir::search_parameter`.
 const ACTION: i16 = 240;
-const DATE: i16 = 241;
+pub(super) const DATE: i16 = 241;
 const OUTCOME: i16 = 242;
+const SUBTYPE: i16 = 243;
+const ENTITY: i16 = 244;
+const PATIENT: i16 = 245;
+
+/// Events about something that are looked through at most, the newest first.
+pub(super) const EVENTS_MAX: u32 = 5_000;
+/// Rows that are not sealed yet and are looked through at most: more than a second has.
+const UNSEALED_MAX: u32 = 5_000;
+/// Rows read at a time.
+const ROWS_READ: usize = 250;
 
 impl App {
     /// One event.
     pub(super) fn read_audit_event(
         &self,
+        ctx: &Context,
         audit: &mut AuditRecord,
         id: &str,
         version: Version,
     ) -> Result<StoredVersion, AppError> {
         audit.resource_type = Some(AUDIT_EVENT.to_owned());
+        check_audit(ctx)?;
         let seq = seq_of(id).filter(|_| version == Version::Current);
         let rows = match seq {
             Some(seq) => crate::store::audit::list_after(&mut *self.connection()?, seq - 1, 1)?,
@@ -63,7 +63,7 @@ impl App {
         let row = rows.into_iter().find(|row| Some(row.seq) == seq);
         let row = row.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         audit.detail.records.push(id.to_owned());
-        Ok(StoredVersion { version: 1, updated_us: row.at_us, body: self.audit_event(&row)? })
+        Ok(StoredVersion { version: 1, updated_us: row.at_us, body: self.audit_event(&row, Shown::All)? })
     }
 
     /// A page of events, the newest first unless `_sort` says otherwise.
@@ -75,37 +75,153 @@ impl App {
         handling: Handling,
     ) -> Result<Page, AppError> {
         audit.resource_type = Some(AUDIT_EVENT.to_owned());
-        let mut paged = self.read_page(ctx, AUDIT_EVENT, pairs, handling)?;
+        check_audit(ctx)?;
+        let paged = self.read_page(ctx, AUDIT_EVENT, pairs, handling)?;
+        audit.detail.query = Some(paged.asked.names(AUDIT_EVENT));
+        let base_url = &self.config.server.base_url;
+        let (page, paged) = self.find_events(paged, handling, Vec::new(), |conn, asked, issues| {
+            let found = match asked {
+                SearchCondition::Tokens { parameters, values } if about(parameters) => {
+                    let subjects = subjects_of(parameters, values, base_url);
+                    let found = find_about(conn, &subjects, |_| true)?;
+                    issues.extend(found.remark());
+                    Some(AuditCondition::Seq(found.seqs))
+                }
+                SearchCondition::Missing { parameters, .. } if about(parameters) => {
+                    let text = "Whether events are about nothing cannot be searched for.";
+                    return Err(refuse(IssueCode::NotSupported, text, "http.patient"));
+                }
+                other => condition(other),
+            };
+            Ok(found)
+        })?;
+        audit.detail.records = page.rows.iter().map(|row| row.seq.to_string()).collect();
+        self.page_of_events(ctx, AUDIT_EVENT, &page, paged, Shown::All)
+    }
+
+    /// Finds a page of events that meet `conditions` and those that `read` makes of what was asked for.
+    pub(super) fn find_events(
+        &self,
+        mut paged: Paged,
+        handling: Handling,
+        mut conditions: Vec<AuditCondition>,
+        read: impl Fn(&mut Connection, &SearchCondition, &mut Vec<Issue>) -> Result<Option<AuditCondition>, AppError>,
+    ) -> Result<(AuditPage, Paged), AppError> {
         let direction = direction(&mut paged, handling)?;
-        let query = AuditQuery {
-            conditions: paged.asked.conditions.iter().filter_map(condition).collect(),
-            direction,
-            after: paged.after.as_ref().and_then(place),
-            count: paged.asked.count,
-            bytes_max: bytes(self.config.limits.page_bytes_max),
-            total: self.total_of(&paged),
-        };
-        let page = transaction::read_snapshot(&mut *self.connection()?, |conn| search(conn, &query))?;
+        let page = transaction::read_snapshot(&mut *self.connection()?, |conn| {
+            let mut issues = Vec::new();
+            for asked in &paged.asked.conditions {
+                conditions.extend(read(conn, asked, &mut issues)?);
+            }
+            paged.asked.issues.append(&mut issues);
+            let query = AuditQuery {
+                conditions,
+                direction,
+                after: paged.after.as_ref().and_then(place),
+                count: paged.asked.count,
+                bytes_max: bytes(self.config.limits.page_bytes_max),
+                total: self.total_of(&paged),
+            };
+            Ok::<_, AppError>(search(conn, &query)?)
+        })?;
+        Ok((page, paged))
+    }
+
+    /// The page that is answered; `list` is the address of the search under the base URL.
+    pub(super) fn page_of_events(
+        &self,
+        ctx: &Context,
+        list: &str,
+        page: &AuditPage,
+        paged: Paged,
+        shown: Shown<'_>,
+    ) -> Result<Page, AppError> {
         let total = paged.total.or(page.total);
         let next = page.rows.last().filter(|_| page.has_more).map(position);
         let entry = |row: &AuditRow| {
             let (resource_type, id) = (AUDIT_EVENT.to_owned(), row.seq.to_string());
-            self.audit_event(row).map(|body| Entry { resource_type, id, body, mode: Mode::Match })
+            self.audit_event(row, shown).map(|body| Entry { resource_type, id, body, mode: Mode::Match })
         };
         let entries = page.rows.iter().map(entry).collect::<Result<Vec<_>, _>>()?;
-        audit.detail.records = entries.iter().map(|entry| entry.id.clone()).collect();
-        let (self_link, next_link) = self.links(ctx, AUDIT_EVENT, &paged.asked, next, total)?;
+        let (self_link, next_link) = self.links(ctx, list, &paged.asked, next, total)?;
         let total = total.map(|total| u64::try_from(total).unwrap_or(0));
         Ok(Page { total, entries, self_link, next_link, issues: paged.asked.issues })
     }
 
-    fn audit_event(&self, row: &AuditRow) -> Result<String, AppError> {
-        let observer = format!("Organization/{}", self.config.organization.id);
-        serde_json::to_string(&AuditEvent::of(row, &observer)).map_err(|error| {
+    fn audit_event(&self, row: &AuditRow, shown: Shown<'_>) -> Result<String, AppError> {
+        let reference = format!("Organization/{}", self.config.organization.id);
+        let observer = Observer { reference: &reference, base_url: &self.config.server.base_url };
+        render(&row.as_row(), &instant(row.at_us), &observer, shown).map_err(|error| {
             tracing::error!(%error, "an audit event cannot be written");
             AppError::internal()
         })
     }
+}
+
+/// The one door to what others have done.
+///
+/// # Errors
+/// `Forbidden`.
+pub(super) fn check_audit(ctx: &Context) -> Result<(), AppError> {
+    if ctx.caller.reads_audit() { Ok(()) } else { Err(AppError::forbidden()) }
+}
+
+/// Events about something.
+pub(super) struct About {
+    /// Descending.
+    pub seqs: Vec<i64>,
+    /// Whether there may be more, older ones or unsealed ones.
+    pub is_cut: bool,
+}
+
+impl About {
+    pub fn remark(&self) -> Option<Issue> {
+        let text = "There are more events about this than are looked through at once; the oldest are left out.";
+        self.is_cut.then(|| Issue::warning(IssueCode::Incomplete, text))
+    }
+}
+
+/// Rows about any of `wanted` that `is_kept` takes, sealed or not.
+pub(super) fn find_about(
+    conn: &mut Connection,
+    wanted: &[String],
+    is_kept: impl Fn(&Row<'_>) -> bool,
+) -> Result<About, StoreError> {
+    let sealed_to = audit_seal::find_last(conn)?.map_or(0, |seal| seal.last_seq);
+    let unsealed = crate::store::audit::list_newest_after(conn, sealed_to, UNSEALED_MAX)?;
+    let is_about = |row: &Row<'_>| subjects(row).iter().any(|subject| wanted.contains(subject)) && is_kept(row);
+    let mut seqs: Vec<i64> =
+        unsealed.iter().map(AuditRow::as_row).filter(|row| is_about(row)).map(|row| row.seq).collect();
+    let texts: Vec<&str> = wanted.iter().map(String::as_str).collect();
+    let noted = audit_subject::list_seqs(conn, &texts, EVENTS_MAX)?;
+    let is_cut = noted.len() >= EVENTS_MAX as usize || unsealed.len() >= UNSEALED_MAX as usize;
+    for some in noted.chunks(ROWS_READ) {
+        let rows = crate::store::audit::list_of(conn, some)?;
+        let kept = rows.iter().map(AuditRow::as_row).filter(|row| row.seq <= sealed_to && is_about(row));
+        seqs.extend(kept.map(|row| row.seq));
+    }
+    seqs.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(About { seqs, is_cut })
+}
+
+fn about(parameters: &[i16]) -> bool {
+    matches!(parameters, [ENTITY | PATIENT])
+}
+
+/// `Type/id` of what is asked for; an id without a type may be of any that is stored.
+fn subjects_of(parameters: &[i16], values: &[Token], base_url: &str) -> Vec<String> {
+    let of_value = |token: &Token| -> Vec<String> {
+        match token {
+            Token::Value(id) if parameters == [PATIENT] => vec![format!("Patient/{id}")],
+            Token::Value(id) => ResourceKind::ALL.iter().map(|kind| format!("{}/{id}", kind.name())).collect(),
+            Token::SystemValue { system, value } => vec![format!("{system}/{value}")],
+            Token::ValueWithoutSystem(url) => {
+                url.strip_prefix(base_url).map(|rest| rest.trim_start_matches('/').to_owned()).into_iter().collect()
+            }
+            Token::System(_) => Vec::new(),
+        }
+    };
+    values.iter().flat_map(of_value).collect()
 }
 
 fn seq_of(id: &str) -> Option<i64> {
@@ -138,16 +254,19 @@ fn place(position: &Position) -> Option<(i64, i64)> {
 }
 
 /// The condition on rows; `None` for what holds for all.
-fn condition(condition: &SearchCondition) -> Option<AuditCondition> {
+pub(super) fn condition(condition: &SearchCondition) -> Option<AuditCondition> {
     Some(match condition {
         SearchCondition::Id(ids) => AuditCondition::Seq(ids.iter().filter_map(|id| seq_of(id)).collect()),
         SearchCondition::LastUpdated(tests) | SearchCondition::Dates { tests, .. } => AuditCondition::At(tests.clone()),
-        SearchCondition::Tokens { parameters, values } if parameters == &[ACTION] => actions(values),
+        SearchCondition::Tokens { parameters, values } if parameters == &[ACTION] => {
+            actions(stored(|pattern| is_meant(values, ACTION_SYSTEM, pattern.action)))
+        }
+        SearchCondition::Tokens { parameters, values } if parameters == &[SUBTYPE] => subtypes(values),
         SearchCondition::Tokens { parameters, values } if parameters == &[OUTCOME] => {
             let codes = OUTCOMES.iter().filter(|(_, code)| is_meant(values, OUTCOME_SYSTEM, code));
             AuditCondition::Outcome(codes.map(|(outcome, _)| outcome.code().to_owned()).collect())
         }
-        // Every event has a value for each parameter.
+        // Every event has a value for each other parameter.
         SearchCondition::Missing { is_missing: false, .. } => return None,
         SearchCondition::Tokens { .. } | SearchCondition::Strings { .. } | SearchCondition::Missing { .. } => {
             AuditCondition::Seq(Vec::new())
@@ -155,16 +274,29 @@ fn condition(condition: &SearchCondition) -> Option<AuditCondition> {
     })
 }
 
-/// Executed is whatever is nothing else.
-fn actions(values: &[Token]) -> AuditCondition {
-    let codes = |is_wanted: bool| {
-        let fits = move |(_, _, action): &&(&str, &str, &str)| is_meant(values, ACTION_SYSTEM, action) == is_wanted;
-        ACTIONS.iter().filter(fits).map(|(stored, _, _)| (*stored).to_owned()).collect()
-    };
-    if is_meant(values, ACTION_SYSTEM, OPERATION.1) {
-        AuditCondition::NotAction(codes(false))
-    } else {
-        AuditCondition::Action(codes(true))
+fn actions(stored: Stored) -> AuditCondition {
+    let texts = |codes: Vec<&'static str>| codes.into_iter().map(str::to_owned).collect();
+    match stored {
+        Stored::In(codes) => AuditCondition::Action(texts(codes)),
+        Stored::NotIn(codes) => AuditCondition::NotAction(texts(codes)),
+    }
+}
+
+/// FHIR interactions, or this server's own codes of its operations.
+fn subtypes(values: &[Token]) -> AuditCondition {
+    let of_fhir = |interaction: &str| is_meant(values, INTERACTION_SYSTEM, interaction);
+    let found = stored(|pattern| matches!(pattern.kind, Kind::Rest(interaction) if of_fhir(interaction)));
+    if of_fhir(OPERATION) {
+        return actions(found);
+    }
+    let own = values.iter().filter_map(|token| match token {
+        Token::Value(code) => Some(code),
+        Token::SystemValue { system, value } if system == AUDIT_ACTION => Some(value),
+        _ => None,
+    });
+    match actions(found) {
+        AuditCondition::Action(codes) => AuditCondition::Action(codes.into_iter().chain(own.cloned()).collect()),
+        other => other,
     }
 }
 
@@ -177,209 +309,27 @@ fn is_meant(values: &[Token], own_system: &str, own_code: &str) -> bool {
     })
 }
 
-/// FHIR R4 AuditEvent, as far as it is filled here.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AuditEvent<'a> {
-    resource_type: &'static str,
-    id: String,
-    meta: Meta,
-    r#type: Coding<'static>,
-    subtype: [Coding<'static>; 1],
-    action: &'static str,
-    recorded: String,
-    outcome: &'static str,
-    agent: [Agent<'a>; 1],
-    source: Source<'a>,
-    entity: Vec<Entity>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Meta {
-    version_id: &'static str,
-    last_updated: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Coding<'a> {
-    system: &'a str,
-    code: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct Agent<'a> {
-    who: Who<'a>,
-    requestor: bool,
-}
-
-#[derive(Debug, Serialize)]
-struct Who<'a> {
-    identifier: Identifier<'a>,
-}
-
-#[derive(Debug, Serialize)]
-struct Identifier<'a> {
-    value: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct Source<'a> {
-    observer: Reference<'a>,
-}
-
-#[derive(Debug, Serialize)]
-struct Reference<'a> {
-    reference: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-struct Entity {
-    what: What,
-    r#type: Coding<'static>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    detail: Vec<EntityDetail>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum What {
-    Reference(String),
-    #[serde(serialize_with = "identifier")]
-    Identifier(String),
-}
-
-fn identifier<S: serde::Serializer>(value: &str, serializer: S) -> Result<S::Ok, S::Error> {
-    Identifier { value }.serialize(serializer)
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct EntityDetail {
-    r#type: String,
-    value_string: String,
-}
-
-impl<'a> AuditEvent<'a> {
-    fn of(row: &'a AuditRow, observer: &'a str) -> Self {
-        let known = ACTIONS.iter().find(|(stored, _, _)| *stored == row.action);
-        let (interaction, action) = known.map_or(OPERATION, |(_, interaction, action)| (*interaction, *action));
-        let outcome = OUTCOMES.iter().find(|(outcome, _)| outcome.code() == row.outcome);
-        let recorded = instant(row.at_us);
-        Self {
-            resource_type: AUDIT_EVENT,
-            id: row.seq.to_string(),
-            meta: Meta { version_id: "1", last_updated: recorded.clone() },
-            r#type: Coding { system: TYPE_SYSTEM, code: "rest" },
-            subtype: [Coding { system: INTERACTION_SYSTEM, code: interaction }],
-            action,
-            recorded,
-            outcome: outcome.map_or("8", |(_, code)| code),
-            agent: [Agent { who: Who { identifier: Identifier { value: &row.caller } }, requestor: true }],
-            source: Source { observer: Reference { reference: observer } },
-            entity: entities(row),
-        }
-    }
-}
-
-/// The request with what is known of it, then each record.
-fn entities(row: &AuditRow) -> Vec<Entity> {
-    let detail: serde_json::Map<String, Json> = serde_json::from_str(&row.detail).unwrap_or_default();
-    let known =
-        [("action", row.action.as_str())].into_iter().chain(row.resource_type.iter().map(|of| ("type", of.as_str())));
-    let mut details: Vec<EntityDetail> =
-        known.map(|(name, value)| EntityDetail { r#type: name.to_owned(), value_string: value.to_owned() }).collect();
-    for (name, value) in detail.iter().filter(|(name, _)| *name != "records") {
-        let values = value.as_array().map_or_else(|| std::slice::from_ref(value), Vec::as_slice);
-        details.extend(
-            values.iter().filter_map(text_of).map(|value_string| EntityDetail { r#type: name.clone(), value_string }),
-        );
-    }
-    let request = Entity { what: What::Identifier(row.request_id.clone()), r#type: entity_type("4"), detail: details };
-    let records = detail.get("records").and_then(Json::as_array).map(Vec::as_slice).unwrap_or_default();
-    let records = records.iter().filter_map(Json::as_str).filter_map(|id| reference(row.resource_type.as_deref(), id));
-    std::iter::once(request).chain(records).collect()
-}
-
-fn text_of(value: &Json) -> Option<String> {
-    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    (!text.is_empty()).then_some(text)
-}
-
-/// A record is named by its id where it is of the type of the request, else by type and id.
-fn reference(resource_type: Option<&str>, id: &str) -> Option<Entity> {
-    let reference = if id.contains('/') { id.to_owned() } else { format!("{}/{id}", resource_type?) };
-    let is_person = ["Patient/", "Person/", "RelatedPerson/"].iter().any(|kind| reference.starts_with(kind));
-    let code = if is_person { "1" } else { "2" };
-    Some(Entity { what: What::Reference(reference), r#type: entity_type(code), detail: Vec::new() })
-}
-
-/// Person, system object or other.
-const fn entity_type(code: &'static str) -> Coding<'static> {
-    Coding { system: ENTITY_SYSTEM, code }
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::fhir::search_parameter::find;
 
-    fn row() -> AuditRow {
-        AuditRow {
-            seq: 7,
-            at_us: 1_767_323_045_000_006,
-            request_id: "r-1".to_owned(),
-            action: "search".to_owned(),
-            outcome: "refused".to_owned(),
-            caller: "open".to_owned(),
-            resource_type: Some("Patient".to_owned()),
-            detail: r#"{"status":200,"reasons":["value"],"records":["p1","Organization/o1"],"duration_us":5}"#
-                .to_owned(),
-        }
-    }
-
-    #[test]
-    fn a_row_becomes_an_event() {
-        let event = serde_json::to_value(AuditEvent::of(&row(), "Organization/responder")).expect("JSON");
-        let detail = |name: &str, value: &str| json!({"type": name, "valueString": value});
-        let expected = json!({
-            "resourceType": "AuditEvent",
-            "id": "7",
-            "meta": {"versionId": "1", "lastUpdated": "2026-01-02T03:04:05.000006Z"},
-            "type": {"system": TYPE_SYSTEM, "code": "rest"},
-            "subtype": [{"system": INTERACTION_SYSTEM, "code": "search-type"}],
-            "action": "E",
-            "recorded": "2026-01-02T03:04:05.000006Z",
-            "outcome": "4",
-            "agent": [{"who": {"identifier": {"value": "open"}}, "requestor": true}],
-            "source": {"observer": {"reference": "Organization/responder"}},
-            "entity": [
-                {
-                    "what": {"identifier": {"value": "r-1"}},
-                    "type": {"system": ENTITY_SYSTEM, "code": "4"},
-                    "detail": [
-                        detail("action", "search"),
-                        detail("type", "Patient"),
-                        detail("duration_us", "5"),
-                        detail("reasons", "value"),
-                        detail("status", "200"),
-                    ]
-                },
-                {"what": {"reference": "Patient/p1"}, "type": {"system": ENTITY_SYSTEM, "code": "1"}},
-                {"what": {"reference": "Organization/o1"}, "type": {"system": ENTITY_SYSTEM, "code": "2"}},
-            ]
-        });
-        assert_eq!(event, expected);
-        fhir_types::parse(event.to_string().as_bytes()).expect("FHIR");
-    }
-
     #[test]
     fn the_numbers_are_those_of_the_table() {
-        for (name, number) in [("action", ACTION), ("date", DATE), ("outcome", OUTCOME)] {
+        for (name, number) in [
+            ("action", ACTION),
+            ("date", DATE),
+            ("outcome", OUTCOME),
+            ("subtype", SUBTYPE),
+            ("entity", ENTITY),
+            ("patient", PATIENT),
+        ] {
             assert_eq!(find(AUDIT_EVENT, name).map(|parameter| parameter.number), Some(number), "{name}");
         }
+    }
+
+    fn texts(list: &[&str]) -> Vec<String> {
+        list.iter().map(|text| (*text).to_owned()).collect()
     }
 
     #[test]
@@ -388,17 +338,44 @@ mod tests {
             parameters: vec![number],
             values: values.iter().map(|value| Token::Value((*value).to_owned())).collect(),
         };
-        let texts = |list: &[&str]| -> Vec<String> { list.iter().map(|text| (*text).to_owned()).collect() };
         for (given, expected) in [
-            (tokens(ACTION, &["C", "D"]), AuditCondition::Action(texts(&["create", "delete"]))),
-            (tokens(ACTION, &["E", "R"]), AuditCondition::NotAction(texts(&["create", "update", "patch", "delete"]))),
-            (tokens(ACTION, &["X"]), AuditCondition::Action(Vec::new())),
+            (
+                tokens(ACTION, &["C", "D"]),
+                AuditCondition::Action(texts(&["create", "delete", "load", "register-client"])),
+            ),
+            (
+                tokens(ACTION, &["E", "R"]),
+                AuditCondition::NotAction(texts(&[
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "load",
+                    "register-client",
+                    "manage-client",
+                ])),
+            ),
+            (tokens(ACTION, &["X"]), AuditCondition::Action(texts(&[]))),
             (tokens(OUTCOME, &["0", "8"]), AuditCondition::Outcome(texts(&["success", "error"]))),
+            (tokens(SUBTYPE, &["read", "match"]), AuditCondition::Action(texts(&["read", "read", "match"]))),
             (SearchCondition::Id(texts(&["12", "012", "-3", "x"])), AuditCondition::Seq(vec![12])),
         ] {
             assert_eq!(condition(&given), Some(expected));
         }
+        let operations = condition(&tokens(SUBTYPE, &["operation"]));
+        assert!(matches!(operations, Some(AuditCondition::NotAction(codes)) if codes.contains(&"read".to_owned())));
         let missing = |is_missing| condition(&SearchCondition::Missing { parameters: vec![DATE], is_missing });
         assert_eq!((missing(true), missing(false)), (Some(AuditCondition::Seq(Vec::new())), None));
+    }
+
+    #[test]
+    fn what_events_are_about_is_named_by_type_and_id() {
+        let value = |text: &str| vec![Token::Value(text.to_owned())];
+        assert_eq!(subjects_of(&[PATIENT], &value("a"), "http://h/fhir"), ["Patient/a"]);
+        assert!(subjects_of(&[ENTITY], &value("a"), "http://h/fhir").contains(&"Organization/a".to_owned()));
+        let typed = vec![Token::SystemValue { system: "Task".to_owned(), value: "t".to_owned() }];
+        assert_eq!(subjects_of(&[ENTITY], &typed, "http://h/fhir"), ["Task/t"]);
+        let url = vec![Token::ValueWithoutSystem("http://elsewhere/Patient/a".to_owned())];
+        assert!(subjects_of(&[PATIENT], &url, "http://h/fhir").is_empty());
     }
 }

@@ -15,6 +15,7 @@ use super::auth::access::STEWARDSHIP;
 use super::auth::granted::Granted;
 use super::clock::Clock;
 use super::error::AppError;
+use super::search::AUDIT_EVENT;
 
 /// The caller of a use case.
 #[derive(Debug, Clone)]
@@ -83,6 +84,16 @@ impl Caller {
         }
     }
 
+    /// Whether this caller may read what others have done.
+    #[must_use]
+    pub fn reads_audit(&self) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Anonymous => false,
+            Self::Client(granted) => granted.holds_any(AUDIT_EVENT),
+        }
+    }
+
     /// The rules that this caller's matches are decided by, where he is registered for some.
     #[must_use]
     pub const fn rule_book(&self) -> Option<RuleBook> {
@@ -107,13 +118,15 @@ pub struct Context {
     pub request_id: String,
     pub now_us: i64,
     pub clock: Clock,
+    /// Where the request came from, as an IP address; the command line is on this machine.
+    pub address: Option<String>,
 }
 
 impl Context {
     /// A request of now with a fresh id.
     #[must_use]
     pub fn new(caller: Caller, clock: Clock) -> Self {
-        Self { caller, request_id: (clock.uuid)(), now_us: (clock.now_us)(), clock }
+        Self { caller, request_id: (clock.uuid)(), now_us: (clock.now_us)(), clock, address: None }
     }
 
     pub(super) fn audit(&self, action: Action) -> AuditRecord {
@@ -130,19 +143,20 @@ impl Context {
 
     /// Who asked, for whom and on which ground.
     fn caller_detail(&self) -> Detail {
-        let Caller::Client(granted) = &self.caller else { return Detail::default() };
+        let unknown = Detail { client_address: self.address.clone(), ..Detail::default() };
+        let Caller::Client(granted) = &self.caller else { return unknown };
         let grant = &granted.grant;
         Detail {
-            client: Some(grant.client_id.clone()),
+            client_id: Some(grant.client_id.clone()),
             community: grant.community.clone(),
-            organization: grant.organization_id.clone(),
+            organization_id: grant.organization_id.clone(),
             entity_type: grant.entity_type.map(|entity| entity.code().to_owned()),
             purposes: grant.purposes.clone(),
             user: granted.user_digest().map(str::to_owned),
-            identity_level: Some(grant.identity_level.name().to_owned()),
-            authentication_level: Some(grant.authentication_level.name().to_owned()),
+            identity_level: Some(grant.identity_level.uri().to_owned()),
+            authentication_level: Some(grant.authentication_level.uri().to_owned()),
             token: Some(grant.token_id.clone()),
-            ..Detail::default()
+            ..unknown
         }
     }
 }

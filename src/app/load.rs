@@ -141,7 +141,8 @@ impl App {
         let audit = ctx.audit(Action::Load);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let mut audit: AuditRecord = audit;
-            audit.detail.records = batch.admitted.iter().map(|arrival| arrival.id.clone()).collect();
+            let address = |arrival: &Arrival| format!("{}/{}", arrival.incoming.kind.name(), arrival.id);
+            audit.detail.records = batch.admitted.iter().map(address).collect();
             let progress = position.stored(unit.now_us);
             let result = keep(desk.keeper(), unit, &batch.admitted)
                 .map_err(|not_kept| not_kept.error)

@@ -94,6 +94,7 @@ impl App {
         let patient = std::mem::replace(&mut parameters.patient, Value::Null);
         let (patient, mut remarks) = name_text::complete(patient);
         remarks.append(&mut parameters.warnings);
+        audit.detail.query = Some(format!("Patient/{}", request.operation.code()));
         let judged = self.judge(&patient, audit)?;
         remarks.extend(judged.issues.iter().cloned());
         remarks.extend(judged.weight.issues());

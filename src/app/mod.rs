@@ -7,6 +7,7 @@ pub mod answer;
 pub mod artifact;
 pub mod assured_match;
 pub mod audit_backlog;
+pub mod audit_chain;
 pub mod audit_event;
 pub mod auth;
 pub mod backup;
@@ -51,6 +52,7 @@ pub mod unit;
 pub mod update;
 pub mod validate;
 pub mod verification;
+pub mod who_looked;
 pub mod write;
 pub mod writer;
 
@@ -58,6 +60,7 @@ use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use crate::assurance::verdict::Verdict;
+use crate::audit::chain::SealKey;
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
 use crate::fhir::json;
@@ -73,7 +76,7 @@ use auth::seal::{Keeper, Sealer};
 use candidates::Candidates;
 use clock::Clock;
 use context::Context;
-use error::AppError;
+use error::{AppError, ErrorKind};
 use follower::Follower;
 use incoming::Door;
 use rules::Rules;
@@ -90,6 +93,7 @@ pub struct App {
     follower: Follower,
     writer: Arc<Writer>,
     planner: export::worker::Planner,
+    audit_sealer: audit_chain::sealer::Sealer,
     page_key: PageKey,
     gate: Gate,
     sealer: Sealer,
@@ -185,6 +189,7 @@ impl App {
             follower,
             writer,
             planner: Default::default(),
+            audit_sealer: Default::default(),
             page_key,
             gate,
             sealer,
@@ -252,6 +257,19 @@ impl App {
         &self.sealer
     }
 
+    /// Seals audit rows on a thread of this instance, with HMACs when there is a key. Called again it goes on with another.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn seal_audit_in_background(&self, key: Option<SealKey>) -> std::io::Result<()> {
+        self.audit_sealer.start(audit_chain::sealer::Workplace {
+            store: self.store.clone(),
+            writer: Arc::clone(&self.writer),
+            clock: self.clock,
+            key,
+        })
+    }
+
     /// What received documents are judged by; `source` stands in for a missing `meta.source`.
     fn door<'a>(&'a self, source: Option<&'a str>) -> Door<'a> {
         Door {
@@ -275,6 +293,7 @@ impl App {
     pub fn stop(&self) {
         self.communities.stop();
         self.planner.stop();
+        self.audit_sealer.stop();
         self.writer.stop();
         self.follower.stop();
     }
@@ -455,6 +474,11 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
         if !missing.is_empty() {
             audit.detail.verdict = Some(Verdict::REFUSE.to_owned());
             audit.detail.missing = missing;
+        }
+        if error.kind == ErrorKind::NotFound {
+            // What is not there has no id here: it would be the caller's text.
+            audit.detail.records.clear();
+            audit.detail.decision = None;
         }
     }
 }

@@ -83,7 +83,7 @@ impl App {
                 return self.read_artifact(resource_type, id, version);
             }
             if resource_type == AUDIT_EVENT {
-                return self.read_audit_event(audit, id, version);
+                return self.read_audit_event(ctx, audit, id, version);
             }
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());

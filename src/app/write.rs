@@ -7,6 +7,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::subject::FOUND;
 use crate::audit::{Action, AuditRecord};
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
@@ -18,7 +19,7 @@ use super::conditional::{Criteria, find_match};
 use super::context::Context;
 use super::delete::delete;
 use super::error::{AppError, ErrorKind};
-use super::incoming::{Door, Incoming, ResourceKind, admit};
+use super::incoming::{Door, Incoming, ResourceKind, admit, check_id};
 use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, kept};
 use super::patch::Patched;
 use super::responder::check_not_responder;
@@ -299,13 +300,17 @@ impl Desk {
         settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
     ) -> Done<Written> {
         let named = match &write.target {
-            Target::Id(id) => Some(id.clone()),
+            Target::Id(id) if check_id(id).is_ok() => Some(id.clone()),
             _ => None,
         };
         let result = self.perform(unit, write, settle);
         let written = result.as_ref().ok().and_then(Written::id).map(str::to_owned);
         audit.detail.records.extend(if result.is_ok() { written } else { named });
         close(&mut audit, result.as_ref().err(), (self.clock.now_us)());
+        let is_found = matches!(&result, Ok(Written::Kept(kept)) if !kept.is_created);
+        if is_found && audit.action == Action::Create {
+            audit.detail.reasons.push(FOUND.to_owned());
+        }
         Done { result, audit }
     }
 }

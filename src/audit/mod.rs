@@ -3,9 +3,15 @@
 //! What: one [`AuditRecord`] per request, written in the same transaction as what the request changed, and its compact
 //! JSON detail. Why: FHIR R4 AuditEvent and the accounting of disclosures ask which records left, to whom, and on what
 //! ground. It holds ids, codes and numbers, and never a person's data: no names, dates, identifiers or bodies.
+//! Beside it: the row as FHIR has it (`event`), what a row is about (`subject`), the seals over rows (`chain`, `walk`).
 //! Not here: storing it (see `store::audit`) and clocks (`at_us` and `duration_us` are given).
 
-use serde::Serialize;
+pub mod chain;
+pub mod event;
+pub mod subject;
+pub mod walk;
+
+use serde::{Deserialize, Serialize};
 
 /// What was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -37,6 +43,10 @@ pub enum Action {
     Revoke,
     /// What there is to decide was read, or what was decided.
     ReviewQueue,
+    /// Who was shown a person's records was asked.
+    WhoLooked,
+    /// The audit was checked, or a part of it was written out.
+    AuditExport,
     /// Every record was assigned anew.
     Partition,
     /// A matching model was fitted to what is stored.
@@ -78,6 +88,8 @@ impl Action {
             Self::Decide => "decide",
             Self::Revoke => "revoke",
             Self::ReviewQueue => "review-queue",
+            Self::WhoLooked => "who-looked",
+            Self::AuditExport => "audit-export",
             Self::Partition => "partition",
             Self::Train => "train",
             Self::Discover => "discover",
@@ -138,6 +150,31 @@ pub struct AuditRecord {
     pub detail: Detail,
 }
 
+/// A row as it is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'r> {
+    pub seq: i64,
+    pub at_us: i64,
+    pub request_id: &'r str,
+    pub action: &'r str,
+    pub outcome: &'r str,
+    pub caller: &'r str,
+    pub resource_type: Option<&'r str>,
+    /// JSON, as [`Detail::to_json`] has written it.
+    pub detail: &'r str,
+}
+
+impl Row<'_> {
+    /// The row as one line of JSON, which is what seals are made over: an array of its columns, without spaces.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { seq, at_us, request_id, action, outcome, caller, resource_type, detail } = self;
+        // Numbers and texts: nothing could fail.
+        serde_json::to_string(&(seq, at_us, request_id, action, outcome, caller, resource_type, detail))
+            .unwrap_or_default()
+    }
+}
+
 /// What else is known of the request. Absent and empty members are left out of the text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Detail {
@@ -146,34 +183,41 @@ pub struct Detail {
     /// Codes of the reasons, for example `weight-too-low` or `ambiguous`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// The client that has shown a token; the caller's label otherwise says who asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Where the request came from: an IP address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_address: Option<String>,
+    /// The organisation that the client asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
+    /// Why it asks: codes of purposes of use, `system#code` or a code by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub purposes: Vec<String>,
+    /// The user of the client, by an id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// How well the identity was proofed, by the URI of the level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity_level: Option<String>,
+    /// How the user was authenticated, by the URI of the level.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication_level: Option<String>,
+    /// What was searched by: names of parameters, without their values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<String>,
     /// Ids of the resources that were returned or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<String>,
     /// Ids of the identities that were returned or changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub identities: Vec<String>,
-    /// The client that asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
     /// The trust community under which it is registered; none for a client that the operator has added.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub community: Option<String>,
-    /// The organisation for which it asked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub organization: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_type: Option<String>,
-    /// Purposes of use, as the token has them.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub purposes: Vec<String>,
-    /// The digest of the statement about the user.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// Levels of assurance that the token carries.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity_level: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authentication_level: Option<String>,
     /// The id of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -215,7 +259,18 @@ pub struct Detail {
     /// How many resources left, where they are too many to be named.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub count: Option<u64>,
+    /// Of those: the numbers between which they are, the first one left out, and the moment that they are of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stretch: Option<Stretch>,
     pub duration_us: u64,
+}
+
+/// A stretch of the resources of a type, as of a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stretch {
+    pub after_number: i64,
+    pub last_number: i64,
+    pub as_of_us: i64,
 }
 
 impl Detail {
@@ -242,16 +297,18 @@ mod tests {
         let full = Detail {
             status: 200,
             reasons: vec!["ambiguous".to_owned()],
+            client_id: Some("c1".to_owned()),
+            client_address: Some("127.0.0.1".to_owned()),
+            organization_id: Some("o1".to_owned()),
+            purposes: vec!["TREAT".to_owned()],
+            user: Some("u1".to_owned()),
+            identity_level: Some("id".to_owned()),
+            authentication_level: Some("auth".to_owned()),
+            query: Some("Patient?family".to_owned()),
             records: vec!["p1".to_owned(), "p\"2".to_owned()],
             identities: vec!["i1".to_owned()],
-            client: Some("c1".to_owned()),
             community: Some("exchange".to_owned()),
-            organization: Some("https://o".to_owned()),
             entity_type: Some("covered-entity".to_owned()),
-            purposes: vec!["TREAT".to_owned()],
-            user: Some("digest".to_owned()),
-            identity_level: Some("IDIAL1.8".to_owned()),
-            authentication_level: Some("AAL2".to_owned()),
             token: Some("t1".to_owned()),
             workflows: vec!["business".to_owned()],
             verdict: Some("refuse".to_owned()),
@@ -266,11 +323,12 @@ mod tests {
             job: Some("j1".to_owned()),
             decision: Some("d1".to_owned()),
             count: Some(25_000),
+            stretch: Some(Stretch { after_number: 0, last_number: 9, as_of_us: 7 }),
             duration_us: 120,
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"records":["p1","p\"2"],"identities":["i1"],"client":"c1","community":"exchange","organization":"https://o","entity_type":"covered-entity","purposes":["TREAT"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","organization_id":"o1","purposes":["TREAT"],"user":"u1","identity_level":"id","authentication_level":"auth","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"community":"exchange","entity_type":"covered-entity","token":"t1","workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
         );
     }
 

@@ -38,6 +38,8 @@ pub enum Commands {
     Restore(RestoreArgs),
     /// Check that a backup is whole, unaltered and consistent.
     VerifyBackup(VerifyBackupArgs),
+    /// Check that the audit is as it was written, or write it out.
+    Audit(AuditArgs),
     /// Say what the model would join, split and ask about all stored records, or do it.
     Partition(PartitionArgs),
     /// Match every Patient of an NDJSON file against the database.
@@ -137,6 +139,46 @@ pub struct VerifyBackupArgs {
     pub json: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    #[command(subcommand)]
+    pub command: AuditCommands,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum AuditCommands {
+    /// Walk the chain of seals; exit code 1 when it is broken, with the first place.
+    Verify {
+        /// A file with the secret that seals are made with. Several: one after another was used.
+        #[arg(long)]
+        key_file: Vec<PathBuf>,
+        /// A seal that was written down elsewhere, as NUMBER:DIGEST; the chain must hold it.
+        #[arg(long)]
+        anchor: Vec<String>,
+        /// Print the report as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Write AuditEvents, rows and seals of a time into a new directory, for somebody who checks them elsewhere.
+    Export {
+        /// The directory to make.
+        directory: PathBuf,
+        /// Only what was recorded from this date or time on.
+        #[arg(long)]
+        since: Option<String>,
+        /// Only what was recorded before this date or time.
+        #[arg(long)]
+        until: Option<String>,
+        /// Print the summary as JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "the command line's output")]
 
 pub mod arguments;
+mod audit;
 mod backup;
 mod client;
 mod config;
@@ -142,6 +143,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Restore(args) => backup::restore(&args, environment),
         Commands::VerifyBackup(args) => backup::verify(&args, environment),
         Commands::Match(args) => match_file::run(&args, environment),
+        Commands::Audit(args) => audit::run(&args, environment),
         Commands::Partition(args) => partition::run(&args, environment),
         Commands::Explain(args) => explain::run(&args, environment),
         Commands::Validate(args) => validate::run(&args, environment),

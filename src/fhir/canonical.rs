@@ -52,6 +52,10 @@ pub const REVIEW_QUEUE_OPERATION: &str = own!("OperationDefinition/review-queue"
 pub const DECISIONS_OPERATION: &str = own!("OperationDefinition/decisions");
 pub const IDENTITY_OPERATION: &str = own!("OperationDefinition/identity");
 pub const IDENTITY_HISTORY_OPERATION: &str = own!("OperationDefinition/identity-history");
+/// Who was shown the records of a person.
+pub const WHO_LOOKED_OPERATION: &str = own!("OperationDefinition/who-looked");
+/// `AuditEvent.subtype`: which operation or work of this server it was.
+pub const AUDIT_ACTION: &str = own!("CodeSystem/audit-action");
 /// The codes of reviews and of decisions.
 pub const REVIEW_KIND: &str = own!("CodeSystem/review-kind");
 pub const REVIEW_DETAIL: &str = own!("CodeSystem/review-detail");

@@ -125,7 +125,9 @@ pub fn of_number(number: i16) -> Option<&'static SearchParameter> {
 /// References of any type that may be to `target`, for `_revinclude`.
 pub fn references_to(target: &str) -> impl Iterator<Item = &'static SearchParameter> {
     let all = TABLES.iter().flat_map(|(_, parameters)| *parameters);
-    all.filter(move |known| known.kind == SearchKind::Reference && known.targets.contains(&target))
+    // What events are about is not stored with the references.
+    let is_stored = |known: &&SearchParameter| known.resource_type != "AuditEvent";
+    all.filter(is_stored).filter(move |known| known.kind == SearchKind::Reference && known.targets.contains(&target))
 }
 
 /// What a document is found by.

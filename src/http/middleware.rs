@@ -31,7 +31,8 @@ pub async fn around<B: MessageBody + 'static>(
     };
     let started_us = (app.clock.now_us)();
     let request_id = request_id(&request, &app);
-    let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock };
+    let address = request.peer_addr().map(|peer| peer.ip().to_string());
+    let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
     let mut response = next.call(request).await?;

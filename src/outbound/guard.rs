@@ -314,6 +314,38 @@ mod tests {
         }
     }
 
+    #[test]
+    fn hosts_are_refused_for_what_they_are() {
+        let numbers = [
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0x7f.1",
+            "0177.0.0.1",
+            "127.0.0.0x1",
+            "127.000.000.001",
+            "0",
+            "00",
+            "0x",
+            "a.127",
+            "a.0x7f",
+            "a.0x",
+            "1.2.3.4.5",
+            "256.0.0.1",
+            "crl.good.org.",
+            "127.0.0.1.",
+        ];
+        let addresses = ["127.0.0.1", "8.8.8.8", "[::1]", "[::ffff:127.0.0.1]", "[2606:4700::1]"];
+        let local =
+            ["localhost", "a.localhost", "metadata", "metadata.google.internal", "a.local", "1.0.0.127.in-addr.arpa"];
+        let rows = numbers.map(|host| (host, Refusal::Host)).into_iter();
+        let rows = rows.chain(addresses.map(|host| (host, Refusal::AddressLiteral)));
+        for (host, expected) in rows.chain(local.map(|host| (host, Refusal::LocalName))) {
+            let checked = check_url(&format!("https://{host}/"), Purpose::Crl, &Policy::default());
+            assert_eq!(checked, Err(expected), "{host}");
+        }
+    }
+
     proptest! {
         /// The client's own reader of URLs is given what was written here, and sees the same host and port in it.
         #[test]

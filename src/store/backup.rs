@@ -1,7 +1,7 @@
 //! Everything that a backup holds: every row that cannot be made again from others, read in pages and written back.
 //!
 //! Why here and not the databases' own tools: one file serves both databases and proves itself. Search values are made
-//! again from the documents; secrets, exports in progress and the schema's own table do not leave. The order is the one
+//! again from the documents, what audit rows are about from the rows; secrets, exports in progress and the schema's own table do not leave. The order is the one
 //! in which rows refer to each other: identities, then each resource with its versions, record and reviews, then the
 //! logs, then what stewards decided, then clients and signing keys. Access tokens and used ids do not leave either: a
 //! restored store knows no token, so that none comes back that was revoked. Not here: the file and what must hold in it (see `app::backup`), transactions.
@@ -12,6 +12,8 @@ use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::audit::{self, AuditRow};
+use super::audit_seal;
+use super::audit_subject;
 use super::client::{self, ClientRow, Inserted};
 use super::connection::Connection;
 use super::dialect;
@@ -23,12 +25,13 @@ use super::record::{self, RecordRow};
 use super::resource::{Older, Resource, current, older};
 use super::review::ReviewRow;
 use super::schema::{
-    audit as audits, change, client as clients, identity, identity_history as histories, load_progress,
-    merged_identity, record as records, record_constraint, resource, resource_history, review,
+    audit as audits, audit_seal as audit_seals, change, client as clients, identity, identity_history as histories,
+    load_progress, merged_identity, record as records, record_constraint, resource, resource_history, review,
     signing_key as signing_keys, steward_decision,
 };
 use super::signing_key::{self, SigningKeyRow};
 use super::steward::{self, ConstraintRow, DecisionRow};
+use crate::audit::chain::Seal;
 use crate::fhir::search_parameter::SearchValues;
 
 /// Rows read at a time; a body can have the size of a request.
@@ -47,6 +50,7 @@ pub enum Table {
     Review,
     Change,
     Audit,
+    AuditSeal,
     LoadProgress,
     StewardDecision,
     RecordConstraint,
@@ -57,7 +61,7 @@ pub enum Table {
 }
 
 impl Table {
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Identity,
         Self::ResourceHistory,
         Self::Resource,
@@ -65,6 +69,7 @@ impl Table {
         Self::Review,
         Self::Change,
         Self::Audit,
+        Self::AuditSeal,
         Self::LoadProgress,
         Self::StewardDecision,
         Self::RecordConstraint,
@@ -84,6 +89,7 @@ impl Table {
             Self::Review => "review",
             Self::Change => "change",
             Self::Audit => "audit",
+            Self::AuditSeal => "audit_seal",
             Self::LoadProgress => "load_progress",
             Self::StewardDecision => "steward_decision",
             Self::RecordConstraint => "record_constraint",
@@ -108,6 +114,7 @@ pub enum Row {
     Review(ReviewRow),
     Change(ChangeEntry),
     Audit(AuditRow),
+    AuditSeal(Seal),
     LoadProgress(LoadProgress),
     StewardDecision(DecisionRow),
     RecordConstraint(ConstraintRow),
@@ -128,6 +135,7 @@ impl Row {
             Self::Review(_) => Table::Review,
             Self::Change(_) => Table::Change,
             Self::Audit(_) => Table::Audit,
+            Self::AuditSeal(_) => Table::AuditSeal,
             Self::LoadProgress(_) => Table::LoadProgress,
             Self::StewardDecision(_) => Table::StewardDecision,
             Self::RecordConstraint(_) => Table::RecordConstraint,
@@ -163,6 +171,7 @@ pub fn count(connection: &mut Connection, table: Table) -> Result<u64, StoreErro
         Table::Review => review::table.count().get_result(connection)?,
         Table::Change => change::table.count().get_result(connection)?,
         Table::Audit => audits::table.count().get_result(connection)?,
+        Table::AuditSeal => audit_seals::table.count().get_result(connection)?,
         Table::LoadProgress => load_progress::table.count().get_result(connection)?,
         Table::StewardDecision => steward_decision::table.count().get_result(connection)?,
         Table::RecordConstraint => record_constraint::table.count().get_result(connection)?,
@@ -193,6 +202,9 @@ pub fn each_row<E: From<StoreError>>(
     pages(|after: Option<&ChangeEntry>| changes(connection, after), |row| sink(Row::Change(row)))?;
     let audits = |after: Option<&AuditRow>| audit::list_after(connection, after.map_or(0, |row| row.seq), PAGE_ROWS);
     pages(audits, |row| sink(Row::Audit(row)))?;
+    let seals =
+        |after: Option<&Seal>| audit_seal::list_after(connection, after.map_or(0, |seal| seal.number), PAGE_ROWS);
+    pages(seals, |seal| sink(Row::AuditSeal(seal)))?;
     pages(|after: Option<&LoadProgress>| loads(connection, after), |row| sink(Row::LoadProgress(row)))?;
     each_identity_row(connection, &mut sink)?;
     each_authorization_row(connection, sink)
@@ -380,6 +392,7 @@ pub struct Rows {
     reviews: Vec<ReviewRow>,
     changes: Vec<ChangeEntry>,
     audits: Vec<AuditRow>,
+    seals: Vec<Seal>,
     loads: Vec<LoadProgress>,
     decisions: Vec<DecisionRow>,
     constraints: Vec<ConstraintRow>,
@@ -400,6 +413,7 @@ impl Rows {
             Row::Review(row) => self.reviews.push(row),
             Row::Change(row) => self.changes.push(row),
             Row::Audit(row) => self.audits.push(row),
+            Row::AuditSeal(seal) => self.seals.push(seal),
             Row::LoadProgress(row) => self.loads.push(row),
             Row::StewardDecision(row) => self.decisions.push(row),
             Row::RecordConstraint(row) => self.constraints.push(row),
@@ -423,6 +437,10 @@ pub fn insert(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError
     dialect::upsert_reviews(connection, &rows.reviews)?;
     dialect::restore::insert_change_entries(connection, &rows.changes)?;
     dialect::restore::insert_audit_rows(connection, &rows.audits)?;
+    audit_subject::insert_many(connection, &audit_subject::of_rows(&rows.audits))?;
+    for seal in &rows.seals {
+        audit_seal::insert(connection, seal)?;
+    }
     for row in &rows.loads {
         dialect::upsert_load_progress(connection, row)?;
     }

@@ -12,7 +12,9 @@
 pub mod access_token;
 pub mod as_of;
 pub mod audit;
+pub mod audit_seal;
 pub mod audit_search;
+pub mod audit_subject;
 pub mod backup;
 pub mod block_key;
 pub mod body;

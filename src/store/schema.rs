@@ -119,6 +119,30 @@ diesel::table! {
 }
 
 diesel::table! {
+    audit_seal (number) {
+        number -> BigInt,
+        previous -> Text,
+        first_seq -> BigInt,
+        last_seq -> BigInt,
+        row_count -> BigInt,
+        missing -> Text,
+        late -> Text,
+        rows_sha256 -> Text,
+        sealed_us -> BigInt,
+        digest -> Text,
+        key_id -> Nullable<Text>,
+        mac -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    audit_subject (subject, seq) {
+        subject -> Text,
+        seq -> BigInt,
+    }
+}
+
+diesel::table! {
     load_progress (key) {
         key -> Text,
         lines -> BigInt,

@@ -17,6 +17,7 @@ use super::error::StoreError;
 const LOCK_SPACE: i32 = 0x6964_696d;
 const SCHEMA_LOCK: i32 = 1;
 const IDENTITY_LOCK: i32 = 2;
+const SEAL_LOCK: i32 = 3;
 const KEY_LOCK: i32 = 7;
 
 /// Begins a transaction that may write. On SQLite it waits for the other writers of the file.
@@ -48,6 +49,14 @@ pub fn lock_identities(connection: &mut Connection) -> Result<(), StoreError> {
 /// `Unavailable` when it is not free within `busy_timeout_ms`.
 pub fn lock_keys(connection: &mut Connection) -> Result<(), StoreError> {
     advisory_lock(connection, KEY_LOCK)
+}
+
+/// Takes the lock of whoever seals the audit until the transaction ends, if nobody has it. It waits for nobody.
+///
+/// # Errors
+/// `Unavailable` when the connection is lost.
+pub fn try_lock_seals(connection: &mut Connection) -> Result<bool, StoreError> {
+    dialect::try_lock(connection, LOCK_SPACE, SEAL_LOCK)
 }
 
 /// Takes the lock of those who migrate.

@@ -139,7 +139,7 @@ fn operate(app: &TestApp, operation: &str, kind: &str, body: &Value) -> Answer {
         }
         "export" => app.get(&format!("/{kind}/$export")).send(),
         "review-queue" | "decisions" => app.get(&format!("/{kind}/${operation}")).send(),
-        "identity" | "identity-history" => app.get(&format!("/{kind}/{id}/${operation}")).send(),
+        "identity" | "identity-history" | "who-looked" => app.get(&format!("/{kind}/{id}/${operation}")).send(),
         "merge" | "unmerge" | "link" | "unlink" | "split" | "decide" | "revoke" => {
             let answer = app
                 .post(
@@ -206,6 +206,7 @@ fn every_listed_interaction_operation_and_parameter_answers(app: &TestApp) {
             "decisions",
             "identity",
             "identity-history",
+            "who-looked",
             "everything",
         ] {
             let is_listed = of(&resource["operation"], "name").contains(&operation);

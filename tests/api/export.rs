@@ -35,7 +35,7 @@ fn like(app: &TestApp, options: &[(&str, &str)]) -> TestApp {
     TestApp::start(database, options)
 }
 
-fn kick_off(app: &TestApp, path: &str) -> String {
+pub fn kick_off(app: &TestApp, path: &str) -> String {
     let answer = app.get(path).header("prefer", "respond-async").header("accept", "application/fhir+json").send();
     let answer = answer.expect(202);
     answer.issues();
@@ -43,7 +43,7 @@ fn kick_off(app: &TestApp, path: &str) -> String {
 }
 
 /// The manifest, when it is there.
-fn manifest(app: &TestApp, location: &str) -> Value {
+pub fn manifest(app: &TestApp, location: &str) -> Value {
     app.wait_until("that the export is complete", |app| app.get(location).send().status == 200);
     let answer = app.get(location).header("accept", "application/json").send().expect(200);
     assert_eq!(answer.header("content-type"), Some("application/json"));
@@ -62,7 +62,7 @@ fn files<'m>(manifest: &'m Value, list: &str) -> Vec<(&'m str, &'m str)> {
 }
 
 /// Every resource of the output by its type and id; each must be of the file's type, counted and there once.
-fn output(app: &TestApp, manifest: &Value) -> BTreeMap<String, Value> {
+pub fn output(app: &TestApp, manifest: &Value) -> BTreeMap<String, Value> {
     let mut all = BTreeMap::new();
     for file in manifest["output"].as_array().unwrap() {
         let answer = app.get(text(file, "url")).header("accept", "application/fhir+ndjson").send().expect(200);

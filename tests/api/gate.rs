@@ -599,13 +599,13 @@ fn audit_rows_say_who_asked_for_what_and_what_was_decided(server: &Guarded) {
     server.idi_match(&bearer, asked(&person, "IDI-Patient-L1")).expect(200);
     let detail = last_detail(server);
     let expected = [
-        ("client", json!("client-of-an-app")),
+        ("client_id", json!("client-of-an-app")),
         ("community", json!("exchange")),
-        ("organization", json!("https://hospital.example")),
+        ("organization_id", json!("https://hospital.example")),
         ("entity_type", json!("individual-access")),
         ("purposes", json!(["PATRQT"])),
-        ("identity_level", json!("IDIAL1.8")),
-        ("authentication_level", json!("AAL2")),
+        ("identity_level", json!("http://udap.org/code/id/idial1.8")),
+        ("authentication_level", json!("http://udap.org/code/auth/aal2")),
         ("workflows", json!(["consumer"])),
         ("verdict", json!("permit")),
         ("records", json!(["me"])),
@@ -617,7 +617,7 @@ fn audit_rows_say_who_asked_for_what_and_what_was_decided(server: &Guarded) {
     server.by(&bearer, "GET", "/Patient/me").send().expect(403);
     let detail = last_detail(server);
     assert_eq!((&detail["verdict"], &detail["missing"]), (&json!("refuse"), &json!(["interaction"])));
-    assert_eq!(detail["client"], "client-of-an-app");
+    assert_eq!(detail["client_id"], "client-of-an-app");
     let before = server.app.audit_rows();
     server.app.get("/Patient/me").send().expect(401);
     assert_eq!(server.app.audit_rows(), before + 1);

@@ -55,6 +55,7 @@ macro_rules! trusting_on_both_databases {
 
 mod answer;
 mod audit;
+mod audit_chain;
 mod audit_event;
 mod base_match;
 mod batch;
@@ -103,3 +104,4 @@ mod udap_registration;
 mod udap_token;
 mod update;
 mod validate;
+mod who_looked;

@@ -12,8 +12,10 @@ use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
 use idi_match::app::App;
+use idi_match::app::audit_chain::verify::{Report, verify};
 use idi_match::app::auth::gate::Tokens;
 use idi_match::app::clock::Clock;
+use idi_match::audit::chain::SealKey;
 use idi_match::config::{Config, Sources};
 use idi_match::http::server;
 use idi_match::observe;
@@ -190,12 +192,31 @@ impl TestApp {
         self.store.connection().unwrap()
     }
 
+    /// A connection that writes and that the server does not know of.
+    pub fn writer(&self) -> Connection {
+        self.store.writer_connection().unwrap()
+    }
+
     /// Changes the database behind the server's back.
     pub fn write(&self, work: impl FnOnce(&mut Connection) -> Result<(), StoreError>) {
         let connection = &mut self.store.writer_connection().unwrap();
         transaction::begin_write(connection).unwrap();
         work(connection).unwrap();
         transaction::commit(connection).unwrap();
+    }
+
+    /// What checking the chain of the audit finds at this moment.
+    pub fn verify_audit(&self) -> Report {
+        self.verify_audit_with(Vec::new())
+    }
+
+    pub fn verify_audit_with(&self, keys: Vec<SealKey>) -> Report {
+        verify(&self.app.config, Clock::system(), (keys, Vec::new()), |_| ()).unwrap()
+    }
+
+    /// Goes on sealing with this key.
+    pub fn seal_with(&self, key: &SealKey) {
+        self.app.seal_audit_in_background(Some(key.clone())).unwrap();
     }
 
     pub fn audit_rows(&self) -> i64 {

@@ -56,7 +56,9 @@ impl Database {
     pub fn execute(&self, sql: &str) {
         match self {
             Self::Sqlite(folder) => {
-                SqliteConnection::establish(path(folder).to_str().unwrap()).unwrap().batch_execute(sql).unwrap();
+                let mut connection = SqliteConnection::establish(path(folder).to_str().unwrap()).unwrap();
+                connection.batch_execute("PRAGMA busy_timeout = 10000").unwrap();
+                connection.batch_execute(sql).unwrap();
             }
             Self::Postgres(database) => {
                 PgConnection::establish(&database.url()).unwrap().batch_execute(sql).unwrap();

@@ -97,6 +97,7 @@ fn help_and_version_end_with_0() {
         "backup",
         "restore",
         "verify-backup",
+        "audit",
         "serve",
         "demo",
         "load",

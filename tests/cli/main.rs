@@ -36,7 +36,9 @@ macro_rules! on_both_databases {
     };
 }
 
+mod auditing;
 mod backup;
+mod canary;
 mod checking;
 mod clients;
 mod configuration;

@@ -123,6 +123,11 @@ impl Running {
         self.lines.recv_timeout(PATIENCE).expect("the program ended, or said nothing for a long time")
     }
 
+    /// What nobody has read of it, after the program has ended.
+    pub fn rest(&self) -> Vec<String> {
+        self.lines.iter().collect()
+    }
+
     pub fn id(&self) -> u32 {
         self.child.id()
     }

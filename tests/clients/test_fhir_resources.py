@@ -191,7 +191,26 @@ def test_what_was_done_can_be_read_as_audit_events(tour, stored):
     assert len(matches) == 20
     assert tour.get(f"/AuditEvent/{matches[0]['id']}") == matches[0]
     about = f"Patient/{stored['Patient']['id']}"
-    assert tour.get(f"/AuditEvent?entity={about}")["entry"]
+    created = tour.get(f"/AuditEvent?entity={about}&action=C")["entry"][0]["resource"]
+    assert created == tour.get(f"/AuditEvent?patient={about}&subtype=create")["entry"][0]["resource"]
+    assert created["meta"]["profile"][0].endswith("/IHE.BasicAudit.PatientCreate")
+    assert [agent["type"]["coding"][0]["code"] for agent in created["agent"]] == ["110153", "110152"]
+    # Denials are events too.
+    tour.ask("GET", "/Patient/there-is-none", expected=(404,))
+    refused = tour.get("/AuditEvent?outcome=4&_count=1")["entry"][0]["resource"]
+    assert (refused["outcomeDesc"], "profile" in refused["meta"]) == ("not-found", False)
+
+
+def test_who_looked_at_a_person_is_told_in_audit_events(tour, stored):
+    person = stored["Patient"]["id"]
+    before = tour.get(f"/Patient/{person}/$who-looked")["total"]
+    tour.get(f"/Patient/{person}")
+    looked = tour.get(f"/Patient/{person}/$who-looked")
+    assert looked["total"] == before + 2, "the look at the list is one too"
+    identity = tour.get(f"/Patient/{person}/$identity")["parameter"][0]["valueString"]
+    by_identity = {"resourceType": "Parameters", "parameter": [{"name": "identity", "valueString": identity}]}
+    assert tour.ask("POST", "/Patient/$who-looked", by_identity)["total"] > before
+    assert tour.get(f"/Patient/$who-looked?identity={identity}&_count=1")["entry"][0]["resource"]["action"] == "E"
 
 
 def test_bundles_of_requests_are_answered(tour, tag):
@@ -235,6 +254,7 @@ def test_every_operation_answers_fhir(tour, served, stored):
                 },
             )
         ],
+        "who-looked": [("GET", f"/Patient/{person['id']}/$who-looked", None)],
         "export": [],  # asynchronous: below
         "patient-export": [],
         **{name: [] for name in STEWARDSHIP},  # one after the other: below

@@ -32,6 +32,7 @@ macro_rules! on_both_databases {
 }
 
 mod as_of;
+mod audit_chain;
 mod authorization;
 mod block_keys;
 mod changes;

@@ -120,6 +120,7 @@ pub struct Checker {
     last_number: i64,
     last_change: Option<i64>,
     last_audit: i64,
+    last_seal: i64,
     last_load: Option<String>,
     decisions: HashSet<u64>,
     last_decision: Option<String>,
@@ -190,6 +191,13 @@ impl Checker {
             Row::Audit(row) => {
                 self.last_audit = row.seq;
                 Ok(())
+            }
+            Row::AuditSeal(seal) => {
+                let is_next = seal.number == std::mem::replace(&mut self.last_seal, seal.number) + 1;
+                match is_next && seal.last_seq <= self.last_audit {
+                    true => Ok(()),
+                    false => Err(format!("audit seal {}: the chain has a gap before it", seal.number)),
+                }
             }
             Row::LoadProgress(row) => {
                 let is_next = self.last_load.as_ref().is_none_or(|last| *last < row.key);

@@ -6,7 +6,7 @@
 use crate::app::App;
 use crate::app::context::{Caller, Context};
 use crate::app::error::AppError;
-use crate::audit::Action;
+use crate::audit::{Action, Stretch};
 use crate::fhir::issue::Issue;
 use crate::store::export_job::{self, COMPLETE};
 
@@ -65,6 +65,8 @@ impl App {
                 .ok_or_else(no_file)?;
             audit.resource_type = Some(part.resource_type.clone());
             audit.detail.count = u64::try_from(part.resources).ok();
+            let (after_number, last_number) = (part.after_number, part.last_number);
+            audit.detail.stretch = Some(Stretch { after_number, last_number, as_of_us: job.at_us });
             let selection = Selection {
                 level: Level::of(&job.level),
                 content: Content::of(&part.content),

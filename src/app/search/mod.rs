@@ -145,6 +145,7 @@ impl App {
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             let prepared = self.prepare_search(ctx, kind, pairs, handling)?;
+            audit.detail.query = Some(prepared.paged.asked.names(kind.name()));
             let mut conn = self.connection()?;
             let found = transaction::read_snapshot(&mut conn, |conn| prepared.run(conn))?;
             drop(conn);
@@ -189,12 +190,23 @@ impl App {
         pairs: &[(String, String)],
         handling: Handling,
     ) -> Result<Paged, AppError> {
+        self.read_page_of(ctx, (resource_type, resource_type), pairs, handling)
+    }
+
+    /// The same, where links are to another address than that of the type.
+    pub(super) fn read_page_of(
+        &self,
+        ctx: &Context,
+        (resource_type, list): (&str, &str),
+        pairs: &[(String, String)],
+        handling: Handling,
+    ) -> Result<Paged, AppError> {
         let reader = search_reader(&self.config, ctx, resource_type);
         let limits = &self.config.limits;
         let sizes = PageSizes { size: limits.page_size, size_max: limits.page_size_max };
         let asked = read_query(&reader, pairs, handling, sizes)?;
         let Some(token) = &asked.page else { return Ok(Paged { asked, after: None, total: None }) };
-        let holder = Holder { resource_type, caller: ctx.caller.label() };
+        let holder = Holder { resource_type: list, caller: ctx.caller.label() };
         let further = Continuation::open(token, &self.page_key, &holder).ok_or_else(|| {
             let text = "The link to this page is not one of this server, or of another search.";
             refuse(IssueCode::Value, text, "http._page")

@@ -7,8 +7,8 @@ use crate::fhir::path::printable;
 use crate::fhir::search_parameter::{SearchKind, SearchParameter, find, of_type};
 use crate::store::resource::{Direction, SORTS_MAX, SearchCondition, Sort, SortKey};
 
-use super::Handling;
 use super::condition::{Reader, refuse};
+use super::{AUDIT_EVENT, Handling};
 use crate::app::error::AppError;
 
 /// Parameters of one search at most.
@@ -137,6 +137,13 @@ impl Understood {
 }
 
 impl Asked {
+    /// What was searched by, without the values: `Patient?family&_count`.
+    #[must_use]
+    pub fn names(&self, list: &str) -> String {
+        let names: Vec<&str> = self.understood.iter().map(|(name, _)| name.as_str()).collect();
+        format!("{list}?{}", names.join("&"))
+    }
+
     fn read(&mut self, reader: &Reader<'_>, name: &str, value: &str, sizes: PageSizes) -> Result<Understood, AppError> {
         match name {
             "_summary" if value == "count" => {
@@ -251,6 +258,10 @@ fn sort(resource_type: &str, key: &str) -> Option<Sort> {
 fn include(value: &str, way: Way, reach: Reach) -> Option<Include> {
     let mut parts = value.splitn(3, ':');
     let (source, name, target) = (parts.next()?, parts.next()?, parts.next());
+    // Events are not among what is stored and searched.
+    if source == AUDIT_EVENT {
+        return None;
+    }
     let fits = |known: &&SearchParameter| {
         let is_meant = known.kind == SearchKind::Reference && (name == "*" || known.name == name);
         is_meant && target.is_none_or(|target| known.targets.contains(&target))

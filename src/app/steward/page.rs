@@ -101,6 +101,7 @@ impl App {
                     cut(&mut rows, wanted.count).map(|row| key(vec![row.record_id.clone(), row.identity_id.clone()]));
                 Ok::<_, AppError>((self.explain_reviews(conn, rows)?, next))
             })?;
+            audit.resource_type = Some("Patient".to_owned());
             audit.detail.records = items.iter().map(|one| one.item.record_id.clone()).collect();
             self.listed(ctx, List::Reviews, wanted, items, next)
         })
@@ -115,6 +116,15 @@ impl App {
             Definition { name: "_count", kind: Kind::Positive, occurs: Occurs::AtMostOnce },
             Definition { name: "_page", kind: Kind::Text, occurs: Occurs::AtMostOnce },
         ];
+        self.read_pairs(body, TABLE)
+    }
+
+    /// The pairs that a body stands for whose parameters are texts and numbers.
+    pub(in crate::app) fn read_pairs(
+        &self,
+        body: &[u8],
+        table: &'static [Definition],
+    ) -> Result<ListParameters, AppError> {
         if body.is_empty() {
             return Ok(ListParameters::default());
         }
@@ -124,10 +134,15 @@ impl App {
             return Err(AppError::invalid(issues));
         }
         let base_url = &self.config.server.base_url;
-        let read = OperationParameters::read(&document, TABLE, base_url).map_err(AppError::invalid)?;
-        let count = read.number("_count").map(|count| ("_count".to_owned(), count.to_string()));
-        let page = read.text("_page").map(|page| ("_page".to_owned(), page.to_owned()));
-        Ok(ListParameters { pairs: count.into_iter().chain(page).collect(), warnings: read.warnings })
+        let read = OperationParameters::read(&document, table, base_url).map_err(AppError::invalid)?;
+        let pair = |known: &Definition| {
+            let value = match known.kind {
+                Kind::Positive => read.number(known.name).map(|number| number.to_string()),
+                _ => read.text(known.name).map(str::to_owned),
+            };
+            value.map(|value| (known.name.to_owned(), value))
+        };
+        Ok(ListParameters { pairs: table.iter().filter_map(pair).collect(), warnings: read.warnings })
     }
 
     /// Decisions, newest first; of one id only that one.

@@ -149,6 +149,7 @@ impl App {
                 self.with_golden(ctx, conn, view)
             })?;
             let view = view.ok_or_else(|| AppError::not_found("There is no such identity."))?;
+            audit.resource_type = Some("Patient".to_owned());
             audit.detail.identities.push(view.id.clone());
             audit.detail.records = view.members.iter().map(|member| member.record_id.clone()).collect();
             Ok(view)
@@ -162,6 +163,7 @@ impl App {
     pub fn identity_of_record(&self, ctx: &Context, record_id: &str) -> Result<IdentityView, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
             check_steward(ctx)?;
+            audit.resource_type = Some("Patient".to_owned());
             audit.detail.records.push(record_id.to_owned());
             let constraints = self.candidates.constraints();
             let view = transaction::read_snapshot(&mut *self.connection()?, |conn| {
@@ -171,6 +173,7 @@ impl App {
             })?;
             let view = view.ok_or_else(|| AppError::not_found("There is no such record."))?;
             audit.detail.identities.push(view.id.clone());
+            audit.detail.records = view.members.iter().map(|member| member.record_id.clone()).collect();
             Ok(view)
         })
     }
@@ -202,6 +205,7 @@ impl App {
     pub fn record_history(&self, ctx: &Context, record_id: &str) -> Result<Vec<Assignment>, AppError> {
         self.answer(ctx, Action::ReviewQueue, |audit| {
             check_steward(ctx)?;
+            audit.resource_type = Some("Patient".to_owned());
             audit.detail.records.push(record_id.to_owned());
             let conn = &mut *self.connection()?;
             let ended = identity_history::list_of_record(conn, record_id, ROWS_MAX)?;

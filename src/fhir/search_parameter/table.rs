@@ -202,6 +202,9 @@ const AUDIT_EVENT: &[SearchParameter] = &of(
         token(240, "action", &[at("action", Code("http://hl7.org/fhir/audit-event-action"))]),
         date(241, "date", &[at("recorded", Date)]),
         token(242, "outcome", &[at("outcome", Code("http://hl7.org/fhir/audit-event-outcome"))]),
+        token(243, "subtype", &[at("subtype", Coding)]),
+        reference(244, "entity", ANY, &[at("entity.what", Reference)]),
+        reference(245, "patient", &["Patient"], &[at("entity.what", ReferenceTo("Patient"))]),
     ],
 );
 

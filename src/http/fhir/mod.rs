@@ -17,6 +17,7 @@ mod review;
 mod search;
 mod steward;
 pub mod unknown;
+mod who_looked;
 
 use actix_web::web::ServiceConfig;
 
@@ -62,6 +63,8 @@ pub fn rows() -> Vec<Row> {
         at("/Patient/$identity").get(review::identity),
         at("/Patient/{id}/$identity").get(review::identity_of_record),
         at("/Patient/{id}/$identity-history").get(review::record_history),
+        at("/Patient/$who-looked").get(who_looked::by_identity).post(who_looked::by_body),
+        at("/Patient/{id}/$who-looked").get(who_looked::of_record).post(who_looked::of_record_by_body),
         at("/$export").get(export::of_system).post(export::of_system_by_body),
         at("/Patient/$export").get(export::of_patients).post(export::of_patients_by_body),
         at("/$export/{job}").get(export::status).delete(export::cancel),

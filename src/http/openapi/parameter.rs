@@ -54,6 +54,7 @@ pub fn shared(name: &str) -> Json {
         "community" => ("query", "The URI of a trust community.", text()),
         "_page" => ("query", "Of a link to a further page.", text()),
         "identity" => ("query", "The id of the identity.", id()),
+        "date" => ("query", "When it was recorded, with or without a prefix.", text()),
         "mode" => ("query", "What the content would be used for.", one_of(&["create", "update", "delete", "profile"])),
         "profile" => ("query", "The canonical URL of the profile to judge by.", primitive("canonical")),
         "If-Match" => {

@@ -53,5 +53,29 @@ pub const DESCRIBED: &[Described] = &[
         ..reads("/Patient/$identity", "What an identity is made of")
     },
     reads("/Patient/{id}/$identity", "What the identity of a record is made of"),
+    Described {
+        parameters: &["_format", "_pretty", "identity", "date", "_count", "_page", "Prefer"],
+        answers: BUNDLE,
+        errors: READS,
+        ..row("GET", "/Patient/$who-looked", Code::Always, "Who was shown the records of an identity")
+    },
+    Described {
+        body: Body::Schema("Parameters"),
+        answers: BUNDLE,
+        errors: &[403, 404, WITH_BODY[0], WITH_BODY[1]],
+        ..row("POST", "/Patient/$who-looked", Code::Always, "Who was shown the records of an identity")
+    },
+    Described {
+        parameters: &["_format", "_pretty", "date", "_count", "_page", "Prefer"],
+        answers: BUNDLE,
+        errors: READS,
+        ..row("GET", "/Patient/{id}/$who-looked", Code::Always, "Who was shown the records of a person")
+    },
+    Described {
+        body: Body::Schema("Parameters"),
+        answers: BUNDLE,
+        errors: &[403, 404, WITH_BODY[0], WITH_BODY[1]],
+        ..row("POST", "/Patient/{id}/$who-looked", Code::Always, "Who was shown the records of a person")
+    },
     reads("/Patient/{id}/$identity-history", "Where a record has been"),
 ];

@@ -5,12 +5,12 @@
 //! classes of a session are is not free, or twins would soon stand for the matches of another kind: relatives and
 //! twins of a person are as many as the model says, duplicates are one number for all sessions, and of each class the
 //! part is in a session that agrees on what decides it. Free is how many unrelated pairs are in it. Twins are too few
-//! to be told from matches of several errors round by round: they are counted once, in the structured start. Not here:
-//! u, which random pairs give once, before the first round.
+//! to be told from matches of several errors round by round: they are counted once, by rules of thumb. Not here: u, which random pairs give once, before the first round.
 
 use std::collections::BTreeMap;
 
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::patterns::{Label, Part, Patterns, Session};
 use super::{Iteration, SessionLine};
@@ -35,6 +35,20 @@ type Shares = [f64; CLASSES];
 /// Pairs of each class, by comparison and level.
 type Counts = [[Shares; Level::COUNT]; Comparison::COUNT];
 
+/// Rounds in which classes find their sizes before the first likelihood is fitted.
+const SIZE_ROUNDS: usize = 20;
+
+/// Where matches and relatives begin. A round climbs to the nearest summit only, and which of the two is under the higher one
+/// depends on the people: among many strangers of one birth date rules of thumb go astray, and a model of other people may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Beginning {
+    /// Rules of thumb about a pair.
+    Structured,
+    /// The model that is there.
+    Model,
+}
+
 /// A model being fitted.
 pub struct Fit {
     start: Model,
@@ -44,6 +58,7 @@ pub struct Fit {
     sizes: Shares,
     /// Twins by the structured start.
     twins: f64,
+    women: Women,
 }
 
 /// Pairs of one pattern: where from, what, how many.
@@ -171,24 +186,39 @@ impl Pass {
 }
 
 impl Fit {
-    /// u from random pairs, everything else from the structured start.
-    pub fn begin(start: &Model, patterns: &Patterns, population: usize) -> Self {
+    /// u from random pairs, twins from the structured start, matches and relatives from the `beginning`.
+    pub fn begin(start: &Model, patterns: &Patterns, population: usize, beginning: Beginning) -> Self {
         let mut model = start.clone();
-        model.replace_likelihoods(&unrelated(start, patterns, population));
+        let (random, women) = unrelated(start, patterns, population);
+        model.replace_likelihoods(&random);
         let mut pairs = patterns.sorted(Part::Fitted);
         pairs.retain(|(session, ..)| *session != Session::Random);
         let sessions = Sessions { duplicates: DUPLICATES_START, sizes: BTreeMap::new() };
-        let mut fit = Self { start: model.clone(), model, pairs, sessions, sizes: [0.0; CLASSES], twins: 0.0 };
-        fit.maximise(Pass::over(&fit.pairs, |_, pair| (structured(pair), 1.0)), &START_CLASSES);
+        let mut fit = Self { start: model.clone(), model, pairs, sessions, sizes: [0.0; CLASSES], twins: 0.0, women };
+        let structured = Pass::over(&fit.pairs, |_, pair| (structured(pair), 1.0));
+        match beginning {
+            Beginning::Structured => fit.maximise(structured, &START_CLASSES),
+            Beginning::Model => fit.maximise(structured, &[Class::Twin]),
+        }
         fit.twins = fit.sizes[Class::Twin as usize];
+        if beginning == Beginning::Model {
+            for _ in 0..SIZE_ROUNDS {
+                let pass = fit.expected();
+                fit.maximise(pass, &[]);
+            }
+        }
         fit
+    }
+
+    fn expected(&self) -> Pass {
+        let shares = self.sessions.all_shares(&self.model);
+        Pass::over(&self.pairs, |session, pair| expect(&self.model, session, &shares[&session], pair))
     }
 
     /// One round.
     pub fn step(&mut self) -> Iteration {
         let before = *self.model.likelihoods();
-        let shares = self.sessions.all_shares(&self.model);
-        let pass = Pass::over(&self.pairs, |session, pair| expect(&self.model, session, &shares[&session], pair));
+        let pass = self.expected();
         let log_likelihood = pass.mean();
         self.maximise(pass, &ROUND_CLASSES);
         Iteration { log_likelihood, change_bits: change(&before, self.model.likelihoods()) }
@@ -213,7 +243,9 @@ impl Fit {
         for comparison in Comparison::ALL {
             for group in groups(comparison) {
                 for class in classes.iter().map(|class| *class as usize) {
-                    let of_start = |level: &Level| self.start.likelihood(comparison, *level).all()[class];
+                    let reached = |level: &Level| self.women.reached(comparison, *level, class);
+                    let of_start =
+                        |level: &Level| self.start.likelihood(comparison, *level).all()[class] * reached(level);
                     let start_sum: f64 = group.iter().map(of_start).sum();
                     let found: f64 = group.iter().map(|l| counts[comparison as usize][*l as usize][class]).sum();
                     if self.sizes[class] < CLASS_PAIRS_MIN[class] {
@@ -222,7 +254,7 @@ impl Fit {
                     for level in &group {
                         let count = counts[comparison as usize][*level as usize][class];
                         let fitted = START_PAIRS[class].mul_add(of_start(level) / start_sum, count)
-                            / (found + START_PAIRS[class]);
+                            / ((found + START_PAIRS[class]) * reached(level));
                         set(&mut table[comparison as usize][*level as usize], class, fitted.clamp(1e-12, 1.0));
                     }
                 }
@@ -263,12 +295,11 @@ impl Fit {
 
 /// Mean log-likelihood of the pairs held out under `model`, with the class sizes that suit it best.
 pub fn held_out(model: &Model, patterns: &Patterns) -> f64 {
-    const ROUNDS: usize = 20;
     let pairs = patterns.sorted(Part::HeldOut);
     let sizes = pairs.iter().map(|(session, ..)| (*session, [1.0; CLASSES])).collect();
     let mut sessions = Sessions { duplicates: DUPLICATES_START, sizes };
     let mut mean = 0.0;
-    for _ in 0..ROUNDS {
+    for _ in 0..SIZE_ROUNDS {
         let shares = sessions.all_shares(model);
         let pass = Pass::over(&pairs, |session, pair| expect(model, session, &shares[&session], pair));
         mean = pass.mean();
@@ -376,8 +407,38 @@ const fn set(likelihood: &mut Likelihood, class: usize, value: f64) {
     }
 }
 
+/// In how many pairs a woman is involved. Different surnames are one level where one is, another where none is, so each of
+/// the two is a share of its own pairs. Which those are no pattern says where surnames agree; that random pairs seldom do
+/// tells the share.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Women {
+    /// Of pairs of two people.
+    of_two: f64,
+}
+
+impl Women {
+    fn of(random: &Counts) -> Self {
+        let of = |level: Level| random[Comparison::Family as usize][level as usize][Class::Unrelated as usize];
+        // Without any, half of all people are women.
+        let (changed, conflict) = (of(Level::Changed) + 3.0, of(Level::Conflict) + 1.0);
+        Self { of_two: (changed / (changed + conflict)).clamp(0.01, 0.99) }
+    }
+
+    /// The share of a class's pairs that can have the level.
+    fn reached(self, comparison: Comparison, level: Level, class: usize) -> f64 {
+        // The two records of a match are one person's.
+        let women = if class == Class::Match as usize { 1.0 - (1.0 - self.of_two).sqrt() } else { self.of_two };
+        match (comparison, level) {
+            (Comparison::Family, Level::Changed) => women,
+            (Comparison::Family, Level::Conflict) => 1.0 - women,
+            _ => 1.0,
+        }
+    }
+}
+
 /// u of random pairs, each counted as far as it is unrelated under the start.
-fn unrelated(start: &Model, patterns: &Patterns, population: usize) -> Likelihoods {
+fn unrelated(start: &Model, patterns: &Patterns, population: usize) -> (Likelihoods, Women) {
+    const CLASS: usize = Class::Unrelated as usize;
     let mut counts: Counts = [[[0.0; CLASSES]; Level::COUNT]; Comparison::COUNT];
     for (session, pair, count) in patterns.sorted(Part::Fitted) {
         if session == Session::Random {
@@ -385,21 +446,22 @@ fn unrelated(start: &Model, patterns: &Patterns, population: usize) -> Likelihoo
             add(&mut counts, session, &pair, &[0.0, 0.0, 0.0, share], count);
         }
     }
+    let women = Women::of(&counts);
     let mut table = *start.likelihoods();
     for comparison in Comparison::ALL {
         for group in groups(comparison) {
-            let of = |level: &Level| counts[comparison as usize][*level as usize][Class::Unrelated as usize];
+            let of = |level: &Level| counts[comparison as usize][*level as usize][CLASS];
             let sum: f64 = group.iter().map(of).sum();
             let u = |level: &Level| {
                 let start = start.likelihood(comparison, *level).unrelated;
-                (of(level) + START_EVENTS) / (sum + START_EVENTS / start)
+                (of(level) + START_EVENTS) / sum.mul_add(women.reached(comparison, *level, CLASS), START_EVENTS / start)
             };
             for level in &group {
                 table[comparison as usize][*level as usize].unrelated = u(level).clamp(1e-12, 1.0);
             }
         }
     }
-    table
+    (table, women)
 }
 
 /// Below this a likelihood's change is of no weight.

@@ -2,9 +2,9 @@
 //!
 //! What: [`train`] takes pairs as [`Patterns`], sampled by block key (see `index::sample`) and at random, and gives either
 //! a model or the reasons why none is adopted, with a [`Report`] of both. u comes from random pairs, weighted by how
-//! surely they are unrelated; the other three classes from expectation maximisation with a structured start: given name
-//! agrees and birth date is close, a match; a household's field is shared and the given name differs, a relative; the
-//! birth date is the same too, a twin. Pairs of one blocking rule are one session with class sizes of its own, in which
+//! surely they are unrelated; the other three classes from expectation maximisation with two starts, of which the better
+//! counts: the model that is there, and a structured one: given name agrees and birth date is close, a match; a
+//! household's field is shared and the given name differs, a relative; the birth date is the same too, a twin. Pairs of one blocking rule are one session with class sizes of its own, in which
 //! the comparisons that the rule decides say nothing. Labelled pairs count in the class of their label. Why: levels
 //! depend on who writes the records; a model fitted elsewhere has other errors. Not here: reading records, writing the
 //! file (see `cli::train`), the numbers to begin with (see `model`).
@@ -17,6 +17,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+pub use em::Beginning;
 pub use patterns::{Label, Patterns, Session};
 
 use super::model::{Class, Likelihoods, Model, ModelError};
@@ -68,6 +69,8 @@ pub struct Check {
 /// How the training went.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
+    /// The start of the two that led to this.
+    pub beginning: Beginning,
     pub random_pairs: u64,
     pub sessions: Vec<SessionLine>,
     pub iterations: Vec<Iteration>,
@@ -100,6 +103,11 @@ impl fmt::Display for Report {
                 line.session, line.pairs
             )?;
         }
+        let beginning = match self.beginning {
+            Beginning::Structured => "rules of thumb",
+            Beginning::Model => "the model that was there",
+        };
+        writeln!(f, "begun with {beginning}")?;
         for (round, iteration) in (1..).zip(&self.iterations) {
             let (log_likelihood, change) = (iteration.log_likelihood, iteration.change_bits);
             writeln!(f, "round {round:>3}: log-likelihood {log_likelihood:>10.5}, largest change {change:.4} bits")?;
@@ -121,12 +129,24 @@ pub struct Trained {
     pub report: Report,
 }
 
-/// Fits `start` to `patterns`.
+/// Fits `start` to `patterns`, from each [`Beginning`]; gives what explains the pairs held out best.
 ///
 /// # Errors
 /// When the result is no model: a likelihood came out as none.
 pub fn train(start: &Model, patterns: &Patterns, options: &Options) -> Result<Trained, ModelError> {
-    let mut fit = em::Fit::begin(start, patterns, options.population);
+    let structured = train_from(Beginning::Structured, start, patterns, options)?;
+    let from_model = train_from(Beginning::Model, start, patterns, options)?;
+    let explained = |trained: &Trained| em::held_out(&trained.model, patterns);
+    Ok(if explained(&from_model) > explained(&structured) { from_model } else { structured })
+}
+
+fn train_from(
+    beginning: Beginning,
+    start: &Model,
+    patterns: &Patterns,
+    options: &Options,
+) -> Result<Trained, ModelError> {
+    let mut fit = em::Fit::begin(start, patterns, options.population, beginning);
     let mut iterations: Vec<Iteration> = Vec::new();
     let mut is_settled = false;
     while iterations.len() < options.iterations_max && !is_settled {
@@ -143,6 +163,7 @@ pub fn train(start: &Model, patterns: &Patterns, options: &Options) -> Result<Tr
     }];
     checks.extend(validate::checks(start, &model, patterns, &fit));
     let report = Report {
+        beginning,
         random_pairs: patterns.random_pairs(),
         sessions: fit.session_lines(patterns),
         iterations,

@@ -11,6 +11,7 @@ pub(super) mod restore;
 mod sqlite;
 
 use super::audit::NewAuditRow;
+use super::audit_subject::SubjectRow;
 use super::block_key::{Numbered, RecordKeys};
 use super::body::Head;
 use super::connection::Connection;
@@ -137,6 +138,21 @@ pub(super) fn last_updated_us(connection: &mut Connection, resource_types: &[&st
 pub(super) fn lock(connection: &mut Connection, space: i32, number: i32) -> Result<(), StoreError> {
     let Connection::Postgres(connection) = connection else { return Ok(()) };
     Ok(postgres::lock(connection, space, number)?)
+}
+
+/// The same, without waiting: whether it was free.
+pub(super) fn try_lock(connection: &mut Connection, space: i32, number: i32) -> Result<bool, StoreError> {
+    let Connection::Postgres(connection) = connection else { return Ok(true) };
+    Ok(postgres::try_lock(connection, space, number)?)
+}
+
+/// What is there already stays.
+pub(super) fn insert_audit_subjects(connection: &mut Connection, rows: &[SubjectRow]) -> Result<(), StoreError> {
+    match (rows, connection) {
+        ([], _) => Ok(()),
+        (_, Connection::Sqlite(c)) => Ok(sqlite::insert_audit_subjects(c, rows)?),
+        (_, Connection::Postgres(c)) => Ok(postgres::insert_audit_subjects(c, rows)?),
+    }
 }
 
 pub(super) fn insert_audit_rows(connection: &mut Connection, rows: &[NewAuditRow<'_>]) -> Result<(), StoreError> {

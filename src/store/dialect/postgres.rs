@@ -7,10 +7,11 @@ use std::collections::HashSet;
 use std::hash::Hash;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::{BigInt, Bool, Text};
 
 use crate::matching::stored_blocks::KeyRange;
 use crate::store::audit::NewAuditRow;
+use crate::store::audit_subject::SubjectRow;
 use crate::store::block_key::{Numbered, RecordKeys, written_keys};
 use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
@@ -271,6 +272,27 @@ pub(super) fn last_updated_us(connection: &mut PgConnection, resource_types: &[&
 pub(super) fn lock(connection: &mut PgConnection, space: i32, number: i32) -> QueryResult<()> {
     let binds = vec![Bind::Integer(space), Bind::Integer(number)];
     Prepared::new("SELECT pg_advisory_xact_lock(?, ?)", binds).execute(connection)?;
+    Ok(())
+}
+
+/// The same, without waiting: whether it was free.
+pub(super) fn try_lock(connection: &mut PgConnection, space: i32, number: i32) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Got {
+        #[diesel(sql_type = Bool)]
+        got: bool,
+    }
+    let binds = vec![Bind::Integer(space), Bind::Integer(number)];
+    let found: Got = Prepared::new("SELECT pg_try_advisory_xact_lock(?, ?) AS got", binds).get_result(connection)?;
+    Ok(found.got)
+}
+
+pub(super) fn insert_audit_subjects(connection: &mut PgConnection, rows: &[SubjectRow]) -> QueryResult<()> {
+    Prepared::new(
+        "INSERT INTO audit_subject (subject, seq) SELECT * FROM UNNEST(?, ?) ON CONFLICT DO NOTHING",
+        vec![Bind::Texts(column(rows, |row| row.subject.as_str())), Bind::BigInts(column(rows, |row| row.seq))],
+    )
+    .execute(connection)?;
     Ok(())
 }
 

@@ -106,7 +106,7 @@ fn insert_audit_rows_postgres(connection: &mut PgConnection, rows: &[AuditRow]) 
 pub fn lock_tables(connection: &mut Connection) -> Result<(), StoreError> {
     let Connection::Postgres(connection) = connection else { return Ok(()) };
     Ok(connection.batch_execute(
-        "LOCK TABLE resource, resource_history, identity, record, review, change, audit, load_progress, \
+        "LOCK TABLE resource, resource_history, identity, record, review, change, audit, audit_seal, load_progress, \
          steward_decision, record_constraint, identity_history, merged_identity, client, \
          signing_key \
          IN EXCLUSIVE MODE",

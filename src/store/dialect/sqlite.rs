@@ -9,6 +9,7 @@ use diesel::upsert::excluded;
 
 use crate::matching::stored_blocks::KeyRange;
 use crate::store::audit::NewAuditRow;
+use crate::store::audit_subject::SubjectRow;
 use crate::store::block_key::{Numbered, RecordKeys, written_keys};
 use crate::store::body::{Head, heads};
 use crate::store::identity::IdentityRow;
@@ -17,8 +18,8 @@ use crate::store::record::RecordRow;
 use crate::store::resource::{ExpectedVersion, NewVersion, ResourceRow, SearchRows, history_columns, version_columns};
 use crate::store::review::ReviewRow;
 use crate::store::schema::{
-    audit, block_key, block_record, change, identity, load_progress, record, record_constraint, resource,
-    resource_history, review, search_date, search_string, search_token, secret,
+    audit, audit_subject, block_key, block_record, change, identity, load_progress, record, record_constraint,
+    resource, resource_history, review, search_date, search_string, search_token, secret,
 };
 use crate::store::search::Sql;
 use crate::store::steward::ConstraintRow;
@@ -187,6 +188,13 @@ pub(super) fn last_updated_us(connection: &mut SqliteConnection, resource_types:
 pub(super) fn insert_audit_rows(connection: &mut SqliteConnection, rows: &[NewAuditRow<'_>]) -> QueryResult<()> {
     for row in rows {
         diesel::insert_into(audit::table).values(row).execute(connection)?;
+    }
+    Ok(())
+}
+
+pub(super) fn insert_audit_subjects(connection: &mut SqliteConnection, rows: &[SubjectRow]) -> QueryResult<()> {
+    for row in rows {
+        diesel::insert_or_ignore_into(audit_subject::table).values(row).execute(connection)?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::Connection;
 use crate::store::resource::{self, Resource, SearchCondition, SearchConstraint, SearchQuery, Total};
 
+use super::auth::gate::permit_route;
 use super::context::Context;
 use super::error::{AppError, ErrorKind};
 use super::incoming::ResourceKind;
@@ -39,6 +40,8 @@ impl Criteria {
         query: &str,
         place: &str,
     ) -> Result<Self, AppError> {
+        // Whether somebody fits is told by what is done then, as a search tells it.
+        permit_route(&ctx.caller, "/{type}", "GET", kind.name())?;
         let reader = search_reader(config, ctx, kind.name());
         let conditions = conditions_of(&reader, &criteria_of(query)).map_err(|error| located(error, place))?;
         Ok(Self { conditions, constraint: ctx.caller.search_constraint(), place: place.to_owned() })

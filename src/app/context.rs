@@ -1,75 +1,112 @@
 //! Who asks, when, and under which request id: the first argument of every use case.
 //!
-//! Not here: how a caller is recognised (today there is only the open door of a loopback address).
+//! Not here: how a caller is recognised, and what that caller may do (see `auth::gate`).
+
+use std::sync::Arc;
 
 use crate::audit::{Action, AuditRecord, Detail, Outcome};
 use crate::fhir::disclosure::Disclosure;
 use crate::fhir::match_parameters::RuleBook;
+use crate::fhir::redact::redact;
 use crate::store::resource::SearchConstraint;
 
+use super::assured_match::is_restricted;
+use super::auth::access::STEWARDSHIP;
+use super::auth::granted::Granted;
 use super::clock::Clock;
+use super::error::AppError;
+use super::search::AUDIT_EVENT;
 
 /// The caller of a use case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Caller {
     /// Anyone who reaches a loopback address of a server started with `--open`, or the command line itself.
     Open,
+    /// Somebody without a token.
+    Anonymous,
+    /// A client with a token that is in force.
+    Client(Arc<Granted>),
 }
 
 impl Caller {
     /// The label in audit rows.
     #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub fn label(&self) -> &str {
         match self {
             Self::Open => "open",
+            Self::Anonymous => "anonymous",
+            Self::Client(granted) => &granted.grant.client_id,
         }
     }
 
     /// Whether this caller shows a token, and has to show it again for the files of an export.
     #[must_use]
-    pub const fn bears_token(self) -> bool {
-        match self {
-            Self::Open => false,
-        }
+    pub const fn bears_token(&self) -> bool {
+        matches!(self, Self::Client(_))
     }
 
     /// What of a record may leave to this caller.
     #[must_use]
-    pub const fn disclosure(self) -> Disclosure {
+    pub fn disclosure(&self) -> Disclosure {
         match self {
             Self::Open => Disclosure::full(),
+            Self::Anonymous => Disclosure::only(Vec::<String>::new()),
+            Self::Client(granted) => granted.disclosure.clone(),
         }
+    }
+
+    /// A stored resource as it may leave: to whom shows a token without what never leaves, and a Patient without the elements
+    /// that the policy keeps.
+    ///
+    /// # Errors
+    /// `NotFound` for what is labelled as restricted, unless the client is the operator's own; `Internal` when the stored
+    /// document cannot be read.
+    pub fn outgoing(&self, body: String) -> Result<String, AppError> {
+        match self {
+            Self::Open => return Ok(body),
+            Self::Client(granted) if granted.is_of_operator() => {}
+            // The same answer as in a match.
+            Self::Anonymous | Self::Client(_) if is_restricted(&body) => {
+                return Err(AppError::not_found("There is no such resource."));
+            }
+            Self::Anonymous | Self::Client(_) => {}
+        }
+        redact(&body, &self.disclosure()).map_err(|_| AppError::internal())
     }
 
     /// The name under which this caller decides about identities and sees what there is to decide; `None` for who may not.
     #[must_use]
-    pub const fn steward(self) -> Option<&'static str> {
+    pub fn steward(&self) -> Option<&str> {
         match self {
             Self::Open => Some(self.label()),
+            Self::Anonymous => None,
+            Self::Client(granted) => granted.holds_any(STEWARDSHIP).then(|| self.label()),
         }
     }
 
     /// Whether this caller may read what others have done.
     #[must_use]
-    pub const fn reads_audit(self) -> bool {
+    pub fn reads_audit(&self) -> bool {
         match self {
             Self::Open => true,
+            Self::Anonymous => false,
+            Self::Client(granted) => granted.holds_any(AUDIT_EVENT),
         }
     }
 
     /// The rules that this caller's matches are decided by, where he is registered for some.
     #[must_use]
-    pub const fn rule_book(self) -> Option<RuleBook> {
+    pub const fn rule_book(&self) -> Option<RuleBook> {
         match self {
-            Self::Open => None,
+            Self::Open | Self::Anonymous | Self::Client(_) => None,
         }
     }
 
     /// What this caller's searches are narrowed to.
     #[must_use]
-    pub const fn search_constraint(self) -> SearchConstraint {
+    pub const fn search_constraint(&self) -> SearchConstraint {
         match self {
-            Self::Open => SearchConstraint::None,
+            Self::Open | Self::Anonymous | Self::Client(_) => SearchConstraint::None,
         }
     }
 }
@@ -100,7 +137,27 @@ impl Context {
             outcome: Outcome::Success,
             caller: self.caller.label().to_owned(),
             resource_type: None,
-            detail: Detail { client_address: self.address.clone(), ..Detail::default() },
+            detail: self.caller_detail(),
+        }
+    }
+
+    /// Who asked, for whom and on which ground.
+    fn caller_detail(&self) -> Detail {
+        let client_address = self.address.clone();
+        let Caller::Client(granted) = &self.caller else { return Detail { client_address, ..Detail::default() } };
+        let grant = &granted.grant;
+        Detail {
+            client_address,
+            client_id: Some(grant.client_id.clone()),
+            community: grant.community.clone(),
+            organization_id: grant.organization_id.clone(),
+            entity_type: grant.entity_type.map(|entity| entity.code().to_owned()),
+            purposes: grant.purposes.clone(),
+            user: granted.user_digest().map(str::to_owned),
+            identity_level: Some(grant.identity_level.uri().to_owned()),
+            authentication_level: Some(grant.authentication_level.uri().to_owned()),
+            token: Some(grant.token_id.clone()),
+            ..Detail::default()
         }
     }
 }

@@ -3,7 +3,8 @@
 //! | kind | HTTP status | issue code |
 //! |---|---|---|
 //! | Invalid | 400 | structure, invalid, required, value |
-//! | Forbidden | 403 | forbidden |
+//! | Unauthorized | 401 + WWW-Authenticate | login |
+//! | Forbidden | 403 (+ WWW-Authenticate) | forbidden |
 //! | NotFound, Gone | 404, 410 | not-found, deleted |
 //! | NotSupported, NotAcceptable, MediaType | 405, 406, 415 | not-supported |
 //! | Conflict, PreconditionFailed | 409, 412 | conflict |
@@ -16,6 +17,8 @@
 //!
 //! Internals are logged where they arise and never sent.
 
+use crate::assurance::verdict::Missing;
+use crate::fhir::canonical::ASSURANCE_OUTCOME;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::StoreError;
 use crate::store::error::Unavailable;
@@ -23,6 +26,7 @@ use crate::store::error::Unavailable;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     Invalid,
+    Unauthorized,
     Forbidden,
     NotFound,
     Gone,
@@ -48,6 +52,7 @@ impl ErrorKind {
     pub const fn status(self) -> u16 {
         match self {
             Self::Invalid => 400,
+            Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::NotSupported => 405,
@@ -72,12 +77,17 @@ impl ErrorKind {
 pub struct AppError {
     pub kind: ErrorKind,
     pub issues: Vec<Issue>,
+    /// `WWW-Authenticate` of the answer (RFC 6750 section 3).
+    pub challenge: Option<Box<str>>,
 }
+
+/// The protection space of all challenges.
+const REALM: &str = "Bearer realm=\"fhir\"";
 
 impl AppError {
     #[must_use]
     pub const fn new(kind: ErrorKind, issues: Vec<Issue>) -> Self {
-        Self { kind, issues }
+        Self { kind, issues, challenge: None }
     }
 
     fn one(kind: ErrorKind, code: IssueCode, text: &str) -> Self {
@@ -108,6 +118,69 @@ impl AppError {
     #[must_use]
     pub fn forbidden() -> Self {
         Self::one(ErrorKind::Forbidden, IssueCode::Forbidden, "The caller may not do this.")
+    }
+
+    fn challenged(self, attributes: &str) -> Self {
+        Self { challenge: Some(format!("{REALM}{attributes}").into()), ..self }
+    }
+
+    /// A request without a token, which is told no error code (RFC 6750 section 3.1).
+    #[must_use]
+    pub fn no_token() -> Self {
+        let text = "Not authorized: a Bearer token is needed.";
+        let issue = Issue::error(IssueCode::Login, text).at("http.authorization").coded(ASSURANCE_OUTCOME, "no-token");
+        Self::new(ErrorKind::Unauthorized, vec![issue]).challenged("")
+    }
+
+    /// A token that is not in force. Why not would help those who try; the log has it.
+    #[must_use]
+    pub fn invalid_token() -> Self {
+        let text = "The token is not in force.";
+        let issue =
+            Issue::error(IssueCode::Login, text).at("http.authorization").coded(ASSURANCE_OUTCOME, "invalid-token");
+        Self::new(ErrorKind::Unauthorized, vec![issue]).challenged(", error=\"invalid_token\"")
+    }
+
+    /// A token whose scopes do not give what is asked; `scope` would.
+    #[must_use]
+    pub fn insufficient_scope(scope: &str) -> Self {
+        let text = format!("The token's scopes do not give this; {scope} would.");
+        let issue = Issue::error(IssueCode::Forbidden, text).coded(ASSURANCE_OUTCOME, "scope");
+        let attributes = format!(", error=\"insufficient_scope\", scope=\"{scope}\"");
+        Self::new(ErrorKind::Forbidden, vec![issue]).challenged(&attributes)
+    }
+
+    /// A request that the policy refuses: each thing that is missing is one issue. Where only the words of a request to match
+    /// fall short, they can be mended without another token.
+    #[must_use]
+    pub fn not_authorized(missing: &[Missing]) -> Self {
+        let is_of_content = missing.iter().all(Missing::is_of_content);
+        let issue = |one: &Missing| {
+            let code = if one.is_of_content() { IssueCode::BusinessRule } else { IssueCode::Forbidden };
+            let issue = Issue::error(code, one.text()).coded(ASSURANCE_OUTCOME, one.code());
+            if one.is_of_content() { issue.at("Patient") } else { issue }
+        };
+        let issues = missing.iter().map(issue).collect();
+        if is_of_content {
+            return Self::unprocessable(issues);
+        }
+        let level =
+            missing.iter().find_map(|one| if let Missing::Authentication(level) = one { Some(level) } else { None });
+        let error = match level {
+            // RFC 9470: somebody who signs in again may do it.
+            Some(level) if missing.len() == 1 => {
+                format!(", error=\"insufficient_user_authentication\", acr_values=\"{}\"", level.uri())
+            }
+            _ => ", error=\"insufficient_scope\"".to_owned(),
+        };
+        Self::new(ErrorKind::Forbidden, issues).challenged(&error)
+    }
+
+    /// Codes of what the gate found missing.
+    #[must_use]
+    pub fn missing(&self) -> Vec<String> {
+        let details = self.issues.iter().filter_map(|issue| issue.details.as_ref());
+        details.filter(|coding| coding.system == ASSURANCE_OUTCOME).map(|coding| coding.code.clone()).collect()
     }
 
     #[must_use]

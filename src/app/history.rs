@@ -83,9 +83,13 @@ impl App {
                 Some(id) => format!("{base}/{}/{id}/_history", kind.name()),
                 None => format!("{base}/{}/_history", kind.name()),
             };
+            let outgoing = |version: HistoryVersion| {
+                let body = if version.deleted { version.body } else { ctx.caller.outgoing(version.body)? };
+                Ok(HistoryVersion { body, ..version })
+            };
             Ok(HistoryAnswer {
                 kind,
-                versions: page.versions,
+                versions: page.versions.into_iter().map(outgoing).collect::<Result<_, AppError>>()?,
                 self_link: link(&base, &asked.understood),
                 next_link: page.next.map(|after| link_after(&base, &asked.understood, &after)),
             })

@@ -15,7 +15,7 @@ use crate::matching::pool::IdentityMatch;
 use crate::matching::record::Record;
 
 use super::App;
-use super::context::Context;
+use super::context::{Caller, Context};
 use super::error::AppError;
 
 /// The result for one Patient: one line of output.
@@ -64,7 +64,7 @@ impl App {
     /// Matches lines, each a Patient; the order stays. One audit row stands for the batch.
     ///
     /// # Errors
-    /// When the audit row cannot be written, or the candidates are in a database that does not answer.
+    /// `Forbidden` for whoever is not at the machine itself; when the audit row cannot be written, or the candidates are in a database that does not answer.
     pub fn match_lines(
         &self,
         ctx: &Context,
@@ -72,6 +72,10 @@ impl App {
         probability_min: f64,
     ) -> Result<Vec<MatchLine>, AppError> {
         self.answer(ctx, Action::Match, |audit| {
+            // Lines claim no profile and carry no weight: there is nothing that a policy could permit.
+            if !matches!(ctx.caller, Caller::Open) {
+                return Err(AppError::forbidden());
+            }
             audit.resource_type = Some("Patient".to_owned());
             audit.detail.reasons.push("batch".to_owned());
             audit.detail.model_version = Some(self.rules.model.version().to_owned());

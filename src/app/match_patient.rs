@@ -6,7 +6,10 @@
 
 use std::collections::HashMap;
 
+use crate::assurance::verdict::{Identities, Representative};
 use crate::audit::{Action, AuditRecord};
+use crate::config::Match;
+use crate::fhir::date::Date;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
@@ -24,6 +27,7 @@ use crate::store::{Connection, transaction};
 
 use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
+use super::assured_match::{self, Held};
 use super::candidates::Proposed;
 use super::compose::{compose, shape};
 use super::context::Context;
@@ -92,16 +96,14 @@ impl App {
         remarks.append(&mut parameters.warnings);
         audit.detail.query = Some(format!("Patient/{}", request.operation.code()));
         let judged = self.judge(&patient, audit)?;
-        remarks.extend(judged.issues);
+        remarks.extend(judged.issues.iter().cloned());
         remarks.extend(judged.weight.issues());
         remarks.extend(beyond_limits(&patient).into_iter().map(|(element, max)| {
             let text = format!("Only the first {max} take part in matching.");
             Issue::warning(IssueCode::Incomplete, text).at(element)
         }));
-        let query = Record::from_patient(&patient, &self.rules.normaliser);
-        let rule_book = self.rule_book(ctx, &parameters);
-        let query = Asked { record: query, rule_book, today: day_of(ctx.now_us) };
-        let selection = self.find_selection(&query, &parameters, request.operation)?;
+        let query = Asked::of(Record::from_patient(&patient, &self.rules.normaliser), ctx)?;
+        let selection = self.find_held(ctx, &judged, &query, &mut parameters, request.operation, audit)?;
         note(audit, &selection, self.rules.model.version());
         let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
         let base_url = &self.config.server.base_url;
@@ -125,34 +127,96 @@ impl App {
         Ok(judged)
     }
 
+    /// What is returned for a query under the policy.
+    fn find_held(
+        &self,
+        ctx: &Context,
+        judged: &IdiValidation,
+        query: &Asked,
+        parameters: &mut MatchParameters<'_>,
+        operation: MatchOperation,
+        audit: &mut AuditRecord,
+    ) -> Result<Selection, AppError> {
+        let held = self.hold(ctx, judged, &query.record, audit)?;
+        let Some(held) = &held else {
+            let query = Asked { rule_book: self.rule_book(ctx, parameters), ..query.clone() };
+            return self.find_selection(&query, parameters, operation, &self.config.matching, None);
+        };
+        assured_match::hold_to(&held.terms, parameters);
+        let (limits, today) = (assured_match::limits(&held.terms, &self.config.matching), query.date);
+        let find = |record: Record| {
+            let query = Asked { record, rule_book: self.rule_book(ctx, parameters), ..query.clone() };
+            self.find_selection(&query, parameters, operation, &limits, Some(held))
+        };
+        let mut selection = find(query.record.clone())?;
+        if held.terms.identities == Identities::HighConfidence {
+            let user = match &held.user {
+                Some(user) if held.terms.representative == Representative::Yes => find(user.clone())?.assured,
+                _ => None,
+            };
+            self.settle_consumer(held, today, user, &mut selection, audit)?;
+        }
+        Ok(selection)
+    }
+
     /// What is returned for a query, decided on what one snapshot of the store holds.
     fn find_selection(
         &self,
         query: &Asked,
         asked: &MatchParameters<'_>,
         operation: MatchOperation,
+        limits: &Match,
+        held: Option<&Held<'_>>,
     ) -> Result<Selection, AppError> {
         let ask = self.ask_for(query.rule_book);
         let Proposed { proposal, population } = self.candidates.propose(&self.store, &query.record, &ask)?;
         let proposed = proposal.identities.iter().filter(|identity| query.is_worth_reading(identity));
         let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
-        let limits = &self.config.matching;
         if ids.is_empty() {
             let judged = self.judge_identities(query, &[], population);
             return Ok(select(found(judged, &proposal, query.rule_book), asked, operation, limits));
         }
         transaction::read_snapshot(&mut *self.connection()?, |conn| {
             let rows = record::list_of_identities(conn, &ids)?;
-            let mut judged = self.judge_identities(query, &self.members(conn, &ids, &rows)?, population);
+            let members = self.members(conn, &ids, &rows)?;
+            let mut judged = self.judge_identities(query, &members, population);
             leave_out_replaced(&mut judged.identities, &rows);
             let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
             self.note_stewardship(conn, &mut selection, &rows)?;
             read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
+            if let Some(held) = held {
+                self.keep_assured(query, held, &mut selection, &rows, &members, population);
+            }
             if limits.golden_record && operation == MatchOperation::IdiMatch {
                 make_golden(conn, &mut selection, &rows, bytes(self.config.limits.page_bytes_max))?;
             }
             Ok(selection)
         })
+    }
+
+    /// Leaves of a selection what the terms let out, and notes how the one identity was verified where one is wanted.
+    fn keep_assured(
+        &self,
+        query: &Asked,
+        held: &Held<'_>,
+        selection: &mut Selection,
+        rows: &[RecordRow],
+        members: &[(&str, Vec<MemberRecord>)],
+        population: usize,
+    ) {
+        let (terms, policy, today) = (&held.terms, &held.granted.policy, query.date);
+        if terms.identities != Identities::HighConfidence {
+            assured_match::keep_to(terms, policy, today, selection, rows);
+            return;
+        }
+        let identity = selection.identities.first().map(|identity| identity.identity_id.clone()).unwrap_or_default();
+        let own = members.iter().find(|(id, _)| **id == *identity).map(|(_, members)| members.as_slice());
+        let is_certain_by = |ids: &[&str]| {
+            let verified = own.unwrap_or_default().iter().filter(|member| ids.contains(&member.record_id.as_str()));
+            let verified: Vec<MemberRecord> = verified.cloned().collect();
+            is_certain(&identity::evaluate(&query.record, &identity, &verified, &self.rules.model, population))
+        };
+        selection.assured = Some(assured_match::assure(terms, policy, today, selection, rows, is_certain_by));
     }
 
     /// What stewards have said of what is returned: whether they looked at it, and which records were merged away.
@@ -207,13 +271,21 @@ impl App {
 }
 
 /// Who is asked for, and by which rules.
+#[derive(Clone)]
 struct Asked {
     record: Record,
     rule_book: RuleBook,
     today: Day,
+    /// The same day as a date.
+    date: Date,
 }
 
 impl Asked {
+    fn of(record: Record, ctx: &Context) -> Result<Self, AppError> {
+        let date = assured_match::day(ctx.now_us).ok_or_else(AppError::internal)?;
+        Ok(Self { record, rule_book: RuleBook::Idi, today: day_of(ctx.now_us), date })
+    }
+
     /// Whether an identity may be returned, or make another one ambiguous.
     fn is_worth_reading(&self, identity: &IdentityMatch) -> bool {
         let is_likely = identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN;

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod artifact;
+pub mod assured_match;
 pub mod audit_backlog;
 pub mod audit_chain;
 pub mod audit_event;
@@ -58,6 +59,7 @@ pub mod writer;
 use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
+use crate::assurance::verdict::Verdict;
 use crate::audit::chain::SealKey;
 use crate::audit::{Action, AuditRecord, Outcome};
 use crate::config::{Config, IndexPlace};
@@ -69,6 +71,7 @@ use crate::store::{DatabaseUrl, PooledConnection, Store, StoreError, StoreOption
 
 use auth::AuthorizationServer;
 use auth::communities::Communities;
+use auth::gate::{Gate, Tokens};
 use auth::seal::{Keeper, Sealer};
 use candidates::Candidates;
 use clock::Clock;
@@ -92,6 +95,7 @@ pub struct App {
     planner: export::worker::Planner,
     audit_sealer: audit_chain::sealer::Sealer,
     page_key: PageKey,
+    gate: Gate,
     sealer: Sealer,
     communities: Communities,
     authorization: AuthorizationServer,
@@ -146,6 +150,7 @@ impl App {
             rules = rules.with_model(model, "model")?;
         }
         let rules = Arc::new(rules);
+        let gate = if config.server.open { Gate::Open } else { Gate::guarded(Arc::clone(&rules.assurance)) };
         let config = Arc::new(config);
         let client = Client::open(&config.outbound, Lookup::system()).map_err(StartError::Outbound)?;
         let communities = Communities::open(Arc::clone(&config), clock, client)?;
@@ -186,6 +191,7 @@ impl App {
             planner: Default::default(),
             audit_sealer: Default::default(),
             page_key,
+            gate,
             sealer,
             communities,
             authorization,
@@ -198,6 +204,19 @@ impl App {
             Err(error) => tracing::warn!(%error, "features of an older normaliser stay for now"),
         }
         Ok(app)
+    }
+
+    /// The same, where bearers of another issuer's tokens are let in and nobody else: no command does this.
+    #[must_use]
+    pub fn guarded_by(mut self, tokens: Tokens) -> Self {
+        self.gate = Gate::guarded_by(tokens, Arc::clone(&self.rules.assurance));
+        self
+    }
+
+    /// Who is let in.
+    #[must_use]
+    pub const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Plans bulk exports on a thread of this instance: those that it takes on, and those that others have left.
@@ -455,6 +474,11 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
             // What is not there has no id here: it would be the caller's text.
             audit.detail.records.clear();
             audit.detail.decision = None;
+        }
+        let missing = error.missing();
+        if !missing.is_empty() {
+            audit.detail.verdict = Some(Verdict::REFUSE.to_owned());
+            audit.detail.missing = missing;
         }
     }
 }

@@ -95,7 +95,8 @@ impl App {
                 found => found?,
             };
             audit.detail.records.push(id.to_owned());
-            Ok(StoredVersion { version: found.version, updated_us: found.updated_us, body: found.body })
+            let body = ctx.caller.outgoing(found.body)?;
+            Ok(StoredVersion { version: found.version, updated_us: found.updated_us, body })
         })
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
+use crate::assurance::policy::Policy;
 use crate::config::Config;
 use crate::matching::combination::Book;
 use crate::matching::model::Model;
@@ -22,6 +23,8 @@ pub struct Rules {
     pub model: Arc<Model>,
     /// The CMS combinations.
     pub combinations: Book,
+    /// Who may do what on which assurance.
+    pub assurance: Arc<Policy>,
 }
 
 /// A file that cannot be used; it stops the start.
@@ -107,7 +110,9 @@ impl Rules {
             .map_err(|error| wrap("match-model.json", error.to_string()))?;
         let combinations =
             Book::parse(text("cms-combinations.json")?).map_err(|reason| wrap("cms-combinations.json", reason))?;
-        Ok(Self { profiles, normaliser, model: Arc::new(model), combinations })
+        let assurance =
+            Policy::parse(text("assurance-policy.json")?).map_err(|reason| wrap("assurance-policy.json", reason))?;
+        Ok(Self { profiles, normaliser, model: Arc::new(model), combinations, assurance: Arc::new(assurance) })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::matching::combination::Outcome;
 use crate::matching::pool::{Decision, IdentityMatch, NameDistance};
 
 use super::answer::CombinationNote;
+use super::assured_match::{Assured, unverified_remark};
 use super::golden::Golden;
 use super::match_patient::{Found, MatchOperation, is_certain};
 use super::rule_book::{CombinationNotes, Decider};
@@ -104,6 +105,10 @@ pub struct Selection {
     pub reasons: Vec<Reason>,
     /// What the CMS combinations say, where they were asked.
     pub notes: Option<CombinationNotes>,
+    /// Records that were not verified as the policy wants it.
+    pub unverified: usize,
+    /// What the store says of the one identity, where the policy asks.
+    pub assured: Option<Assured>,
 }
 
 impl Selection {
@@ -111,7 +116,8 @@ impl Selection {
     #[must_use]
     pub fn remarks(&self) -> Vec<Issue> {
         let none = self.identities.is_empty().then(|| Issue::information(IssueCode::NotFound, "No Match Found"));
-        none.into_iter().chain(self.reasons.iter().map(|reason| reason.remark())).collect()
+        let reasons = self.reasons.iter().map(|reason| reason.remark());
+        none.into_iter().chain(reasons).chain(unverified_remark(self.unverified)).collect()
     }
 
     /// Leaves the best records, of which there is room for so many.
@@ -126,6 +132,29 @@ impl Selection {
         if !self.reasons.contains(&reason) {
             self.reasons.push(reason);
         }
+    }
+
+    /// Leaves nobody.
+    pub fn clear(&mut self) {
+        self.identities.clear();
+        self.golden.clear();
+        self.bodies.clear();
+    }
+
+    /// The ids of the records.
+    pub fn record_ids(&self) -> impl Iterator<Item = &str> {
+        self.identities.iter().flat_map(|identity| &identity.records).map(|record| record.record_id.as_str())
+    }
+
+    /// Leaves the records of these ids, and the identities that have some.
+    pub fn retain_records(&mut self, is_kept: impl Fn(&str) -> bool) {
+        for identity in &mut self.identities {
+            identity.records.retain(|record| is_kept(&record.record_id));
+        }
+        self.identities.retain(|identity| !identity.records.is_empty());
+        self.bodies.retain(|(id, _)| is_kept(id));
+        let identities = &self.identities;
+        self.golden.retain(|golden| identities.iter().any(|identity| identity.identity_id == golden.identity_id));
     }
 
     fn records(&self) -> usize {
@@ -196,6 +225,8 @@ pub fn select(found: Found, asked: &MatchParameters<'_>, operation: MatchOperati
         candidates: found.candidates,
         reasons,
         notes: found.notes,
+        unverified: 0,
+        assured: None,
     }
 }
 

@@ -280,8 +280,12 @@ impl App {
             Ok(write) => write,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
+        let written = self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             desk.perform_audited(unit, write, audit, |_, patched| Ok(patched.document))
+        })?;
+        Ok(match written {
+            Written::Kept(kept) => Written::Kept(Kept { body: ctx.caller.outgoing(kept.body)?, ..kept }),
+            Written::Deleted(id) => Written::Deleted(id),
         })
     }
 }

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::app::auth::gate::{Gate, authorizes_nobody};
 use crate::config::{Config, Transport};
 use crate::http::server;
 
@@ -17,16 +18,31 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, Command
     serve(config, |_| Ok(()), |_| Ok(()))
 }
 
-/// Without an authorization server every caller is let in: only on purpose, and only from this machine.
+/// `--open` lets every caller in without authorization: only on purpose, and only from this machine.
 pub fn check_open(config: &Config) -> Result<(), CommandError> {
-    if !config.server.open {
-        let text = "there is no authorization server yet: serving needs --open, which lets every caller in";
-        return Err(CommandError::Usage(text.to_owned()));
-    }
-    if !config.server.listen.ip().is_loopback() {
+    if config.server.open && !config.server.listen.ip().is_loopback() {
         return Err(CommandError::Usage("--open is accepted on a loopback address only (server.listen)".to_owned()));
     }
+    if !config.server.open && authorizes_nobody(config) {
+        return Err(nobody());
+    }
     Ok(())
+}
+
+/// A server that could let nobody in is a mistake of its configuration.
+fn check_gate(app: &App) -> Result<(), CommandError> {
+    if matches!(app.gate(), Gate::Open) {
+        tracing::warn!("OPEN: every caller on this machine is let in, without authorization");
+        return Ok(());
+    }
+    let is_useful = app.can_authorize().map_err(|error| CommandError::Failed(error.to_string()))?;
+    if is_useful { Ok(()) } else { Err(nobody()) }
+}
+
+fn nobody() -> CommandError {
+    let text = "nobody could be authorised: no trust community is configured and no client is active. Configure \
+                [[communities]], or add a client (client add), or let every caller of this machine in with --open";
+    CommandError::Usage(text.to_owned())
 }
 
 /// Tokens and people's data travel protected, or not beyond this machine.
@@ -46,7 +62,6 @@ pub fn serve(
     prepare: impl FnOnce(&App) -> Result<(), CommandError>,
     ready: impl FnOnce(&App) -> Result<(), CommandError>,
 ) -> Result<Ended, CommandError> {
-    tracing::warn!("OPEN: every caller on this machine is let in, without authorization");
     let listener = TcpListener::bind(config.server.listen)
         .map_err(|error| CommandError::Failed(format!("cannot listen on {}: {error}", config.server.listen)))?;
     let address = listener.local_addr()?;
@@ -55,6 +70,7 @@ pub fn serve(
     }
     config.server.listen = address;
     let app = Arc::new(open(config)?);
+    check_gate(&app)?;
     prepare(&app)?;
     let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
     actix_web::rt::System::new().block_on(async {

@@ -20,6 +20,8 @@ pub const MATCH_PROBABILITY: &str = own!("StructureDefinition/match-probability"
 pub const ATTRIBUTE_RESULTS: &str = own!("StructureDefinition/attribute-results");
 /// `search.extension` of a match: whether a person has confirmed the identity.
 pub const STEWARDSHIP: &str = own!("StructureDefinition/stewardship");
+/// `issue.details` of a refusal by the gate: what was missing.
+pub const ASSURANCE_OUTCOME: &str = own!("CodeSystem/assurance-outcome");
 /// On a stored Patient: how its identity was verified. Never leaves.
 pub const IDENTITY_VERIFICATION: &str = own!("StructureDefinition/identity-verification");
 /// On a Patient.link: the steward's decision that has made it. Such links are this server's own.

@@ -19,6 +19,7 @@ pub mod moment;
 pub mod name_text;
 pub mod operation_parameters;
 pub mod path;
+pub mod redact;
 pub mod references;
 pub mod search_parameter;
 pub mod splice;

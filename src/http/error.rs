@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 
 use crate::app::error::{AppError, ErrorKind};
 use crate::fhir::issue::Issue;
@@ -32,6 +32,9 @@ pub fn respond(error: &AppError, request_id: &str) -> HttpResponse {
     if error.kind == ErrorKind::NotSupported {
         // What is read only; routes say themselves which methods they have (see `fhir::unknown`).
         response.insert_header((ALLOW, "GET, HEAD"));
+    }
+    if let Some(challenge) = &error.challenge {
+        response.insert_header((WWW_AUTHENTICATE, challenge.as_ref()));
     }
     response.content_type(FHIR_JSON).body(outcome::render(&placed(error), request_id))
 }

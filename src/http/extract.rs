@@ -66,7 +66,7 @@ pub type AppData = web::Data<State>;
 #[must_use]
 pub fn context(request: &HttpRequest, app: &App) -> Context {
     let made = request.extensions().get::<Context>().cloned();
-    made.unwrap_or_else(|| Context::new(crate::app::context::Caller::Open, app.clock))
+    made.unwrap_or_else(|| Context::new(app.gate().stranger(), app.clock))
 }
 
 /// A header as text; `None` when missing or not visible ASCII.

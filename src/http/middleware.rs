@@ -11,7 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
 
 use crate::app::App;
-use crate::app::context::{Caller, Context};
+use crate::app::context::Context;
 
 use super::extract::AppData;
 
@@ -32,7 +32,7 @@ pub async fn around<B: MessageBody + 'static>(
     let started_us = (app.clock.now_us)();
     let request_id = request_id(&request, &app);
     let address = request.peer_addr().map(|peer| peer.ip().to_string());
-    let ctx = Context { caller: Caller::Open, request_id, now_us: started_us, clock: app.clock, address };
+    let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
     let mut response = next.call(request).await?;

@@ -6,6 +6,7 @@ mod auth;
 pub mod error;
 mod extract;
 mod fhir;
+mod guard;
 mod health;
 mod middleware;
 mod negotiate;

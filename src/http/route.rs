@@ -3,14 +3,17 @@
 //! From the rows come the routes themselves, the `Allow` of a method that is not served, and the addresses that the
 //! OpenAPI document describes. Not here: which rows there are (see `fhir` and `health`).
 
+use actix_web::body::BoxBody;
+use actix_web::dev::HttpServiceFactory;
 use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::Method;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, Resource, Responder};
 
 use super::extract::AppData;
 use super::fhir::unknown;
+use super::guard::guard;
 use super::present::present;
 
 /// One address.
@@ -93,14 +96,16 @@ impl Row {
     }
 
     /// The same, but another method gets an outcome and is audited.
-    #[must_use]
-    pub fn closed(self) -> Resource {
+    pub fn closed(self) -> impl HttpServiceFactory + 'static {
         let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
         let allow = methods.join(", ");
         let closed = move |app: AppData, request: HttpRequest| unknown::method(app, request, allow.clone());
         let resource = self.resource.default_service(web::to(closed));
         // An operation has a row of its own; no general address is one that is not served (FHIR R4 Operations).
-        if self.path.contains('$') { resource } else { resource.guard(fn_guard(|asked| !names_operation(asked))) }
+        let is_operation = self.path.contains('$');
+        let resource = if is_operation { resource } else { resource.guard(fn_guard(|asked| !names_operation(asked))) };
+        let path = self.path;
+        resource.wrap(from_fn(move |request, next: Next<BoxBody>| guard(path, request, next)))
     }
 }
 

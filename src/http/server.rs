@@ -16,11 +16,13 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::App;
+use crate::app::auth::access;
 use crate::config::{Organization, Server as ServerOptions, Transport};
 
 use super::extract::State;
 use super::middleware::around;
 use super::render::responder::{Contact, OrganizationSummary, Responder};
+use super::route::Row;
 use super::tls::{Certificate, Reload};
 use super::transport::only_protected;
 use super::{auth, fhir, health, openapi, tls};
@@ -43,6 +45,7 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     let responder = responder(&app)?;
     app.keep_responder(responder.body()).map_err(std::io::Error::other)?;
     app.plan_exports_in_background()?;
+    check_guarded()?;
     app.keep_trust_in_background()?;
     app.seal_audit_in_background(None)?;
     let document = web::Data::new(openapi::Document::of(&app).map_err(std::io::Error::other)?);
@@ -126,6 +129,15 @@ fn watch(app: &Arc<App>, certificate: Option<Arc<Certificate>>) -> std::io::Resu
         }
     });
     Ok(())
+}
+
+/// Compares all routes with the table of what they need: one that nothing guards stops the start.
+fn check_guarded() -> std::io::Result<()> {
+    let rows: Vec<Row> = [fhir::rows(), auth::rows(), health::rows(), openapi::rows()].into_iter().flatten().collect();
+    let routes = rows.iter().flat_map(|row| row.methods.iter().map(|method| (row.path, method.as_str())));
+    // HEAD is GET without the body (RFC 9110 §9.3.2).
+    let routes: Vec<(&str, &str)> = routes.filter(|(_, method)| *method != "HEAD").collect();
+    access::check(&routes).map_err(std::io::Error::other)
 }
 
 /// How long an idle connection is kept.

@@ -106,6 +106,15 @@ pub fn find_registration(
         .optional()?)
 }
 
+/// Whether some client is active.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_any_active(connection: &mut Connection) -> Result<bool, StoreError> {
+    let active = client::table.filter(client::state.eq(ACTIVE)).select(client::client_id);
+    Ok(active.first::<String>(connection).optional()?.is_some())
+}
+
 /// Up to `clients_max` clients after an id, in the order of ids, which is that of time.
 ///
 /// # Errors

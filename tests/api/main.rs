@@ -68,6 +68,8 @@ mod delete;
 mod errors;
 mod explain;
 mod export;
+mod gate;
+mod gated;
 mod golden;
 mod health;
 mod history;

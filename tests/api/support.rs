@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use actix_web::dev::ServerHandle;
 use idi_match::app::App;
 use idi_match::app::audit_chain::verify::{Report, verify};
+use idi_match::app::auth::gate::Tokens;
 use idi_match::app::clock::Clock;
 use idi_match::audit::chain::SealKey;
 use idi_match::config::{Config, Sources};
@@ -78,24 +79,32 @@ impl TestApp {
         Self::start_on(Arc::clone(&self.database), options)
     }
 
+    /// A server that lets in bearers of these tokens and nobody else.
+    pub fn start_guarded(database: Database, tokens: Tokens, options: &[(&str, &str)]) -> Self {
+        let options: Vec<(&str, &str)> =
+            [("server.open", "false")].into_iter().chain(options.iter().copied()).collect();
+        Self::start_with(Arc::new(database), |_| None, &options, |app| app.guarded_by(tokens))
+    }
+
     /// A server with a file of the configuration, which is made when its base is known.
     pub fn start_configured(database: Database, file: impl FnOnce(&str) -> PathBuf, options: &[(&str, &str)]) -> Self {
-        Self::start_with_file(Arc::new(database), |base| Some(file(base)), options)
+        Self::start_with(Arc::new(database), |base| Some(file(base)), options, |app| app)
     }
 
     /// Another instance on the same database, with a file of the configuration.
     pub fn beside_configured(&self, file: PathBuf, options: &[(&str, &str)]) -> Self {
-        Self::start_with_file(Arc::clone(&self.database), |_| Some(file), options)
+        Self::start_with(Arc::clone(&self.database), |_| Some(file), options, |app| app)
     }
 
     fn start_on(database: Arc<Database>, options: &[(&str, &str)]) -> Self {
-        Self::start_with_file(database, |_| None, options)
+        Self::start_with(database, |_| None, options, |app| app)
     }
 
-    fn start_with_file(
+    fn start_with(
         database: Arc<Database>,
         file: impl FnOnce(&str) -> Option<PathBuf>,
         options: &[(&str, &str)],
+        gate: impl FnOnce(App) -> App,
     ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -113,11 +122,15 @@ impl TestApp {
         ];
         let flags = common.iter().chain(options).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let config = Config::load(&Sources { file: file(&base), flags, ..Sources::default() }).unwrap();
-        let app = Arc::new(App::open(config, Clock::system(), |_| ()).unwrap());
+        let app = Arc::new(gate(App::open(config, Clock::system(), |_| ()).unwrap()));
         let options = StoreOptions { connections_max: 1, ..StoreOptions::default() };
         let store = Store::open(&DatabaseUrl::parse(&url).unwrap(), &options).unwrap();
         let (handle, thread) = serve(Arc::clone(&app), listener);
         Self { base, database, store, app, agent: Some(agent()), handle, thread: Some(thread) }
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.app.config
     }
 
     /// An address outside the FHIR base: `/livez`.

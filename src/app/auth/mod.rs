@@ -3,13 +3,20 @@
 //!
 //! One file for each endpoint, one for each grant. Signatures and chains are judged on the request's own thread; what must
 //! be durable (an id that was used, a token, a registration, the audit row) is one job of the writer, so that many requests
-//! share a commit. Errors are [`Refusal`]s; those of the application become one here. Not here: rules (see `auth`), wire
+//! share a commit. At the other end stands the gate: `access` is the table of what each route needs, `gate` makes callers of
+//! tokens and asks the table, `facts` fills what the policy decides on. Errors of the endpoints are [`Refusal`]s; those of the application become one here. Not here: rules (see `auth`), wire
 //! formats (see `http::auth`).
 
+pub mod access;
+pub mod asserted;
 mod authenticate;
+pub mod claims;
 pub mod clients;
 pub mod communities;
+pub mod facts;
+pub mod gate;
 mod grant;
+pub mod granted;
 mod id_tokens;
 pub mod introspect;
 mod issuers;
@@ -18,6 +25,7 @@ pub mod keys;
 mod leaf;
 pub mod material;
 pub mod metadata;
+pub mod person;
 pub mod register;
 mod revocation;
 pub mod revoke;

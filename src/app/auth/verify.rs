@@ -17,7 +17,7 @@ use super::{internal, refusal_of};
 
 /// A token that stands.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Granted {
+pub struct VerifiedToken {
     pub grant: Grant,
     /// What was asserted when it was issued; none for a client that asserts nothing.
     pub context: Option<TokenContext>,
@@ -28,7 +28,7 @@ impl App {
     ///
     /// # Errors
     /// `invalid_token`, or `temporarily_unavailable` when the database does not answer.
-    pub fn verify_access_token(&self, text: &str, now_us: i64) -> Result<Granted, Refusal> {
+    pub fn verify_access_token(&self, text: &str, now_us: i64) -> Result<VerifiedToken, Refusal> {
         let grant = self.read_access_token(text, now_us)?;
         let standing = self.standing_of(&grant.token_id)?;
         check_standing(&standing, &grant)?;
@@ -37,7 +37,15 @@ impl App {
         if context.is_none() && !grant.extensions.is_empty() {
             return Err(invalid(Reason::TokenRevoked));
         }
-        Ok(Granted { grant, context })
+        Ok(VerifiedToken { grant, context })
+    }
+
+    /// Whether a token is still in force whose grant was read before.
+    ///
+    /// # Errors
+    /// `invalid_token`, or `temporarily_unavailable` when the database does not answer.
+    pub(super) fn check_access_token(&self, grant: &Grant) -> Result<(), Refusal> {
+        check_standing(&self.standing_of(&grant.token_id)?, grant)
     }
 
     fn read_access_token(&self, text: &str, now_us: i64) -> Result<Grant, Refusal> {

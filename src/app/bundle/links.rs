@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use crate::app::conditional::Criteria;
 use crate::app::context::Context;
 use crate::app::create::stored_kind;
-use crate::app::error::AppError;
+use crate::app::error::{AppError, ErrorKind};
 use crate::app::incoming::ResourceKind;
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
@@ -142,9 +142,13 @@ fn find_unsettled(
     seen: HashSet<String>,
     document: &Value<'_>,
 ) -> Result<Vec<Conditional>, AppError> {
-    let mut found = Found { ctx, config, names, seen, conditional: Vec::new(), issues: Vec::new() };
+    let mut found = Found { ctx, config, names, seen, conditional: Vec::new(), issues: Vec::new(), refused: None };
     found.walk(document, &Path::root(document.text("resourceType").unwrap_or("Resource")));
-    if found.issues.is_empty() { Ok(found.conditional) } else { Err(AppError::invalid(found.issues)) }
+    match found.refused {
+        Some(refused) => Err(refused),
+        None if found.issues.is_empty() => Ok(found.conditional),
+        None => Err(AppError::invalid(found.issues)),
+    }
 }
 
 fn add_references(value: &Value<'_>, all: &mut HashSet<String>) {
@@ -177,6 +181,8 @@ struct Found<'f> {
     seen: HashSet<String>,
     conditional: Vec<Conditional>,
     issues: Vec<Issue>,
+    /// That the caller may not ask so.
+    refused: Option<AppError>,
 }
 
 impl Found<'_> {
@@ -215,6 +221,9 @@ impl Found<'_> {
             .and_then(|kind| Ok((kind, Criteria::parse(self.ctx, self.config, kind, query, &place)?)));
         match criteria {
             Ok((kind, criteria)) => self.conditional.push(Conditional { written: text.to_owned(), kind, criteria }),
+            Err(error) if matches!(error.kind, ErrorKind::Unauthorized | ErrorKind::Forbidden) => {
+                self.refused.get_or_insert(at(error, &place));
+            }
             Err(error) => self.issues.extend(error.issues),
         }
     }

@@ -57,6 +57,13 @@ impl App {
     fn finish_entry(&self, ctx: &Context, entry: EntryAnswer) -> Result<EntryAnswer, AppError> {
         let content = match entry.content {
             AnsweredContent::Found(search, found) => AnsweredContent::Page(self.page_of(ctx, &search, found)?),
+            AnsweredContent::Read(body) => match ctx.caller.outgoing(body) {
+                Ok(body) => AnsweredContent::Read(body),
+                Err(error) => return Ok(EntryAnswer::of_error(error)),
+            },
+            AnsweredContent::Written(body) => {
+                AnsweredContent::Written(body.map(|body| ctx.caller.outgoing(body)).transpose()?)
+            }
             content => content,
         };
         Ok(EntryAnswer { content, ..entry })

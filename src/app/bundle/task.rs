@@ -3,6 +3,7 @@
 //! Not here: the body of a write, which in a transaction is judged when the references in it are settled.
 
 use crate::app::App;
+use crate::app::auth::gate::permit_route;
 use crate::app::context::Context;
 use crate::app::create::stored_kind;
 use crate::app::error::AppError;
@@ -76,6 +77,7 @@ impl App {
         check_resource(method, entry.resource.is_some())?;
         check_conditions(method, request)?;
         let url = Url::split(&request.url, &self.config.server.base_url);
+        permit(ctx, url, &request.method)?;
         let condition =
             Condition { if_match: request.if_match.as_deref(), if_none_match: request.if_none_match.as_deref() };
         let order =
@@ -97,6 +99,17 @@ impl App {
             _ => Err(unknown_address()),
         }
     }
+}
+
+/// An entry needs what the same request needs alone.
+fn permit(ctx: &Context, url: Url<'_>, method: &str) -> Result<(), AppError> {
+    let (path, resource_type) = match url {
+        Url::Type(name) | Url::Query(name, _) => ("/{type}", name),
+        Url::Id(name, ..) => ("/{type}/{id}", name),
+        Url::Version(name, ..) => ("/{type}/{id}/_history/{version}", name),
+        Url::Other => return Ok(()),
+    };
+    permit_route(&ctx.caller, path, method, resource_type)
 }
 
 pub(super) fn unknown_address() -> AppError {

@@ -11,12 +11,16 @@ pub mod request;
 mod selection;
 pub(super) mod worker;
 
+use crate::assurance::facts::Interaction;
 use crate::audit::{Action, AuditRecord};
+use crate::auth::scope;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::export_job::{self, COMPLETE, ExportJobRow, ExportPartRow, FAILED, PLANNING};
 use crate::store::resource;
 
-use super::context::Context;
+use super::auth::access::Ask;
+use super::auth::gate::permit;
+use super::context::{Caller, Context};
 use super::error::{AppError, ErrorKind};
 use super::search::link::link;
 use super::unit::Unit;
@@ -97,7 +101,11 @@ impl App {
     ) -> Result<Accepted, AppError> {
         let mut audit = ctx.audit(Action::Export);
         audit.resource_type = level.resource_type().map(str::to_owned);
-        let request = match request {
+        let permitted = request.and_then(|request| {
+            request.types.iter().try_for_each(|resource_type| permit_type(&ctx.caller, resource_type))?;
+            Ok(request)
+        });
+        let request = match permitted {
             Ok(request) => request,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
@@ -182,7 +190,9 @@ impl App {
     /// A job of this caller that has not expired.
     fn find_export(&self, ctx: &Context, job_id: &str) -> Result<ExportJobRow, AppError> {
         let found = export_job::find(&mut *self.connection()?, job_id, (self.clock.now_us)())?;
-        found.filter(|job| job.caller == ctx.caller.label()).ok_or_else(no_job)
+        let job = found.filter(|job| job.caller == ctx.caller.label()).ok_or_else(no_job)?;
+        job.resource_types.split(',').try_for_each(|resource_type| permit_type(&ctx.caller, resource_type))?;
+        Ok(job)
     }
 
     fn manifest(&self, ctx: &Context, job: ExportJobRow, parts: &[ExportPartRow]) -> Manifest {
@@ -205,6 +215,12 @@ impl App {
             request: job.request,
         }
     }
+}
+
+/// Every type of an export needs its own scope, at the kick-off and whenever something of it is fetched.
+fn permit_type(caller: &Caller, resource_type: &str) -> Result<(), AppError> {
+    const READ_SEARCH: &[scope::Interaction] = &[scope::Interaction::Read, scope::Interaction::Search];
+    permit(caller, &Ask { resource_type, scopes: READ_SEARCH, interaction: Interaction::Export })
 }
 
 /// The number of the part of remarks; parts of resources count from 1.

@@ -4,7 +4,7 @@
 //! that has begun goes on when its job is cancelled or expires. Not here: lines (see `http::render`).
 
 use crate::app::App;
-use crate::app::context::Context;
+use crate::app::context::{Caller, Context};
 use crate::app::error::AppError;
 use crate::audit::{Action, Stretch};
 use crate::fhir::issue::Issue;
@@ -24,6 +24,8 @@ pub enum Part {
 /// How far a download has come.
 #[derive(Debug, Clone)]
 pub struct PartReader {
+    /// To whom the resources leave.
+    caller: Caller,
     selection: Selection,
     reached: i64,
     last_number: i64,
@@ -73,7 +75,13 @@ impl App {
                 since_us: job.since_us,
                 constraint: ctx.caller.search_constraint(),
             };
-            Ok(Part::Stored(PartReader { selection, reached: part.after_number, last_number: part.last_number }))
+            let caller = ctx.caller.clone();
+            Ok(Part::Stored(PartReader {
+                caller,
+                selection,
+                reached: part.after_number,
+                last_number: part.last_number,
+            }))
         })
     }
 
@@ -93,7 +101,8 @@ impl App {
                 ids: taken.items.into_iter().map(|item| item.id).collect(),
             },
             Content::Resources | Content::Remarks => {
-                Piece::Resources(taken.items.into_iter().map(|item| item.body).collect())
+                let outgoing = taken.items.into_iter().map(|item| reader.caller.outgoing(item.body));
+                Piece::Resources(outgoing.collect::<Result<_, _>>()?)
             }
         }))
     }

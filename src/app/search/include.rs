@@ -9,7 +9,11 @@ use crate::store::body::{Head, fitting, list_heads, load};
 use crate::store::resource::Resource;
 use crate::store::{Connection, StoreError, reference};
 
-use super::query::{Include, Reach, Way};
+use super::query::{Asked, Include, Reach, Way};
+use crate::app::auth::gate::permit_route;
+use crate::app::context::Caller;
+use crate::app::incoming::ResourceKind;
+use crate::fhir::issue::{Issue, IssueCode};
 
 /// How often `:iterate` goes on.
 const ROUNDS_MAX: usize = 10;
@@ -20,6 +24,30 @@ pub struct Along {
     pub rows: Vec<Resource>,
     /// There would be more.
     pub is_cut: bool,
+}
+
+/// Leaves what may come along to this caller: a resource of another type is read by the right to look among that type.
+pub fn keep_permitted(caller: &Caller, asked: &mut Asked) {
+    let is_permitted = |resource_type: &str| permit_route(caller, "/{type}", "GET", resource_type).is_ok();
+    let kinds: Vec<&str> = ResourceKind::ALL.iter().map(|kind| kind.name()).filter(|kind| is_permitted(kind)).collect();
+    if asked.includes.is_empty() || kinds.len() == ResourceKind::ALL.len() {
+        return;
+    }
+    let mut left = Vec::new();
+    for include in std::mem::take(&mut asked.includes) {
+        match (include.way, &include.target) {
+            (Way::Reverse, _) if kinds.contains(&include.source) => left.push(include),
+            (Way::Forward, Some(target)) if kinds.contains(&target.as_str()) => left.push(include),
+            // Without a target every type may come along: each that is permitted does.
+            (Way::Forward, None) => {
+                left.extend(kinds.iter().map(|kind| Include { target: Some((*kind).to_owned()), ..include.clone() }));
+            }
+            _ => {}
+        }
+    }
+    asked.includes = left;
+    let text = "Of other types only those come along that the caller may search (_include, _revinclude).";
+    asked.issues.push(Issue::warning(IssueCode::Incomplete, text));
 }
 
 /// How much may come along.

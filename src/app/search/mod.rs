@@ -166,7 +166,8 @@ impl App {
         pairs: &[(String, String)],
         handling: Handling,
     ) -> Result<PreparedSearch, AppError> {
-        let paged = self.read_page(ctx, kind.name(), pairs, handling)?;
+        let mut paged = self.read_page(ctx, kind.name(), pairs, handling)?;
+        include::keep_permitted(&ctx.caller, &mut paged.asked);
         let query = SearchQuery {
             resource_type: kind.name().to_owned(),
             conditions: paged.asked.conditions.clone(),
@@ -241,8 +242,10 @@ impl App {
         }
         let matches = rows.into_iter().map(|row| Entry::of(row, Mode::Match));
         let along = along.rows.into_iter().map(|row| Entry::of(row, Mode::Include));
+        let outgoing = |entry: Entry| Ok(Entry { body: ctx.caller.outgoing(entry.body)?, ..entry });
+        let entries = matches.chain(along).map(outgoing).collect::<Result<_, AppError>>()?;
         let total = total.map(|total| u64::try_from(total).unwrap_or(0));
-        Ok(Page { total, entries: matches.chain(along).collect(), self_link, next_link, issues })
+        Ok(Page { total, entries, self_link, next_link, issues })
     }
 
     /// The search as it was understood, form of the answer included (FHIR R4 Search, self link), and the sealed link to the next page.

@@ -245,7 +245,9 @@ impl App {
             close(&mut audit, result.as_ref().err(), now_us());
             Done { result, audit }
         });
-        self.writer.submit_one(Scope::Identities, work.ending(ending))
+        let decided = self.writer.submit_one(Scope::Identities, work.ending(ending))?;
+        let survivor = decided.survivor.map(|body| ctx.caller.outgoing(body)).transpose()?;
+        Ok(Decided { survivor, ..decided })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, HttpResponse};
 
+use crate::app::auth::gate::Gate;
 use crate::app::capability::Served;
 use crate::app::clock::instant;
 use crate::app::context::Context;
@@ -34,7 +35,7 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         date: &instant(capability.date_us),
         software_version: env!("CARGO_PKG_VERSION"),
         description: "idi-match: person matching as the HL7 Interoperable Digital Identity and Patient Matching guide has it",
-        security: "Open: every caller on this machine is let in, without authorization.",
+        security: security(state.gate()),
         formats: &["application/fhir+json", "json"],
         interactions: capability.interactions,
         patch_formats: &["application/json-patch+json"],
@@ -43,6 +44,17 @@ fn statement(state: &State, ctx: &Context) -> Result<Vec<u8>, AppError> {
         operations: &operations,
     };
     super::render(render(&state.responder, &input))
+}
+
+const fn security(gate: &Gate) -> &'static str {
+    match gate {
+        Gate::Open => "Open: every caller on this machine is let in, without authorization.",
+        Gate::Guarded(_) => {
+            "Guarded: Bearer tokens of this server with SMART scopes (system/Type.cruds); the policy on identity assurance \
+             decides beside them. AuditEvent and Stewardship (what stewards see and decide) have scopes of their own, which no \
+             wildcard gives."
+        }
+    }
 }
 
 fn operations<'s>(listed: &'s [(&'s str, &'s str)]) -> Vec<Operation<'s>> {

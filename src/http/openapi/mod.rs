@@ -42,7 +42,9 @@ pub fn routes(config: &mut ServiceConfig) {
     }
 }
 
-fn rows() -> Vec<Row> {
+/// The address of the document.
+#[must_use]
+pub fn rows() -> Vec<Row> {
     vec![at(PATH).get(get)]
 }
 

@@ -1,0 +1,78 @@
+//! A client with a token that is in force: what was granted, and what was asserted when it was.
+//!
+//! Not here: verifying tokens (see `gate`), what a grant allows in a match (see `assurance`).
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::assurance::facts::{Account, Statement};
+use crate::assurance::policy::Policy;
+use crate::auth::access_token::Grant;
+use crate::auth::scope::{Interaction, Level, Scopes};
+use crate::fhir::disclosure::Disclosure;
+
+use super::access::Ask;
+use super::asserted::Asserted;
+use super::facts;
+
+/// What a caller with a token has.
+pub struct Granted {
+    pub grant: Grant,
+    /// What the extensions of the token request say. It holds demographics.
+    pub asserted: Asserted,
+    /// What decides on what the caller asks for.
+    pub policy: Arc<Policy>,
+    /// What of a person's record may leave to this caller.
+    pub disclosure: Disclosure,
+    /// The scopes that name a type.
+    named: Scopes,
+}
+
+/// Nothing of a person is shown.
+impl fmt::Debug for Granted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Granted").field("client_id", &self.grant.client_id).finish_non_exhaustive()
+    }
+}
+
+impl Granted {
+    #[must_use]
+    pub fn new(grant: Grant, asserted: Asserted, policy: Arc<Policy>) -> Self {
+        let disclosure = facts::disclosure(&policy, &grant);
+        let named: Vec<String> = grant.scopes.iter().filter(|scope| !scope.contains("/*.")).collect();
+        let named = Scopes::parse(&named.join(" ")).unwrap_or_default();
+        Self { grant, asserted, policy, disclosure, named }
+    }
+
+    /// Whose account the scopes speak for that give what is asked; `None` where none do. One level has to give all of it.
+    #[must_use]
+    pub fn account_for(&self, ask: &Ask<'_>) -> Option<Account> {
+        let scopes = if ask.is_by_wildcard() { &self.grant.scopes } else { &self.named };
+        let gives =
+            |level: &Level| ask.scopes.iter().all(|interaction| scopes.allows(*level, ask.resource_type, *interaction));
+        [Level::System, Level::User, Level::Patient].iter().find(|level| gives(level)).map(|level| match level {
+            Level::System => Account::Client,
+            // Members of the workforce do not sign in here yet: a user is a person like any other.
+            Level::User | Level::Patient => Account::Person,
+        })
+    }
+
+    /// Whether the operator of this server has added the client.
+    #[must_use]
+    pub const fn is_of_operator(&self) -> bool {
+        self.grant.community.is_none()
+    }
+
+    /// Whether some scope names this type.
+    #[must_use]
+    pub fn holds_any(&self, resource_type: &str) -> bool {
+        Interaction::ALL.iter().any(|interaction| self.named.allows(Level::System, resource_type, *interaction))
+    }
+
+    /// The digest of what says who the user is, for the audit.
+    #[must_use]
+    pub fn user_digest(&self) -> Option<&str> {
+        let of_user = Statement::ALL.into_iter().filter(|statement| statement.is_about_user());
+        of_user.into_iter().find_map(|statement| self.grant.extensions.get(statement.code())).map(String::as_str)
+    }
+}

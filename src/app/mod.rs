@@ -73,6 +73,7 @@ use auth::AuthorizationServer;
 use auth::communities::Communities;
 use auth::gate::{Gate, Tokens};
 use auth::seal::{Keeper, Sealer};
+use auth::secret_file;
 use candidates::Candidates;
 use clock::Clock;
 use context::Context;
@@ -257,11 +258,23 @@ impl App {
         &self.sealer
     }
 
-    /// Seals audit rows on a thread of this instance, with HMACs when there is a key. Called again it goes on with another.
+    /// Seals audit rows on a thread of this instance, with HMACs when there is a file of keys. Called again it goes on with
+    /// the file's key of then.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn seal_audit_in_background(&self, key: Option<SealKey>) -> std::io::Result<()> {
+    pub fn seal_audit_in_background(&self) -> std::io::Result<()> {
+        let file = &self.config.auth.key_file;
+        let text = if file.is_empty() { Ok(String::new()) } else { secret_file::read(file) };
+        let keys = audit_chain::keys_of(text.map_err(std::io::Error::other)?.as_bytes());
+        self.seal_audit_with(keys.into_iter().next())
+    }
+
+    /// The same with a key of the caller's choice.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn seal_audit_with(&self, key: Option<SealKey>) -> std::io::Result<()> {
         self.audit_sealer.start(audit_chain::sealer::Workplace {
             store: self.store.clone(),
             writer: Arc::clone(&self.writer),
@@ -470,15 +483,26 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
     if let Some(error) = error {
         audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
         audit.detail.reasons.dedup();
+<<<<<<< HEAD
         let missing = error.missing();
         if !missing.is_empty() {
             audit.detail.verdict = Some(Verdict::REFUSE.to_owned());
             audit.detail.missing = missing;
         }
+=======
+>>>>>>> main
         if error.kind == ErrorKind::NotFound {
             // What is not there has no id here: it would be the caller's text.
             audit.detail.records.clear();
             audit.detail.decision = None;
+<<<<<<< HEAD
+=======
+        }
+        let missing = error.missing();
+        if !missing.is_empty() {
+            audit.detail.verdict = Some(Verdict::REFUSE.to_owned());
+            audit.detail.missing = missing;
+>>>>>>> main
         }
     }
 }

@@ -5,11 +5,11 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::app::audit_chain::export::{Outputs, Period, Summary, export};
 use crate::app::audit_chain::verify::{Report, verify};
-use crate::app::audit_chain::{ChainError, key_of};
+use crate::app::audit_chain::{ChainError, keys_of};
 use crate::app::clock::{Clock, instant};
 use crate::audit::chain::{Flaw, SealKey};
 use crate::audit::walk::{Anchor, Break};
@@ -32,9 +32,14 @@ impl From<ChainError> for CommandError {
 pub fn run(args: &AuditArgs, environment: &Environment) -> Result<Ended, CommandError> {
     match &args.command {
         AuditCommands::Verify { key_file, anchor, json, config } => {
-            let keys = key_file.iter().map(|path| read_key(path)).collect::<Result<Vec<_>, _>>()?;
+            let config = environment.config(config)?;
+            let own = (!config.auth.key_file.is_empty()).then(|| PathBuf::from(&config.auth.key_file));
+            let mut keys = Vec::new();
+            for path in key_file.iter().chain(&own) {
+                keys.append(&mut keys_of(&read_file(path)?));
+            }
             let anchors = anchor.iter().map(|text| read_anchor(text)).collect::<Result<Vec<_>, _>>()?;
-            check(&environment.config(config)?, (keys, anchors), *json)
+            check(&config, (keys, anchors), *json)
         }
         AuditCommands::Export { directory, since, until, json, config } => {
             let period = Period {
@@ -44,10 +49,6 @@ pub fn run(args: &AuditArgs, environment: &Environment) -> Result<Ended, Command
             write(&environment.config(config)?, directory, period, *json)
         }
     }
-}
-
-fn read_key(path: &Path) -> Result<SealKey, CommandError> {
-    Ok(key_of(&read_file(path)?))
 }
 
 fn read_anchor(text: &str) -> Result<Anchor, CommandError> {

@@ -47,7 +47,7 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     app.plan_exports_in_background()?;
     check_guarded()?;
     app.keep_trust_in_background()?;
-    app.seal_audit_in_background(None)?;
+    app.seal_audit_in_background()?;
     let document = web::Data::new(openapi::Document::of(&app).map_err(std::io::Error::other)?);
     let metrics = web::Data::new(metrics);
     let workers = worker_count(workers);

@@ -216,7 +216,7 @@ impl TestApp {
 
     /// Goes on sealing with this key.
     pub fn seal_with(&self, key: &SealKey) {
-        self.app.seal_audit_in_background(Some(key.clone())).unwrap();
+        self.app.seal_audit_with(Some(key.clone())).unwrap();
     }
 
     pub fn audit_rows(&self) -> i64 {

@@ -27,10 +27,12 @@ pub enum ChainError {
     Event(#[from] serde_json::Error),
 }
 
-/// The key of seals that a secret stands for; white space around it is not part of it.
+/// The keys of seals that a file of keys stands for: one a line, the newest first. Empty lines and those that begin with `#`
+/// do not count.
 #[must_use]
-pub fn key_of(secret: &[u8]) -> SealKey {
-    SealKey::derive(secret.trim_ascii())
+pub fn keys_of(text: &[u8]) -> Vec<SealKey> {
+    let lines = text.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    lines.filter(|line| !line.is_empty() && !line.starts_with(b"#")).map(SealKey::derive).collect()
 }
 
 /// The configured database, in this program's schema.

@@ -33,10 +33,7 @@ pub fn shared(name: &str) -> Json {
             let names = json!({"type": "string", "pattern": "^[a-z][A-Za-z]*(,[a-z][A-Za-z]*)*$"});
             ("query", "The elements that are wanted, with commas between them; not beside _summary.", names)
         }
-        "_count" => {
-            let count = json!({"type": "integer", "minimum": 0});
-            ("query", "Entries of one page; the server has a limit of its own.", count)
-        }
+        "_count" => ("query", "Entries of one page; the server has a limit of its own.", count()),
         "_sort" => {
             ("query", "Search parameters to order by, with commas between them; - before one for descending.", text())
         }
@@ -78,6 +75,10 @@ pub fn shared(name: &str) -> Json {
     // Two of a name differ in what they may say.
     let name = name.trim_end_matches("-picture").trim_end_matches("-async");
     json!({"name": name, "in": place, "required": place == "path", "description": description, "schema": schema})
+}
+
+fn count() -> Json {
+    json!({"type": "integer", "minimum": 0})
 }
 
 fn many() -> Json {

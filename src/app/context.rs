@@ -143,18 +143,11 @@ impl Context {
 
     /// Who asked, for whom and on which ground.
     fn caller_detail(&self) -> Detail {
-<<<<<<< HEAD
-        let unknown = Detail { client_address: self.address.clone(), ..Detail::default() };
-        let Caller::Client(granted) = &self.caller else { return unknown };
-        let grant = &granted.grant;
-        Detail {
-=======
         let client_address = self.address.clone();
         let Caller::Client(granted) = &self.caller else { return Detail { client_address, ..Detail::default() } };
         let grant = &granted.grant;
         Detail {
             client_address,
->>>>>>> main
             client_id: Some(grant.client_id.clone()),
             community: grant.community.clone(),
             organization_id: grant.organization_id.clone(),
@@ -164,11 +157,7 @@ impl Context {
             identity_level: Some(grant.identity_level.uri().to_owned()),
             authentication_level: Some(grant.authentication_level.uri().to_owned()),
             token: Some(grant.token_id.clone()),
-<<<<<<< HEAD
-            ..unknown
-=======
             ..Detail::default()
->>>>>>> main
         }
     }
 }

@@ -483,26 +483,15 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
     if let Some(error) = error {
         audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
         audit.detail.reasons.dedup();
-<<<<<<< HEAD
-        let missing = error.missing();
-        if !missing.is_empty() {
-            audit.detail.verdict = Some(Verdict::REFUSE.to_owned());
-            audit.detail.missing = missing;
-        }
-=======
->>>>>>> main
         if error.kind == ErrorKind::NotFound {
             // What is not there has no id here: it would be the caller's text.
             audit.detail.records.clear();
             audit.detail.decision = None;
-<<<<<<< HEAD
-=======
         }
         let missing = error.missing();
         if !missing.is_empty() {
             audit.detail.verdict = Some(Verdict::REFUSE.to_owned());
             audit.detail.missing = missing;
->>>>>>> main
         }
     }
 }

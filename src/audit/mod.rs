@@ -200,31 +200,6 @@ pub struct Detail {
     /// Why it asks: codes of purposes of use, `system#code` or a code by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub purposes: Vec<String>,
-<<<<<<< HEAD
-    /// The user of the client, by an id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub user: Option<String>,
-    /// How well the identity was proofed, by the URI of the level.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub identity_level: Option<String>,
-    /// How the user was authenticated, by the URI of the level.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authentication_level: Option<String>,
-    /// What was searched by: names of parameters, without their values.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-    /// Ids of the resources that were returned or changed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub records: Vec<String>,
-    /// Ids of the identities that were returned or changed.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub identities: Vec<String>,
-    /// The trust community under which it is registered; none for a client that the operator has added.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub community: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub entity_type: Option<String>,
-=======
     /// The user of the client: the digest of the statement about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -233,7 +208,6 @@ pub struct Detail {
     pub identity_level: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub authentication_level: Option<String>,
->>>>>>> main
     /// The id of the token.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
@@ -324,21 +298,13 @@ mod tests {
             reasons: vec!["ambiguous".to_owned()],
             client_id: Some("c1".to_owned()),
             client_address: Some("127.0.0.1".to_owned()),
-<<<<<<< HEAD
-            organization_id: Some("o1".to_owned()),
-            purposes: vec!["TREAT".to_owned()],
-            user: Some("u1".to_owned()),
-            identity_level: Some("id".to_owned()),
-            authentication_level: Some("auth".to_owned()),
-            query: Some("Patient?family".to_owned()),
-            records: vec!["p1".to_owned(), "p\"2".to_owned()],
-            identities: vec!["i1".to_owned()],
-            community: Some("exchange".to_owned()),
-=======
             community: Some("exchange".to_owned()),
             organization_id: Some("https://o".to_owned()),
->>>>>>> main
             entity_type: Some("covered-entity".to_owned()),
+            purposes: vec!["TREAT".to_owned()],
+            user: Some("digest".to_owned()),
+            identity_level: Some("IDIAL1.8".to_owned()),
+            authentication_level: Some("AAL2".to_owned()),
             token: Some("t1".to_owned()),
             query: Some("Patient?family".to_owned()),
             records: vec!["p1".to_owned(), "p\"2".to_owned()],
@@ -361,11 +327,7 @@ mod tests {
         };
         assert_eq!(
             full.to_json(),
-<<<<<<< HEAD
-            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","organization_id":"o1","purposes":["TREAT"],"user":"u1","identity_level":"id","authentication_level":"auth","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"community":"exchange","entity_type":"covered-entity","token":"t1","workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
-=======
             r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","community":"exchange","organization_id":"https://o","entity_type":"covered-entity","purposes":["TREAT"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
->>>>>>> main
         );
     }
 

@@ -4,7 +4,7 @@
 //! without a route; entries of a Bundle are judged by the row of the same request alone. Two kinds of data have a scope of
 //! their own, which no wildcard gives:
 //!
-//! * `system/AuditEvent.rs`: the audit, and who looked at somebody;
+//! * `system/AuditEvent.rs`: the audit;
 //! * `system/Stewardship.rs` to see what there is to decide about identities, `system/Stewardship.u` to decide it.
 //!
 //! Not here: judging (see `gate`), purposes and levels (see `assurance`).
@@ -65,11 +65,7 @@ pub const MATCH: Need = Need::Of("Patient", READ_SEARCH, Interaction::Match);
 const EXPLAIN: Need = Need::Of("Patient", READ_SEARCH, Interaction::Explain);
 const DECIDE: Need = Need::Of(STEWARDSHIP, UPDATE, Interaction::Steward);
 const LIST: Need = Need::Of(STEWARDSHIP, READ_SEARCH, Interaction::Steward);
-<<<<<<< HEAD
-const AUDIT: Need = Need::Of(AUDIT_EVENT, READ_SEARCH, Interaction::Audit);
-=======
 const WHO_LOOKED: Need = Need::Of(AUDIT_EVENT, READ_SEARCH, Interaction::Audit);
->>>>>>> main
 const EXPORT: Need = Need::OfEach(Interaction::Export);
 const READING: Need = Need::OfAddress(READ, Interaction::Read);
 const SEARCHING: Need = Need::OfAddress(SEARCH, Interaction::Search);
@@ -95,17 +91,10 @@ pub const TABLE: &[Access] = &[
     row("GET", "/Patient/$identity", LIST, Action::ReviewQueue),
     row("GET", "/Patient/{id}/$identity", LIST, Action::ReviewQueue),
     row("GET", "/Patient/{id}/$identity-history", LIST, Action::ReviewQueue),
-<<<<<<< HEAD
-    row("GET", "/Patient/$who-looked", AUDIT, Action::WhoLooked),
-    row("POST", "/Patient/$who-looked", AUDIT, Action::WhoLooked),
-    row("GET", "/Patient/{id}/$who-looked", AUDIT, Action::WhoLooked),
-    row("POST", "/Patient/{id}/$who-looked", AUDIT, Action::WhoLooked),
-=======
     row("GET", "/Patient/$who-looked", WHO_LOOKED, Action::WhoLooked),
     row("POST", "/Patient/$who-looked", WHO_LOOKED, Action::WhoLooked),
     row("GET", "/Patient/{id}/$who-looked", WHO_LOOKED, Action::WhoLooked),
     row("POST", "/Patient/{id}/$who-looked", WHO_LOOKED, Action::WhoLooked),
->>>>>>> main
     row("GET", "/$export", EXPORT, Action::Export),
     row("POST", "/$export", EXPORT, Action::Export),
     row("GET", "/Patient/$export", EXPORT, Action::Export),

@@ -295,18 +295,40 @@ impl Fit {
 
 /// Mean log-likelihood of the pairs held out under `model`, with the class sizes that suit it best.
 pub fn held_out(model: &Model, patterns: &Patterns) -> f64 {
-    let pairs = patterns.sorted(Part::HeldOut);
+    sizes_under(model, &patterns.sorted(Part::HeldOut)).0
+}
+
+/// The class sizes that suit `model` best, and the mean log-likelihood of a pair with them.
+fn sizes_under(model: &Model, pairs: &[Counted]) -> (f64, Sessions) {
     let sizes = pairs.iter().map(|(session, ..)| (*session, [1.0; CLASSES])).collect();
     let mut sessions = Sessions { duplicates: DUPLICATES_START, sizes };
     let mut mean = 0.0;
     for _ in 0..SIZE_ROUNDS {
         let shares = sessions.all_shares(model);
-        let pass = Pass::over(&pairs, |session, pair| expect(model, session, &shares[&session], pair));
+        let pass = Pass::over(pairs, |session, pair| expect(model, session, &shares[&session], pair));
         mean = pass.mean();
         sessions.sizes = pass.sessions;
         sessions.count_duplicates(model);
     }
-    mean
+    (mean, sessions)
+}
+
+/// The share of unrelated pairs from which a session is left out. Among many strangers of one birth date, say, some agree in
+/// more by chance than any model of independent comparisons allows, and they would be taken for a kind of match.
+const STRANGERS_MAX: f64 = 0.8;
+/// Matches that must be left for that.
+const MATCHES_LEFT_MIN: f64 = 1_000.0;
+
+/// The rules whose pairs are mostly strangers under `start`, unless the others have too few matches.
+pub fn sessions_of_strangers(start: &Model, patterns: &Patterns) -> Vec<Session> {
+    let sizes = sizes_under(start, &patterns.sorted(Part::Fitted)).1.sizes;
+    let is_strange = |sizes: &Shares| normalised(*sizes)[Class::Unrelated as usize] > STRANGERS_MAX;
+    let of_rule = |session: &&Session| matches!(session, Session::Rule(_));
+    let strange: Vec<Session> =
+        sizes.keys().filter(of_rule).filter(|session| is_strange(&sizes[session])).copied().collect();
+    let rest = sizes.iter().filter(|(session, _)| of_rule(session) && !strange.contains(session));
+    let matches: f64 = rest.map(|(_, sizes)| sizes[Class::Match as usize]).sum();
+    if matches < MATCHES_LEFT_MIN { Vec::new() } else { strange }
 }
 
 /// What a pair is by the rule of thumb with which training begins.

@@ -5,7 +5,7 @@
 //! surely they are unrelated; the other three classes from expectation maximisation with two starts, of which the better
 //! counts: the model that is there, and a structured one: given name agrees and birth date is close, a match; a
 //! household's field is shared and the given name differs, a relative; the birth date is the same too, a twin. Pairs of one blocking rule are one session with class sizes of its own, in which
-//! the comparisons that the rule decides say nothing. Labelled pairs count in the class of their label. Why: levels
+//! the comparisons that the rule decides say nothing; a session of strangers is left out. Labelled pairs count in the class of their label. Why: levels
 //! depend on who writes the records; a model fitted elsewhere has other errors. Not here: reading records, writing the
 //! file (see `cli::train`), the numbers to begin with (see `model`).
 
@@ -73,6 +73,8 @@ pub struct Report {
     pub beginning: Beginning,
     pub random_pairs: u64,
     pub sessions: Vec<SessionLine>,
+    /// Sessions that say too little: nearly all of their pairs are strangers.
+    pub left_out: Vec<String>,
     pub iterations: Vec<Iteration>,
     /// Pairs of each class, in the order of [`Class::ALL`].
     pub classes: [f64; 4],
@@ -102,6 +104,9 @@ impl fmt::Display for Report {
                 "{:<28}{:>12}{same:>10.4}{household:>11.4}{twin:>10.4}{unrelated:>11.4}",
                 line.session, line.pairs
             )?;
+        }
+        if !self.left_out.is_empty() {
+            writeln!(f, "mostly strangers, left out: {}", self.left_out.join(", "))?;
         }
         let beginning = match self.beginning {
             Beginning::Structured => "rules of thumb",
@@ -134,10 +139,14 @@ pub struct Trained {
 /// # Errors
 /// When the result is no model: a likelihood came out as none.
 pub fn train(start: &Model, patterns: &Patterns, options: &Options) -> Result<Trained, ModelError> {
-    let structured = train_from(Beginning::Structured, start, patterns, options)?;
-    let from_model = train_from(Beginning::Model, start, patterns, options)?;
-    let explained = |trained: &Trained| em::held_out(&trained.model, patterns);
-    Ok(if explained(&from_model) > explained(&structured) { from_model } else { structured })
+    let left_out = em::sessions_of_strangers(start, patterns);
+    let patterns = patterns.of_sessions(|session| !left_out.contains(&session));
+    let structured = train_from(Beginning::Structured, start, &patterns, options)?;
+    let from_model = train_from(Beginning::Model, start, &patterns, options)?;
+    let explained = |trained: &Trained| em::held_out(&trained.model, &patterns);
+    let mut best = if explained(&from_model) > explained(&structured) { from_model } else { structured };
+    best.report.left_out = left_out.into_iter().map(Session::name).collect();
+    Ok(best)
 }
 
 fn train_from(
@@ -166,6 +175,7 @@ fn train_from(
         beginning,
         random_pairs: patterns.random_pairs(),
         sessions: fit.session_lines(patterns),
+        left_out: Vec::new(),
         iterations,
         classes: fit.classes(),
         kept_from_start: fit.kept_from_start(),

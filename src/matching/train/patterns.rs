@@ -179,6 +179,12 @@ impl Patterns {
         list.into_iter().map(|((session, _, pattern), count)| (*session, pattern.pair(), *count as f64)).collect()
     }
 
+    /// Those of the sessions for which `is_kept` holds.
+    pub(super) fn of_sessions(&self, is_kept: impl Fn(Session) -> bool) -> Self {
+        let kept = self.counts.iter().filter(|((session, ..), _)| is_kept(*session));
+        Self { counts: kept.map(|(pattern, count)| (*pattern, *count)).collect() }
+    }
+
     fn count(&self, holds: impl Fn(Session) -> bool) -> u64 {
         self.counts.iter().filter(|((session, ..), _)| holds(*session)).map(|(_, count)| count).sum()
     }

@@ -87,7 +87,7 @@ impl App {
         match verdict {
             Verdict::Permit(terms) => {
                 audit.detail.workflows.clone_from(&terms.workflows);
-                let user = persons.users.into_iter().next().map(|user| user.record);
+                let user = persons.user();
                 Ok(Some(Held { granted, facts, terms, user }))
             }
             Verdict::Refuse(missing) => Err(refused(&missing, judged)),

@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, MatchBundle, text};
 use crate::gated::{AUDIENCE, Bearer, EVERYTHING, Guarded, ISSUER, Issuer, now_us};
-use crate::people::{SSN, claiming, example, name, organization, parameters, stranger, telecom, with, without};
+use crate::people::{
+    SSN, claiming, example, identifier, name, organization, parameters, stranger, telecom, with, without,
+};
 use crate::support::{Database, TestApp};
 
 /// Names the tests of this file; each gets a guarded server of its own, once on SQLite and once on PostgreSQL.
@@ -42,6 +44,7 @@ on_both_databases_guarded! {
     what_a_match_for_treatment_lacks_is_named,
     a_person_gets_one_verified_identity_or_nobody,
     what_a_personal_request_lacks_is_named,
+    a_twin_who_adds_what_was_not_verified_gets_nobody,
     a_representative_needs_a_relationship_on_record,
     stored_reasons_for_nobody_look_alike,
     entries_of_a_bundle_are_judged_one_by_one,
@@ -157,7 +160,7 @@ fn recently() -> String {
 
 /// The person as an app says it.
 fn user_of(patient: &Value) -> Value {
-    let mut person = without(&without(&without(patient, "meta"), "identifier"), "id");
+    let mut person = without(&without(patient, "meta"), "id");
     person["resourceType"] = json!("Person");
     person
 }
@@ -389,6 +392,41 @@ fn what_a_personal_request_lacks_is_named(server: &Guarded) {
         let answer = server.by(&good, method, path).send().expect(403);
         assert_eq!(missing(&answer), ["interaction"], "{path}");
     }
+}
+
+/// Two persons with one birth date, address and telephone; one of them is verified and asks for the other.
+fn a_twin_who_adds_what_was_not_verified_gets_nobody(server: &Guarded) {
+    let own = without(&person(), "identifier");
+    let number = identifier("MR", "urn:oid:2.999.1", "MRN777");
+    let other =
+        with(&with(&own, "name", name("Sidney", text(&own["name"][0], "family"))), "identifier", json!([number]));
+    server.store(&verified(&other, "twin", "idial1.8", &recently()));
+    let user = user_of(&own);
+    let both = json!([own["name"][0], other["name"][0]]);
+    let mixed = with(&with(&own, "name", both.clone()), "identifier", other["identifier"].clone());
+    let refused = |bearer: &Bearer, patient: &Value| {
+        let answer = server.idi_match(bearer, asked(patient, "IDI-Patient-L1")).expect(403);
+        assert_eq!(missing(&answer), ["attribute"], "{patient}");
+        assert!(!answer.text().contains("MRN777") && !answer.text().contains("Sidney"), "{}", answer.text());
+        assert_eq!(last_detail(server)["verdict"], "refuse");
+    };
+    let bearer = Bearer::personal(&user);
+    refused(&bearer, &mixed);
+    refused(&bearer, &with(&own, "name", both.clone()));
+    refused(&bearer, &with(&own, "identifier", other["identifier"].clone()));
+    // An app that says both names of its user does not outweigh the identity token; nor what it says of the patient.
+    let mut claimed = Bearer::personal(&with(&user, "name", both));
+    claimed.asserted.users.push(user.clone());
+    refused(&claimed, &mixed);
+    let mut named = Bearer::personal(&user_of(&mixed));
+    named.asserted.patients = vec![with(&user, "resourceType", json!("Patient"))];
+    refused(&named, &mixed);
+    // And as somebody else's representative, there has to be a relationship.
+    let none = server.idi_match(&bearer, asked(&other, "IDI-Patient-L1")).expect(200).match_bundle();
+    assert!(none.ids().is_empty());
+    let of_other = Bearer::personal(&user_of(&other));
+    let found = server.idi_match(&of_other, asked(&other, "IDI-Patient-L1")).expect(200).match_bundle();
+    assert_eq!(found.ids(), ["twin"], "the twin is there, for the twin");
 }
 
 fn a_representative_needs_a_relationship_on_record(server: &Guarded) {

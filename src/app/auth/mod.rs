@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod asserted;
+pub mod attested;
 mod authenticate;
 pub mod claims;
 pub mod clients;

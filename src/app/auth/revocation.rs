@@ -135,9 +135,7 @@ impl Lists {
     /// # Errors
     /// When it is older than what is kept, or too much; this counts as a failure.
     pub fn keep(&mut self, url: &str, lists: Vec<Arc<Crl>>, now_us: i64, refresh_us: i64) -> Result<(), Unusable> {
-        let size = |lists: &[Arc<Crl>]| lists.iter().map(|list| list.der().len()).sum::<usize>();
-        let others: usize =
-            self.learnt().filter(|(learnt, _)| *learnt != url).map(|(_, entry)| size(&entry.lists)).sum();
+        let is_too_much = !self.has_room(url, &lists, LEARNT_BYTES_MAX);
         let Some(entry) = self.0.get_mut(url) else { return Ok(()) };
         let is_older = |new: &Arc<Crl>| {
             entry.lists.iter().any(|old| old.has_scope_of(new) && old.this_update_us() > new.this_update_us())
@@ -146,13 +144,21 @@ impl Lists {
             self.failed(url, now_us);
             return Err(Unusable::Older);
         }
-        if !entry.is_configured && others.saturating_add(size(&lists)) > LEARNT_BYTES_MAX {
+        if is_too_much {
             self.failed(url, now_us);
             return Err(Unusable::Room);
         }
         entry.due_us = due_us(&lists, now_us, refresh_us);
         (entry.lists, entry.is_fetched, entry.failures, entry.is_in_flight) = (lists, true, 0, false);
         Ok(())
+    }
+
+    /// Whether all that was learnt has `bytes_max` at most with these lists from `url`.
+    fn has_room(&self, url: &str, lists: &[Arc<Crl>], bytes_max: usize) -> bool {
+        let size = |lists: &[Arc<Crl>]| lists.iter().map(|list| list.der().len()).sum::<usize>();
+        let is_configured = self.0.get(url).is_some_and(|entry| entry.is_configured);
+        let others = self.learnt().filter(|(learnt, _)| *learnt != url).map(|(_, entry)| size(&entry.lists));
+        is_configured || others.sum::<usize>().saturating_add(size(lists)) <= bytes_max
     }
 
     /// Tries again later.
@@ -222,6 +228,37 @@ mod tests {
         lists.keep_only(&BTreeSet::from(["house".to_owned()]));
         lists.learn("house", "http://learnt.example/newer", &[]);
         assert_eq!(lists.counts("house").0, LEARNT_URLS_MAX + 6, "no room");
+    }
+
+    fn list() -> Arc<Crl> {
+        let mut issuer = rcgen::CertificateParams::default();
+        issuer.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(2099, 1, 1),
+            crl_number: rcgen::SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&rcgen::Issuer::new(issuer, key)).expect("a list");
+        Arc::new(Crl::parse(list.der()).expect("read"))
+    }
+
+    #[test]
+    fn lists_that_were_learnt_have_so_many_bytes_together_and_configured_ones_any_number() {
+        let (mut lists, one, other) = (Lists::default(), list(), list());
+        lists.learn("house", "http://learnt.example/a", &[]);
+        lists.learn("house", "http://learnt.example/b", &[]);
+        lists.want_configured("house", "http://own.example/c");
+        lists.keep("http://learnt.example/a", vec![Arc::clone(&one)], 1, 1).expect("room");
+        let both = one.der().len() + other.der().len();
+        let other = [other];
+        assert!(lists.has_room("http://learnt.example/b", &other, both));
+        assert!(!lists.has_room("http://learnt.example/b", &other, both - 1));
+        assert!(lists.has_room("http://learnt.example/a", &other, both - 1), "in place of the one before");
+        assert!(lists.has_room("http://own.example/c", &other, 0));
     }
 
     #[test]

@@ -27,11 +27,19 @@ const REFRESH_MIN_US: i64 = SECOND_US;
 #[derive(Debug, Default)]
 pub struct Lists(BTreeMap<String, Entry>);
 
+/// Who named a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Origin {
+    #[default]
+    Learnt,
+    Configured,
+}
+
 /// What comes from one URL.
 #[derive(Debug, Default)]
 struct Entry {
     wanted_by: BTreeSet<String>,
-    is_configured: bool,
+    origin: Origin,
     /// May have signed what comes, beside the authorities of the communities.
     signers: BTreeSet<ListSigner>,
     lists: Vec<Arc<Crl>>,
@@ -40,6 +48,12 @@ struct Entry {
     failures: u32,
     due_us: i64,
     is_in_flight: bool,
+}
+
+impl Entry {
+    fn is_configured(&self) -> bool {
+        self.origin == Origin::Configured
+    }
 }
 
 /// A certificate that was seen on a way to an anchor.
@@ -75,7 +89,7 @@ impl Lists {
     pub fn want_configured(&mut self, community: &str, url: &str) {
         let entry = self.0.entry(url.to_owned()).or_default();
         entry.wanted_by.insert(community.to_owned());
-        entry.is_configured = true;
+        entry.origin = Origin::Configured;
     }
 
     /// The same for a URL in a certificate of a caller, as long as there is room; `signers` led that caller to an anchor.
@@ -93,14 +107,14 @@ impl Lists {
     }
 
     fn learnt(&self) -> impl Iterator<Item = (&String, &Entry)> {
-        self.0.iter().filter(|(_, entry)| !entry.is_configured)
+        self.0.iter().filter(|(_, entry)| !entry.is_configured())
     }
 
     /// Forgets what no community of `names` wants, and what was configured: that is told anew.
     pub fn keep_only(&mut self, names: &BTreeSet<String>) {
         for entry in self.0.values_mut() {
             entry.wanted_by.retain(|name| names.contains(name));
-            entry.is_configured = false;
+            entry.origin = Origin::Learnt;
         }
         self.0.retain(|_, entry| !entry.wanted_by.is_empty());
     }
@@ -115,11 +129,11 @@ impl Lists {
             (in_flight_max.saturating_sub(in_flight), (in_flight_max / 2).saturating_sub(learnt));
         let mut due: Vec<(&String, &mut Entry)> =
             self.0.iter_mut().filter(|(_, entry)| !entry.is_in_flight && entry.due_us <= now_us).collect();
-        due.sort_by_key(|(_, entry)| (!entry.is_configured, entry.due_us));
+        due.sort_by_key(|(_, entry)| (!entry.is_configured(), entry.due_us));
         due.retain(|(_, entry)| {
-            let has_room = free > 0 && (entry.is_configured || free_learnt > 0);
+            let has_room = free > 0 && (entry.is_configured() || free_learnt > 0);
             free -= usize::from(has_room);
-            free_learnt -= usize::from(has_room && !entry.is_configured);
+            free_learnt -= usize::from(has_room && !entry.is_configured());
             has_room
         });
         let take = |(url, entry): (&String, &mut Entry)| {
@@ -156,7 +170,7 @@ impl Lists {
     /// Whether all that was learnt has `bytes_max` at most with these lists from `url`.
     fn has_room(&self, url: &str, lists: &[Arc<Crl>], bytes_max: usize) -> bool {
         let size = |lists: &[Arc<Crl>]| lists.iter().map(|list| list.der().len()).sum::<usize>();
-        let is_configured = self.0.get(url).is_some_and(|entry| entry.is_configured);
+        let is_configured = self.0.get(url).is_some_and(Entry::is_configured);
         let others = self.learnt().filter(|(learnt, _)| *learnt != url).map(|(_, entry)| size(&entry.lists));
         is_configured || others.sum::<usize>().saturating_add(size(lists)) <= bytes_max
     }

@@ -96,33 +96,28 @@ impl KeySets {
         let mut flight = Flight { sets: self, url, now_us, started: Instant::now(), ended: Err(FetchError::Content) };
         flight.ended = fetch(url);
         drop(flight);
-        self.leave(self.lock(), url, now_us)
+        leave(self.lock(), url, now_us)
     }
 
     fn wait(&self, sets: MutexGuard<'_, HashMap<String, Set>>, url: &str, now_us: i64) -> Result<String, NoKeySet> {
         let is_waiting = |sets: &mut HashMap<String, Set>| sets.get(url).is_some_and(|set| set.is_in_flight);
         let sets = self.fetched.wait_while(sets, is_waiting).unwrap_or_else(PoisonError::into_inner);
-        self.leave(sets, url, now_us)
-    }
-
-    /// What the flight has brought to one who was waiting.
-    fn leave(
-        &self,
-        mut sets: MutexGuard<'_, HashMap<String, Set>>,
-        url: &str,
-        now_us: i64,
-    ) -> Result<String, NoKeySet> {
-        let set = sets.get_mut(url).ok_or(NoKeySet::Failed)?;
-        set.waiting -= 1;
-        if now_us < set.failed_until_us {
-            return Err(NoKeySet::Failed);
-        }
-        set.kept.as_ref().map(|kept| kept.text.clone()).ok_or(NoKeySet::Failed)
+        leave(sets, url, now_us)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Set>> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the flight has brought to one who was waiting.
+fn leave(mut sets: MutexGuard<'_, HashMap<String, Set>>, url: &str, now_us: i64) -> Result<String, NoKeySet> {
+    let set = sets.get_mut(url).ok_or(NoKeySet::Failed)?;
+    set.waiting -= 1;
+    if now_us < set.failed_until_us {
+        return Err(NoKeySet::Failed);
+    }
+    set.kept.as_ref().map(|kept| kept.text.clone()).ok_or(NoKeySet::Failed)
 }
 
 impl Set {

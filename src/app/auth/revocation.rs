@@ -27,11 +27,19 @@ const REFRESH_MIN_US: i64 = SECOND_US;
 #[derive(Debug, Default)]
 pub struct Lists(BTreeMap<String, Entry>);
 
+/// Who named a URL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Origin {
+    #[default]
+    Learnt,
+    Configured,
+}
+
 /// What comes from one URL.
 #[derive(Debug, Default)]
 struct Entry {
     wanted_by: BTreeSet<String>,
-    is_configured: bool,
+    origin: Origin,
     /// May have signed what comes, beside the authorities of the communities.
     signers: BTreeSet<ListSigner>,
     lists: Vec<Arc<Crl>>,
@@ -40,6 +48,12 @@ struct Entry {
     failures: u32,
     due_us: i64,
     is_in_flight: bool,
+}
+
+impl Entry {
+    fn is_configured(&self) -> bool {
+        self.origin == Origin::Configured
+    }
 }
 
 /// A certificate that was seen on a way to an anchor.
@@ -75,7 +89,7 @@ impl Lists {
     pub fn want_configured(&mut self, community: &str, url: &str) {
         let entry = self.0.entry(url.to_owned()).or_default();
         entry.wanted_by.insert(community.to_owned());
-        entry.is_configured = true;
+        entry.origin = Origin::Configured;
     }
 
     /// The same for a URL in a certificate of a caller, as long as there is room; `signers` led that caller to an anchor.
@@ -93,14 +107,14 @@ impl Lists {
     }
 
     fn learnt(&self) -> impl Iterator<Item = (&String, &Entry)> {
-        self.0.iter().filter(|(_, entry)| !entry.is_configured)
+        self.0.iter().filter(|(_, entry)| !entry.is_configured())
     }
 
     /// Forgets what no community of `names` wants, and what was configured: that is told anew.
     pub fn keep_only(&mut self, names: &BTreeSet<String>) {
         for entry in self.0.values_mut() {
             entry.wanted_by.retain(|name| names.contains(name));
-            entry.is_configured = false;
+            entry.origin = Origin::Learnt;
         }
         self.0.retain(|_, entry| !entry.wanted_by.is_empty());
     }
@@ -115,11 +129,11 @@ impl Lists {
             (in_flight_max.saturating_sub(in_flight), (in_flight_max / 2).saturating_sub(learnt));
         let mut due: Vec<(&String, &mut Entry)> =
             self.0.iter_mut().filter(|(_, entry)| !entry.is_in_flight && entry.due_us <= now_us).collect();
-        due.sort_by_key(|(_, entry)| (!entry.is_configured, entry.due_us));
+        due.sort_by_key(|(_, entry)| (!entry.is_configured(), entry.due_us));
         due.retain(|(_, entry)| {
-            let has_room = free > 0 && (entry.is_configured || free_learnt > 0);
+            let has_room = free > 0 && (entry.is_configured() || free_learnt > 0);
             free -= usize::from(has_room);
-            free_learnt -= usize::from(has_room && !entry.is_configured);
+            free_learnt -= usize::from(has_room && !entry.is_configured());
             has_room
         });
         let take = |(url, entry): (&String, &mut Entry)| {
@@ -135,9 +149,7 @@ impl Lists {
     /// # Errors
     /// When it is older than what is kept, or too much; this counts as a failure.
     pub fn keep(&mut self, url: &str, lists: Vec<Arc<Crl>>, now_us: i64, refresh_us: i64) -> Result<(), Unusable> {
-        let size = |lists: &[Arc<Crl>]| lists.iter().map(|list| list.der().len()).sum::<usize>();
-        let others: usize =
-            self.learnt().filter(|(learnt, _)| *learnt != url).map(|(_, entry)| size(&entry.lists)).sum();
+        let is_too_much = !self.has_room(url, &lists, LEARNT_BYTES_MAX);
         let Some(entry) = self.0.get_mut(url) else { return Ok(()) };
         let is_older = |new: &Arc<Crl>| {
             entry.lists.iter().any(|old| old.has_scope_of(new) && old.this_update_us() > new.this_update_us())
@@ -146,13 +158,21 @@ impl Lists {
             self.failed(url, now_us);
             return Err(Unusable::Older);
         }
-        if !entry.is_configured && others.saturating_add(size(&lists)) > LEARNT_BYTES_MAX {
+        if is_too_much {
             self.failed(url, now_us);
             return Err(Unusable::Room);
         }
         entry.due_us = due_us(&lists, now_us, refresh_us);
         (entry.lists, entry.is_fetched, entry.failures, entry.is_in_flight) = (lists, true, 0, false);
         Ok(())
+    }
+
+    /// Whether all that was learnt has `bytes_max` at most with these lists from `url`.
+    fn has_room(&self, url: &str, lists: &[Arc<Crl>], bytes_max: usize) -> bool {
+        let size = |lists: &[Arc<Crl>]| lists.iter().map(|list| list.der().len()).sum::<usize>();
+        let is_configured = self.0.get(url).is_some_and(Entry::is_configured);
+        let others = self.learnt().filter(|(learnt, _)| *learnt != url).map(|(_, entry)| size(&entry.lists));
+        is_configured || others.sum::<usize>().saturating_add(size(lists)) <= bytes_max
     }
 
     /// Tries again later.
@@ -222,6 +242,37 @@ mod tests {
         lists.keep_only(&BTreeSet::from(["house".to_owned()]));
         lists.learn("house", "http://learnt.example/newer", &[]);
         assert_eq!(lists.counts("house").0, LEARNT_URLS_MAX + 6, "no room");
+    }
+
+    fn list() -> Arc<Crl> {
+        let mut issuer = rcgen::CertificateParams::default();
+        issuer.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().expect("a key");
+        let list = rcgen::CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2020, 1, 1),
+            next_update: rcgen::date_time_ymd(2099, 1, 1),
+            crl_number: rcgen::SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: rcgen::KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&rcgen::Issuer::new(issuer, key)).expect("a list");
+        Arc::new(Crl::parse(list.der()).expect("read"))
+    }
+
+    #[test]
+    fn lists_that_were_learnt_have_so_many_bytes_together_and_configured_ones_any_number() {
+        let (mut lists, one, other) = (Lists::default(), list(), list());
+        lists.learn("house", "http://learnt.example/a", &[]);
+        lists.learn("house", "http://learnt.example/b", &[]);
+        lists.want_configured("house", "http://own.example/c");
+        lists.keep("http://learnt.example/a", vec![Arc::clone(&one)], 1, 1).expect("room");
+        let both = one.der().len() + other.der().len();
+        let other = [other];
+        assert!(lists.has_room("http://learnt.example/b", &other, both));
+        assert!(!lists.has_room("http://learnt.example/b", &other, both - 1));
+        assert!(lists.has_room("http://learnt.example/a", &other, both - 1), "in place of the one before");
+        assert!(lists.has_room("http://own.example/c", &other, 0));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::config::Sources;
 use crate::config::setting::{Kind, Setting};
 use crate::config::settings::SETTINGS;
 
+use super::client::arguments::ClientArgs;
 use super::synth::SynthArgs;
 
 /// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
@@ -28,7 +29,7 @@ pub struct Arguments {
 pub enum Commands {
     /// Serve FHIR over HTTP.
     Serve(ServeArgs),
-    /// Serve a made-up population on a throw-away database and print a request to paste.
+    /// Serve a made-up population on a throw-away database and print requests to paste.
     Demo(DemoArgs),
     /// Load resources from an NDJSON file.
     Load(LoadArgs),
@@ -58,7 +59,7 @@ pub enum Commands {
     Train(TrainArgs),
     /// Show and compare matching models, and exchange them with Splink.
     Model(ModelArgs),
-    /// Add, list and disable clients that do not register themselves.
+    /// Add, list and disable clients; or be one: register at any UDAP server, get a token, match.
     Client(ClientArgs),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
@@ -86,6 +87,9 @@ pub struct DemoArgs {
     /// Keep the database in this directory instead of a throw-away one.
     #[arg(long)]
     pub data: Option<PathBuf>,
+    /// Let every caller of this machine in, without tokens.
+    #[arg(long)]
+    pub open: bool,
 }
 
 #[derive(Debug, Args)]
@@ -370,49 +374,6 @@ pub enum ModelCommands {
         /// The file to write. `-`: standard output.
         #[arg(long)]
         out: PathBuf,
-    },
-}
-
-#[derive(Debug, Args)]
-pub struct ClientArgs {
-    #[command(subcommand)]
-    pub command: ClientCommands,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum ClientCommands {
-    /// Add a client with its public keys (SMART backend services), and print its id.
-    Add {
-        #[arg(long)]
-        name: String,
-        /// What it may ask for, separated by spaces: system/Patient.rs
-        #[arg(long)]
-        scope: String,
-        /// A JWK set with its public keys.
-        #[arg(long, required_unless_present = "jwks_url", conflicts_with = "jwks_url")]
-        jwks: Option<PathBuf>,
-        /// The https address where it publishes its JWK set.
-        #[arg(long)]
-        jwks_url: Option<String>,
-        /// Print the client as JSON.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// List all clients, those that registered themselves too.
-    List {
-        /// Print a line of JSON for each.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// Disable a client: its tokens end at once, and it cannot register itself again.
-    Disable {
-        client_id: String,
-        #[command(flatten)]
-        config: ConfigArgs,
     },
 }
 

@@ -1,6 +1,6 @@
 //! `idi-match serve`: FHIR over HTTP until a stop signal.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use crate::app::App;
@@ -15,7 +15,8 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, Command
     let config = environment.config(&args.config)?;
     check_transport(&config)?;
     check_open(&config)?;
-    serve(config, |_| Ok(()), |_| Ok(()))
+    let listener = listen(config.server.listen)?;
+    serve(config, listener, |_| Ok(()), |_| Ok(()))
 }
 
 /// `--open` lets every caller in without authorization: only on purpose, and only from this machine.
@@ -55,15 +56,17 @@ fn check_transport(config: &Config) -> Result<(), CommandError> {
     server::check_tls(&config.server).map_err(CommandError::Usage)
 }
 
-/// Binds, opens the application, prepares it and serves; `ready` is called when requests are answered and a stop signal
-/// is heard.
+pub fn listen(address: SocketAddr) -> Result<TcpListener, CommandError> {
+    TcpListener::bind(address).map_err(|error| CommandError::Failed(format!("cannot listen on {address}: {error}")))
+}
+
+/// Opens the application, prepares it and serves; `ready` is called when requests are answered and a stop signal is heard.
 pub fn serve(
     mut config: Config,
+    listener: TcpListener,
     prepare: impl FnOnce(&App) -> Result<(), CommandError>,
     ready: impl FnOnce(&App) -> Result<(), CommandError>,
 ) -> Result<Ended, CommandError> {
-    let listener = TcpListener::bind(config.server.listen)
-        .map_err(|error| CommandError::Failed(format!("cannot listen on {}: {error}", config.server.listen)))?;
     let address = listener.local_addr()?;
     if config.server.base_url == config.server.base_url_at(config.server.listen) {
         config.server.base_url = config.server.base_url_at(address);

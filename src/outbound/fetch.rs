@@ -112,7 +112,7 @@ impl Client {
         Ok(Self {
             policy: Policy::of(outbound),
             lookup,
-            roots: RootCerts::from(roots(&outbound.anchors)?),
+            roots: RootCerts::from(roots(&outbound.anchors).map_err(|reason| format!("outbound.anchors: {reason}"))?),
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
             timeout: Duration::from_millis(outbound.timeout_ms),
             list_bytes_max: outbound.body_bytes_max,
@@ -265,10 +265,10 @@ fn fresh_s(cache_control: &str) -> Option<u64> {
 }
 
 /// The authorities of https servers: a file, or the first bundle of the operating system that is there.
-fn roots(file: &str) -> Result<Vec<Certificate<'static>>, String> {
+pub(super) fn roots(file: &str) -> Result<Vec<Certificate<'static>>, String> {
     if !file.is_empty() {
-        let bytes = std::fs::read(file).map_err(|error| format!("outbound.anchors: {file}: {error}"))?;
-        let found = certificates(&bytes).ok_or_else(|| format!("outbound.anchors: {file}: no certificates in it"))?;
+        let bytes = std::fs::read(file).map_err(|error| format!("{file}: {error}"))?;
+        let found = certificates(&bytes).ok_or_else(|| format!("{file}: no certificates in it"))?;
         return Ok(found.iter().map(|der| Certificate::from_der(der).to_owned()).collect());
     }
     let bundle = SYSTEM_BUNDLES.iter().find_map(|path| Some((path, std::fs::read(path).ok()?)));

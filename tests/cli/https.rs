@@ -13,27 +13,27 @@ use crate::pki::{Authority, Kind, Leaf};
 use crate::program::{PATIENCE, Server, run, wait_for};
 
 /// A certificate for `127.0.0.1`.
-fn for_this_machine(issuer: &Authority) -> Leaf {
+pub fn for_this_machine(issuer: &Authority) -> Leaf {
     issuer.leaf_with(&[], &Kind::P256.generate(), |params| {
         params.subject_alt_names = vec![rcgen::SanType::IpAddress([127, 0, 0, 1].into())];
     })
 }
 
-fn pem(der: &[u8]) -> String {
+pub fn pem(der: &[u8]) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(der);
     format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
 }
 
 /// The files of a server, and the server.
-struct Https {
+pub struct Https {
     folder: Folder,
-    server: Server,
+    pub server: Server,
     _database: Database,
 }
 
 impl Https {
-    fn start(leaf: &Leaf, options: &[&str]) -> Self {
+    pub fn start(leaf: &Leaf, options: &[&str]) -> Self {
         let (folder, database) = (Folder::new(), Database::sqlite());
         let (cert, key) = (folder.write("tls.pem", pem(&leaf.der)), folder.write("tls.key", leaf.key_pem()));
         let arguments = [&["--tls-cert", &cert, "--tls-key", &key], options].concat();

@@ -63,3 +63,4 @@ mod resuming;
 mod serving;
 mod synthesis;
 mod training;
+mod udap_client;

@@ -187,8 +187,7 @@ fn tell(ctx: &Context, client: &str, refusal: Option<&Refusal>) {
 fn refusal_of(error: &AppError) -> Refusal {
     match error.kind {
         ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Full | ErrorKind::Conflict => {
-            let text = "The server is busy; try again shortly.";
-            Refusal::new(OAuthError::TemporarilyUnavailable, text, Reason::Busy)
+            busy()
         }
         _ => internal(),
     }
@@ -203,6 +202,11 @@ pub fn refusal_of_input(error: &AppError, code: OAuthError) -> Refusal {
         }
         _ => refusal_of(error),
     }
+}
+
+fn busy() -> Refusal {
+    let text = "The server is busy; try again shortly.";
+    Refusal::new(OAuthError::TemporarilyUnavailable, text, Reason::Busy)
 }
 
 fn internal() -> Refusal {

@@ -74,6 +74,7 @@ impl App {
             Caller::Anonymous => return Err(AppError::no_token()),
             Caller::Client(granted) => granted,
         };
+        granted.asserted.stated_consent.note(&mut audit.detail);
         let account = MATCH.ask("").and_then(|ask| granted.account_for(&ask));
         let account = account.ok_or_else(|| AppError::not_authorized(&[Missing::Account]))?;
         let persons = granted.asserted.persons(&self.rules);

@@ -12,6 +12,7 @@ use crate::store::resource::SearchConstraint;
 
 use super::assured_match::is_restricted;
 use super::auth::access::STEWARDSHIP;
+use super::auth::account::note_grant;
 use super::auth::gate::permit_route;
 use super::auth::granted::Granted;
 use super::clock::Clock;
@@ -181,20 +182,10 @@ impl Context {
     /// Who asked, for whom and on which ground.
     fn caller_detail(&self) -> Detail {
         let client_address = self.address.clone();
-        let Caller::Client(granted) = &self.caller else { return Detail { client_address, ..Detail::default() } };
-        let grant = &granted.grant;
-        Detail {
-            client_address,
-            client_id: Some(grant.client_id.clone()),
-            community: grant.community.clone(),
-            organization_id: grant.organization_id.clone(),
-            entity_type: grant.entity_type.map(|entity| entity.code().to_owned()),
-            purposes: grant.purposes.clone(),
-            user: granted.user_digest().map(str::to_owned),
-            identity_level: Some(grant.identity_level.uri().to_owned()),
-            authentication_level: Some(grant.authentication_level.uri().to_owned()),
-            token: Some(grant.token_id.clone()),
-            ..Detail::default()
+        let mut detail = Detail { client_address, ..Detail::default() };
+        if let Caller::Client(granted) = &self.caller {
+            note_grant(&mut detail, &granted.grant);
         }
+        detail
     }
 }

@@ -195,11 +195,19 @@ pub struct Detail {
     /// The organisation that the client asks for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<String>,
+    /// On what that rests, of a token that was asked for: `bound` to the client, or only `stated` by it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub organization_basis: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub entity_type: Option<String>,
     /// Why it asks: codes of purposes of use, `system#code` or a code by itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub purposes: Vec<String>,
+    /// The policies that the person has agreed to and what documents it, as stated with the token request.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub consent_policy: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub consent_reference: Vec<String>,
     /// The user of the client: the digest of the statement about them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
@@ -300,8 +308,11 @@ mod tests {
             client_address: Some("127.0.0.1".to_owned()),
             community: Some("exchange".to_owned()),
             organization_id: Some("https://o".to_owned()),
+            organization_basis: Some("bound".to_owned()),
             entity_type: Some("covered-entity".to_owned()),
             purposes: vec!["TREAT".to_owned()],
+            consent_policy: vec!["urn:oid:1.2".to_owned()],
+            consent_reference: vec!["https://o/Consent/1".to_owned()],
             user: Some("digest".to_owned()),
             identity_level: Some("IDIAL1.8".to_owned()),
             authentication_level: Some("AAL2".to_owned()),
@@ -327,7 +338,7 @@ mod tests {
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","community":"exchange","organization_id":"https://o","entity_type":"covered-entity","purposes":["TREAT"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","community":"exchange","organization_id":"https://o","organization_basis":"bound","entity_type":"covered-entity","purposes":["TREAT"],"consent_policy":["urn:oid:1.2"],"consent_reference":["https://o/Consent/1"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
         );
     }
 

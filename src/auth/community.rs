@@ -60,6 +60,8 @@ pub struct Member {
     pub entity_type: EntityType,
     pub identity_assurance: Option<IdentityLevel>,
     pub authentication_assurance: Option<AuthenticationLevel>,
+    /// The organisations that it may speak for; none listed, none known.
+    pub organization_ids: Vec<String>,
 }
 
 /// What holds for one member.
@@ -99,6 +101,13 @@ impl Community {
         }
     }
 
+    /// The organisations that are listed for the member with this certificate URI.
+    #[must_use]
+    pub fn organizations_of(&self, uri: &str) -> &[String] {
+        let member = self.members.iter().find(|member| member.uri == uri);
+        member.map_or(&[], |member| &member.organization_ids)
+    }
+
     /// Whether requests for this purpose are taken, whichever way both sides write it.
     #[must_use]
     pub fn allows_purpose(&self, purpose: &str) -> bool {
@@ -127,6 +136,7 @@ mod tests {
                 entity_type: EntityType::IndividualAccess,
                 identity_assurance: Some(IdentityLevel::Idial1_8),
                 authentication_assurance: None,
+                organization_ids: Vec::new(),
             }],
         }
     }

@@ -58,6 +58,9 @@ pub struct Member {
     pub entity_type: Option<String>,
     pub identity_assurance: Option<String>,
     pub authentication_assurance: Option<String>,
+    /// The organisations that it may speak for; none listed, the home communities of its certifications, or any.
+    #[serde(default)]
+    pub organization_ids: Vec<String>,
 }
 
 /// Which further rules registrations and tokens of a community follow.
@@ -106,6 +109,7 @@ pub(super) fn entity_types() -> Vec<&'static str> {
 
 const COMMUNITIES_MAX: usize = 100;
 const MEMBERS_MAX: usize = 10_000;
+const ORGANIZATIONS_MAX: usize = 1_000;
 const NAME_CHARS_MAX: usize = 64;
 const URI_CHARS_MAX: usize = 512;
 
@@ -180,6 +184,12 @@ fn check_members(members: &[Member], place: &str) -> Result<(), ConfigError> {
         check_uri(&member.uri, &format!("{place}.uri"))?;
         if !uris.insert(&member.uri) {
             return refuse(&format!("{place}.uri"), "is the URI of another member too");
+        }
+        if member.organization_ids.len() > ORGANIZATIONS_MAX {
+            return refuse(&format!("{place}.organization_ids"), format!("must be {ORGANIZATIONS_MAX} at most"));
+        }
+        for (at, id) in member.organization_ids.iter().enumerate() {
+            check_uri(id, &format!("{place}.organization_ids.{at}"))?;
         }
         check_terms(
             &place,
@@ -309,6 +319,7 @@ mod tests {
             (member("uri = 'secret'"), "communities.0.members.0.uri"),
             (member("entity_type = 'other'"), "uri"),
             (member("uri = 'urn:x:y'\nentity_type = 'secret'"), "communities.0.members.0.entity_type"),
+            (member("uri = 'urn:x:y'\norganization_ids = ['secret']"), "communities.0.members.0.organization_ids.0"),
             (member("uri = 'urn:x:y'\nidentity_assurance = 'secret'"), "communities.0.members.0.identity_assurance"),
             (member("uri = 'urn:x:y'\n[[communities.members]]\nuri = 'urn:x:y'"), "communities.0.members.1.uri"),
             (member("uri = 'urn:x:y'\nlevel = 'secret'"), "communities.0.members.0.level"),

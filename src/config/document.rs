@@ -204,7 +204,9 @@ there. Lists are fetched in the background and tried again; nobody waits for a h
 ## [[communities.members]]
 
 Members of the community above for whom other limits hold. `uri` is the URI in the member's certificate; `entity_type`,
-`identity_assurance` and `authentication_assurance` replace the community's where they are given.
+`identity_assurance` and `authentication_assurance` replace the community's where they are given. `organization_ids` lists the
+`organization_id` values (URIs) that its `hl7-b2b` may state; where it is left out, the `home_community_id` of the accepted
+certifications binds the client, and without either the value is taken as stated, which the audit says (`organization_basis`).
 ";
 
 const ID_TOKEN_ISSUERS: &str = "

@@ -41,7 +41,7 @@ pub struct ClientRow {
     pub scope: String,
     /// The parameters of the registration, as JSON.
     pub registration: String,
-    /// URIs of accepted certifications, as a JSON list.
+    /// Accepted certifications, as a JSON list: their URIs and home community.
     pub certifications: String,
     /// Base64 of DER.
     pub certificate: Option<String>,

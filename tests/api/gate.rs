@@ -410,8 +410,10 @@ fn a_twin_who_adds_what_was_not_verified_gets_nobody(server: &Guarded) {
         assert!(!answer.text().contains("MRN777") && !answer.text().contains("Sidney"), "{}", answer.text());
         assert_eq!(last_detail(server)["verdict"], "refuse");
     };
-    let bearer = Bearer::personal(&user);
+    let mut bearer = Bearer::personal(&user);
+    bearer.asserted.stated_consent.policies = vec!["urn:oid:2.999.7".to_owned()];
     refused(&bearer, &mixed);
+    assert_eq!(last_detail(server)["consent_policy"], json!(["urn:oid:2.999.7"]), "the authorization is recorded");
     refused(&bearer, &with(&own, "name", both.clone()));
     refused(&bearer, &with(&own, "identifier", other["identifier"].clone()));
     // An app that says both names of its user does not outweigh the identity token; nor what it says of the patient.

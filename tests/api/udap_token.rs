@@ -30,6 +30,8 @@ trusting_on_both_databases! {
     line_47_an_anchor_of_another_community_does_not_vouch_for_the_client,
     line_51_a_request_of_the_network_has_the_purpose_of_its_client,
     line_52_an_individuals_request_brings_a_genuine_identity_token,
+    a_client_of_the_network_speaks_for_its_home_community_alone,
+    audit_rows_of_tokens_carry_the_grant_and_the_consent,
     an_assertion_that_is_sent_many_times_at_once_counts_once,
     a_revoked_token_is_no_token_at_any_instance,
     only_the_client_of_a_token_learns_what_it_grants,
@@ -363,6 +365,79 @@ fn line_52_an_individuals_request_brings_a_genuine_identity_token(server: &Trust
     let lower = granted(json!({"acr": "http://udap.org/code/id/idial1.5", "amr": ["pwd"]}));
     assert_eq!(lower.grant.identity_level, IdentityLevel::Idial1_5);
     assert_eq!(lower.grant.authentication_level, AuthenticationLevel::Aal1);
+}
+
+/// The detail of the newest audit row.
+fn last_detail(app: &TestApp) -> Value {
+    let before = app.audit_rows() - 1;
+    let rows = idi_match::store::audit::list_after(&mut app.connection(), before, 10).unwrap();
+    serde_json::from_str(&rows.last().unwrap().detail).unwrap()
+}
+
+fn a_client_of_the_network_speaks_for_its_home_community_alone(server: &Trusting) {
+    let (client, id) = member(server, "T-IAS");
+    let ask = |organization: &str| {
+        let b2b = changed(&b2b(&[T_IAS]), &json!({ "organization_id": organization }));
+        let ias = json!({
+            "version": "1", "user_information": {"resourceType": "RelatedPerson"},
+            "patient_information": {"resourceType": "Patient"}, "consent_policy": ["urn:oid:2.999.7"],
+            "id_token": server.trust.id_token(&json!({ "aud": organization })),
+        });
+        client.ask(&server.app, &id, &json!({"extensions": {"hl7-b2b": b2b, "tefca_ias": ias}}))
+    };
+    ask("urn:oid:2.999.5").expect(200);
+    assert_eq!(last_detail(&server.app)["organization_basis"], "bound");
+    // Both the organisation and the audience of an identity token that was made for somebody else.
+    assert_eq!(error(&ask("urn:oid:2.999.6").expect(400)), "invalid_grant");
+    let refused = last_detail(&server.app);
+    assert_eq!(refused["reasons"], json!(["invalid_grant", "organization-mismatch"]));
+    let (other, other_id) = server.registered(URI);
+    other.ask(&server.app, &other_id, &json!({})).expect(200);
+    assert_eq!(last_detail(&server.app)["organization_basis"], "stated", "nobody says whose client it is");
+}
+
+fn audit_rows_of_tokens_carry_the_grant_and_the_consent(server: &Trusting) {
+    let owner = server.registered(URI);
+    let stranger = server.registered("https://client.example/b");
+    let (policy, reference) = ("urn:oid:2.999.7", "https://client.example/fhir/Consent/1");
+    let user = json!({"version": "1", "purpose_of_use": ["PATRQT"], "user_person": person(),
+        "consent_policy": [policy], "consent_reference": [reference]});
+    let extensions = json!({"hl7-b2b": b2b(&["PATRQT"]), "hl7-b2b-user": user});
+    let token = access_token(&owner.0.ask(&server.app, &owner.1, &json!({ "extensions": extensions })).expect(200));
+    let issued = last_detail(&server.app);
+    let id = issued["token"].as_str().unwrap().to_owned();
+    let of_grant = |detail: &Value, what: &str| {
+        for (member, expected) in [
+            ("client_id", json!(owner.1)),
+            ("community", json!("clinics")),
+            ("organization_id", json!("urn:oid:2.999.5")),
+            ("purposes", json!(["PATRQT"])),
+            ("identity_level", json!("http://udap.org/code/id/idial1.8")),
+            ("authentication_level", json!("http://udap.org/code/auth/aal2")),
+            ("token", json!(id)),
+        ] {
+            assert_eq!(detail[member], expected, "{what}: {member}");
+        }
+        assert!(detail["user"].is_string() && !detail.to_string().contains("Robin"), "{detail}");
+    };
+    of_grant(&issued, "issued");
+    assert_eq!((&issued["consent_policy"], &issued["consent_reference"]), (&json!([policy]), &json!([reference])));
+    about(&server.app, "/oauth/introspect", &owner, &token).expect(200);
+    of_grant(&last_detail(&server.app), "introspected");
+    about(&server.app, "/oauth/revoke", &stranger, &token).expect(400);
+    let refused = last_detail(&server.app);
+    assert_eq!((&refused["client_id"], &refused["token"]), (&json!(stranger.1), &json!(id)));
+    assert_eq!(refused["reasons"][0], "invalid_grant");
+    about(&server.app, "/oauth/revoke", &owner, &token).expect(200);
+    of_grant(&last_detail(&server.app), "revoked");
+    // A refused request: its client, and what it stated.
+    let wrong =
+        json!({"hl7-b2b": b2b(&["HMARKT"]), "hl7-b2b-user": changed(&user, &json!({"purpose_of_use": ["HMARKT"]}))});
+    owner.0.ask(&server.app, &owner.1, &json!({ "extensions": wrong })).expect(400);
+    let refused = last_detail(&server.app);
+    assert_eq!((&refused["client_id"], &refused["community"]), (&json!(owner.1), &json!("clinics")));
+    assert_eq!((&refused["organization_id"], &refused["purposes"]), (&json!("urn:oid:2.999.5"), &json!(["HMARKT"])));
+    assert_eq!((&refused["consent_policy"], &refused["token"]), (&json!([policy]), &Value::Null));
 }
 
 fn an_assertion_that_is_sent_many_times_at_once_counts_once(server: &Trusting) {

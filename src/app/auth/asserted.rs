@@ -15,6 +15,7 @@ use crate::matching::record::Record;
 use crate::profile::input_weight::weigh;
 
 use super::super::rules::Rules;
+use super::account::StatedConsent;
 use super::claims::patient_of;
 use super::person::{Described, Oneself, Persons};
 
@@ -23,6 +24,8 @@ use super::person::{Described, Oneself, Persons};
 pub struct Asserted {
     /// Whether the person has agreed to policies that are named with the request.
     pub consent: Consent,
+    /// These policies, and what documents the agreement, for the audit.
+    pub stated_consent: StatedConsent,
     /// Each statement about the user: `user_person`, `user_information`, the claims of the identity token.
     pub users: Vec<Json>,
     /// Each statement about the patient: `patient_information`.
@@ -41,18 +44,15 @@ impl Asserted {
     /// What was asserted when a token was issued. `cms_smart` names no policies: they stand in the objects beside it.
     #[must_use]
     pub fn of(context: &TokenContext) -> Self {
-        let policies = [
-            context.b2b.as_ref().map(|b2b| &b2b.consent_policy),
-            context.b2b_user.as_ref().map(|user| &user.consent_policy),
-            context.tefca_ias.as_ref().map(|tefca| &tefca.consent_policy),
-        ];
-        let is_authorised = policies.into_iter().flatten().any(|policies| !policies.is_empty());
+        let stated_consent = StatedConsent::of(context);
+        let is_authorised = !stated_consent.policies.is_empty();
         let tefca = context.tefca_ias.as_ref();
         let user_person = context.b2b_user.as_ref().map(|user| user.user_person.clone());
         let user_information = tefca.map(|tefca| tefca.user_information.clone());
         let of_id_token = context.id_token.as_ref().map(|token| patient_of(&token.claims));
         Self {
             consent: if is_authorised { Consent::Recorded } else { Consent::Missing },
+            stated_consent,
             users: [user_person, user_information, of_id_token].into_iter().flatten().collect(),
             patients: tefca.map(|tefca| tefca.patient_information.clone()).into_iter().collect(),
             oneself: match tefca.map(TefcaIas::is_oneself) {

@@ -64,13 +64,13 @@ fn says_name(known: &Name, asked: &Name) -> bool {
         let is_initial = |known: &String| middle.chars().count() == 1 && known.starts_with(middle.as_str());
         known.middle.iter().any(|known| known == middle || is_initial(known))
     };
-    says(&known.given, &asked.given)
-        && says(&known.family, &asked.family)
+    says(known.given.as_ref(), asked.given.as_ref())
+        && says(known.family.as_ref(), asked.family.as_ref())
         && asked.middle.iter().all(is_middle)
         && asked.suffix.is_none_or(|suffix| known.suffix.is_some_and(|known| known.agrees_with(suffix)))
 }
 
-fn says(known: &Option<String>, asked: &Option<String>) -> bool {
+fn says(known: Option<&String>, asked: Option<&String>) -> bool {
     asked.is_none() || known == asked
 }
 
@@ -86,7 +86,10 @@ fn says_address(known: &Address, asked: &Address) -> bool {
         (None, Some(_)) => false,
         (_, None) => true,
     };
-    is_place && says(&known.line, &asked.line) && says(&known.unit, &asked.unit) && says(&known.zip, &asked.zip)
+    is_place
+        && says(known.line.as_ref(), asked.line.as_ref())
+        && says(known.unit.as_ref(), asked.unit.as_ref())
+        && says(known.zip.as_ref(), asked.zip.as_ref())
 }
 
 fn has_identifier(asked: &Identifier, by: &[&Record]) -> bool {

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::assurance::facts::{Account, Statement};
+use crate::assurance::facts::Account;
 use crate::assurance::policy::Policy;
 use crate::auth::access_token::Grant;
 use crate::auth::scope::{Interaction, Level, Scopes};
@@ -67,12 +67,5 @@ impl Granted {
     #[must_use]
     pub fn holds_any(&self, resource_type: &str) -> bool {
         Interaction::ALL.iter().any(|interaction| self.named.allows(Level::System, resource_type, *interaction))
-    }
-
-    /// The digest of what says who the user is, for the audit.
-    #[must_use]
-    pub fn user_digest(&self) -> Option<&str> {
-        let of_user = Statement::ALL.into_iter().filter(|statement| statement.is_about_user());
-        of_user.into_iter().find_map(|statement| self.grant.extensions.get(statement.code())).map(String::as_str)
     }
 }

@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::app::context::Context;
-use crate::audit::Action;
+use crate::audit::{Action, Detail};
 use crate::auth::access_token::Grant;
 use crate::auth::error::Refusal;
 use crate::auth::oauth_form::{Form, Header};
 
+use super::account::{note_client, note_grant};
 use super::audit_of;
 use super::authenticate::Authenticated;
 
@@ -20,14 +21,21 @@ enum Asker {
     /// By an assertion, which is used up.
     Client(Box<Authenticated>),
     /// By an access token.
-    Bearer(String),
+    Bearer(Box<Grant>),
 }
 
 impl Asker {
     fn client_id(&self) -> &str {
         match self {
             Self::Client(client) => &client.client.client_id,
-            Self::Bearer(client_id) => client_id,
+            Self::Bearer(grant) => &grant.client_id,
+        }
+    }
+
+    fn note(&self, detail: &mut Detail) {
+        match self {
+            Self::Client(client) => note_client(detail, &client.client),
+            Self::Bearer(grant) => note_grant(detail, grant),
         }
     }
 }
@@ -50,7 +58,14 @@ impl App {
         };
         asker.client_id().clone_into(&mut audit.caller);
         let granted = self.verify_access_token(token, ctx.now_us).ok().map(|granted| granted.grant);
+        asker.note(&mut audit.detail);
+        if let Some(grant) = &granted {
+            audit.detail.token = Some(grant.token_id.clone());
+        }
         let own = granted.filter(|grant| grant.client_id == asker.client_id());
+        if let Some(grant) = &own {
+            note_grant(&mut audit.detail, grant);
+        }
         let answer = own.map_or_else(|| json!({ "active": false }), |grant| self.describe(&grant));
         match asker {
             Asker::Bearer(_) => self.end(ctx, audit, Ok(answer)),
@@ -68,7 +83,7 @@ impl App {
     ) -> Result<(Asker, &'p str), Refusal> {
         let form = Form::of(pairs)?;
         let asker = match header {
-            Header::Bearer(token) => Asker::Bearer(self.verify_access_token(token, ctx.now_us)?.grant.client_id),
+            Header::Bearer(token) => Asker::Bearer(Box::new(self.verify_access_token(token, ctx.now_us)?.grant)),
             _ => {
                 let endpoints = &self.authorization.endpoints;
                 let audience = [endpoints.token.as_str(), endpoints.introspection.as_str()];

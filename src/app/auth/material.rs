@@ -160,6 +160,7 @@ fn community(at: usize, configured: &config::Community) -> Result<Community, Mat
             entity_type: member.entity_type.as_deref().map_or(Ok(entity_type), entity)?,
             identity_assurance: member.identity_assurance.as_deref().map(identity).transpose()?,
             authentication_assurance: member.authentication_assurance.as_deref().map(authentication).transpose()?,
+            organization_ids: member.organization_ids.clone(),
         })
     };
     Ok(Community {

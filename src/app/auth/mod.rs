@@ -8,6 +8,7 @@
 //! formats (see `http::auth`).
 
 pub mod access;
+pub mod account;
 pub mod asserted;
 pub mod attested;
 mod authenticate;
@@ -26,6 +27,7 @@ pub mod keys;
 mod leaf;
 pub mod material;
 pub mod metadata;
+mod organization;
 pub mod person;
 pub mod register;
 mod revocation;

@@ -27,6 +27,7 @@ use crate::store::{Connection, StoreError};
 use super::communities::LiveCommunity;
 use super::grant::client_credentials::supported_scopes;
 use super::leaf::verify_with_leaf;
+use super::organization;
 use super::{Judged, audit_of};
 
 /// A statement and certifications, each with its chain.
@@ -85,8 +86,8 @@ enum Kept {
 struct Draft {
     registration: Registration,
     scope: String,
-    /// The accepted ones: URIs, and as submitted.
-    certification_uris: Vec<String>,
+    /// The accepted ones: what is kept of them, and as submitted.
+    certified: Vec<organization::Kept>,
     certifications: Vec<String>,
     certificate: String,
     anchor_sha256: String,
@@ -157,10 +158,10 @@ impl App {
             parameters: &registration.parameters,
             audience: &self.authorization.endpoints.registration,
         };
-        let (certification_uris, certifications) = self.accept_certifications(live, body, &holder, now_us)?;
+        let (certified, certifications) = self.accept_certifications(live, body, &holder, now_us)?;
         Ok(Draft {
             scope,
-            certification_uris,
+            certified,
             certifications,
             certificate: STANDARD.encode(chain.leaf.der()),
             anchor_sha256: hexadecimal(&chain.anchor_sha256),
@@ -176,9 +177,9 @@ impl App {
         body: &Body,
         holder: &Holder<'_>,
         now_us: i64,
-    ) -> Result<(Vec<String>, Vec<String>), Refusal> {
+    ) -> Result<(Vec<organization::Kept>, Vec<String>), Refusal> {
         let known = certifications(live.community.validator);
-        let (mut uris, mut texts) = (Vec::new(), Vec::new());
+        let (mut certified, mut texts) = (Vec::new(), Vec::new());
         for text in &body.certifications {
             let code = OAuthError::InvalidCertification;
             let token = jws::parse(text).map_err(|error| error.refusal(code))?;
@@ -189,11 +190,12 @@ impl App {
             let judged = self.communities.judge_in(&live.community.name, &signed.verified.header.x5c);
             judged.map_err(|error| error.refusal(OAuthError::UnapprovedCertification))?;
             let read = Certification::read(&signed.verified, signed.leaf.uris(), holder, now_us)?;
-            uris.extend(read.uris);
+            certified.push(organization::Kept::from(read));
             texts.push(text.clone());
         }
-        if known.iter().all(|required| uris.iter().any(|uri| uri == required)) {
-            return Ok((uris, texts));
+        let is_there = |required: &str| certified.iter().any(|one| one.uris.iter().any(|uri| uri == required));
+        if known.iter().all(|required| is_there(required)) {
+            return Ok((certified, texts));
         }
         let text = "A certification that the community asks for is missing.";
         Err(Refusal::new(OAuthError::InvalidClientMetadata, text, Reason::CertificationMissing))
@@ -312,7 +314,7 @@ fn row_of(draft: &Draft, client_id: String, community: String, issuer: String, n
         grant_types: draft.registration.grant_types.join(" "),
         scope: draft.scope.clone(),
         registration: Value::Object(draft.registration.parameters.clone()).to_string(),
-        certifications: json!(draft.certification_uris).to_string(),
+        certifications: json!(draft.certified).to_string(),
         certificate: Some(draft.certificate.clone()),
         anchor_sha256: Some(draft.anchor_sha256.clone()),
         jwks: None,

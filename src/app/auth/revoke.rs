@@ -9,6 +9,7 @@ use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::oauth_form::{Form, Header};
 use crate::store::access_token;
 
+use super::account::{note_client, note_grant};
 use super::audit_of;
 use super::authenticate::Authenticated;
 
@@ -24,8 +25,15 @@ impl App {
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
         };
         audit.caller.clone_from(&client.client.client_id);
+        note_client(&mut audit.detail, &client.client);
         let now_us = ctx.now_us;
         let granted = self.verify_access_token(token, now_us).ok().map(|granted| granted.grant);
+        match &granted {
+            Some(grant) if grant.client_id == client.client.client_id => note_grant(&mut audit.detail, grant),
+            // Of another client: which token it is, and who asks.
+            Some(grant) => audit.detail.token = Some(grant.token_id.clone()),
+            None => {}
+        }
         self.commit(ctx, audit, move |unit, _| {
             if let Err(refusal) = client.take(unit.conn, unit.now_us)? {
                 return Ok(Err(refusal));

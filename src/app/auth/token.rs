@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use crate::app::App;
 use crate::app::context::Context;
-use crate::audit::Action;
+use crate::audit::{Action, Detail};
 use crate::auth::access_token::{Grant, claims_of};
 use crate::auth::client_assertion::Method;
 use crate::auth::error::{OAuthError, Reason, Refusal};
@@ -17,9 +17,11 @@ use crate::auth::oauth_form::{Form, Header};
 use crate::store::access_token::{self, NewAccessToken};
 use crate::store::{Connection, StoreError, replay};
 
+use super::account::{note_client, note_grant, note_stated};
 use super::authenticate::Authenticated;
 use super::grant::GrantType;
 use super::grant::client_credentials::{Asked, decide, decide_smart};
+use super::organization;
 use super::{Judged, audit_of, internal};
 
 /// How often expired rows are removed, and how many of each kind at a time: more than can have come in between.
@@ -59,7 +61,8 @@ impl App {
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
         };
         audit.caller.clone_from(&client.client.client_id);
-        let draft = self.draft(ctx, grant_type, &client, scope);
+        note_client(&mut audit.detail, &client.client);
+        let draft = self.draft(ctx, grant_type, &client, scope, &mut audit.detail);
         let is_due = self.purge_is_due(ctx.now_us);
         self.commit(ctx, audit, move |unit, _| {
             if is_due {
@@ -89,6 +92,7 @@ impl App {
         grant_type: GrantType,
         client: &Authenticated,
         scope: Option<&str>,
+        detail: &mut Detail,
     ) -> Result<Draft, Refusal> {
         grant_type.check_registered(&client.client)?;
         let asked = Asked {
@@ -99,9 +103,10 @@ impl App {
             now_us: ctx.now_us,
         };
         let (grant, context) = match (grant_type, client.method) {
-            (GrantType::ClientCredentials, Method::Udap) => self.grant_to_udap(client, &asked)?,
+            (GrantType::ClientCredentials, Method::Udap) => self.grant_to_udap(client, &asked, detail)?,
             (GrantType::ClientCredentials, Method::Smart) => (decide_smart(&asked)?, None),
         };
+        note_grant(detail, &grant);
         let endpoints = &self.authorization.endpoints;
         let claims = claims_of(&grant, &endpoints.issuer, &endpoints.base, ctx.now_us);
         let signed = self.signing_keys(ctx.now_us).signer.sign("at+jwt", None, &claims);
@@ -117,6 +122,7 @@ impl App {
         &self,
         client: &Authenticated,
         asked: &Asked<'_>,
+        detail: &mut Detail,
     ) -> Result<(Grant, Option<TokenContext>), Refusal> {
         let snapshot = self.communities.current();
         let live = snapshot.find(&client.client.community).ok_or_else(|| {
@@ -124,12 +130,17 @@ impl App {
             Refusal::new(OAuthError::InvalidClient, text, Reason::CommunityUnknown)
         })?;
         let extensions = Extensions::read(client.assertion.extensions.as_ref())?;
+        note_stated(detail, &extensions);
+        if let Some(b2b) = &extensions.b2b {
+            let basis = organization::bind(&client.client, &live.community, &b2b.organization_id)?;
+            detail.organization_basis = Some(basis.code().to_owned());
+        }
         let id_token = self.id_token_of(client, &extensions, asked.now_us)?;
         let grant = decide(asked, &live.community, &extensions, id_token.as_ref())?;
         Ok((grant, Some(extensions.into_context(id_token))))
     }
 
-    /// The identity token of a request, meant for its organisation, for the client or for this server.
+    /// The identity token of a request, meant for its organisation (to which the client is bound, where anything binds it), for the client or for this server.
     fn id_token_of(
         &self,
         client: &Authenticated,

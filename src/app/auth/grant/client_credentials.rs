@@ -132,7 +132,7 @@ fn scopes_of(asked: &Asked<'_>, supported: Option<&Scopes>) -> Result<Scopes, Re
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::app::auth) mod tests {
     use serde_json::{Value, json};
 
     use super::*;
@@ -141,7 +141,7 @@ mod tests {
 
     const NOW_US: i64 = 1_800_000_000_000_000;
 
-    fn client(scope: &str) -> ClientRow {
+    pub fn client(scope: &str) -> ClientRow {
         ClientRow {
             client_id: "c1".into(),
             kind: UDAP.into(),
@@ -162,7 +162,7 @@ mod tests {
         }
     }
 
-    fn community() -> Community {
+    pub fn community() -> Community {
         Community {
             name: "test".into(),
             uri: None,

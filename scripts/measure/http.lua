@@ -17,7 +17,14 @@ function init(args)
   for line in io.lines(file) do
     if line_number % count == number then
       local method, path, body = line:match("^(%u+)\t([^\t]*)\t(.*)$")
-      local headers = #body > 0 and { ["Content-Type"] = "application/fhir+json" } or {}
+      local headers = {}
+      for name, value in pairs(wrk.headers) do
+        headers[name] = value
+      end
+      if #body > 0 then
+        local is_form = path:sub(1, 7) == "/oauth/"
+        headers["Content-Type"] = is_form and "application/x-www-form-urlencoded" or "application/fhir+json"
+      end
       requests[#requests + 1] = wrk.format(method, path, headers, #body > 0 and body or nil)
     end
     line_number = line_number + 1

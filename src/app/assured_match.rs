@@ -87,7 +87,7 @@ impl App {
         match verdict {
             Verdict::Permit(terms) => {
                 audit.detail.workflows.clone_from(&terms.workflows);
-                let user = persons.users.into_iter().next().map(|user| user.record);
+                let user = persons.user();
                 Ok(Some(Held { granted, facts, terms, user }))
             }
             Verdict::Refuse(missing) => Err(refused(&missing, judged)),
@@ -233,6 +233,14 @@ pub fn keep_to(terms: &Terms, policy: &Policy, today: Date, selection: &mut Sele
     };
     selection.retain_records(is_kept);
     selection.unverified = selection.record_ids().filter(|id| !is_verified(id)).count();
+}
+
+/// Whether a record may be part of a golden record under terms: one that could be returned itself.
+#[must_use]
+pub fn may_show(held: &Held<'_>, today: Date, row: &RecordRow, body: &str) -> bool {
+    let (terms, policy) = (&held.terms, &held.granted.policy);
+    let is_verified = || terms.stored.is_met_by(verified(policy, row, today));
+    !is_restricted(body) && (terms.stored.unverified == Unverified::Warn || is_verified())
 }
 
 /// What the store says of the one identity that was selected; only its verified records stay. `is_certain_by` says whether

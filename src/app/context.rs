@@ -12,6 +12,7 @@ use crate::store::resource::SearchConstraint;
 
 use super::assured_match::is_restricted;
 use super::auth::access::STEWARDSHIP;
+use super::auth::gate::permit_route;
 use super::auth::granted::Granted;
 use super::clock::Clock;
 use super::error::AppError;
@@ -55,6 +56,28 @@ impl Caller {
         }
     }
 
+    /// Whether this caller may be told of what is labelled as restricted: the operator's own clients may.
+    #[must_use]
+    pub fn sees_restricted(&self) -> bool {
+        match self {
+            Self::Open => true,
+            Self::Anonymous => false,
+            Self::Client(granted) => granted.is_of_operator(),
+        }
+    }
+
+    /// Whether this caller may be told of a stored resource that is `body` now.
+    #[must_use]
+    pub fn may_see(&self, body: &str) -> bool {
+        self.sees_restricted() || !is_restricted(body)
+    }
+
+    /// Whether this caller may read resources of this type.
+    #[must_use]
+    pub fn may_read(&self, resource_type: &str) -> bool {
+        permit_route(self, "/{type}/{id}", "GET", resource_type).is_ok()
+    }
+
     /// A stored resource as it may leave: to whom shows a token without what never leaves, and a Patient without the elements
     /// that the policy keeps.
     ///
@@ -62,16 +85,30 @@ impl Caller {
     /// `NotFound` for what is labelled as restricted, unless the client is the operator's own; `Internal` when the stored
     /// document cannot be read.
     pub fn outgoing(&self, body: String) -> Result<String, AppError> {
-        match self {
-            Self::Open => return Ok(body),
-            Self::Client(granted) if granted.is_of_operator() => {}
-            // The same answer as in a match.
-            Self::Anonymous | Self::Client(_) if is_restricted(&body) => {
-                return Err(AppError::not_found("There is no such resource."));
-            }
-            Self::Anonymous | Self::Client(_) => {}
+        // The same answer as in a match.
+        self.outgoing_if_seen(body)?.ok_or_else(|| AppError::not_found("There is no such resource."))
+    }
+
+    /// The same, and `None` for what is labelled as restricted.
+    ///
+    /// # Errors
+    /// `Internal` when the stored document cannot be read.
+    pub fn outgoing_if_seen(&self, body: String) -> Result<Option<String>, AppError> {
+        if matches!(self, Self::Open) {
+            return Ok(Some(body));
         }
-        redact(&body, &self.disclosure()).map_err(|_| AppError::internal())
+        if !self.may_see(&body) {
+            return Ok(None);
+        }
+        redact(&body, &self.disclosure()).map(Some).map_err(|_| AppError::internal())
+    }
+
+    /// What a write is answered with; `None` for whoever may not read it, as SMART's scope to update gives no reading.
+    ///
+    /// # Errors
+    /// `Internal` when the stored document cannot be read.
+    pub fn outgoing_written(&self, resource_type: &str, body: String) -> Result<Option<String>, AppError> {
+        if self.may_read(resource_type) { self.outgoing_if_seen(body) } else { Ok(None) }
     }
 
     /// The name under which this caller decides about identities and sees what there is to decide; `None` for who may not.

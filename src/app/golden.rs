@@ -29,27 +29,38 @@ const LOOK_BACK_MAX: i64 = 20;
 pub struct Golden {
     pub identity_id: String,
     pub record: GoldenRecord,
-    /// The stored Patients that it is made of.
+    /// The ids of the records that it is made of.
+    pub records: Vec<String>,
+    /// Of the stored Patients of the identity.
     pub bytes: i64,
     /// When the latest of them was written, or came to the identity.
     pub as_of_us: i64,
 }
 
-/// Makes the golden record of the identity of `rows`; `None` where its Patients have more than `bytes_max` bytes.
+/// Makes the golden record of the identity of `rows` from those Patients that `may_show` lets out; `None` where its Patients
+/// have more than `bytes_max` bytes.
 ///
 /// # Errors
 /// Those of the database.
-pub fn make(conn: &mut Connection, rows: &[&RecordRow], bytes_max: i64) -> Result<Option<Golden>, StoreError> {
+pub fn make(
+    conn: &mut Connection,
+    rows: &[&RecordRow],
+    bytes_max: i64,
+    may_show: impl Fn(&RecordRow, &str) -> bool,
+) -> Result<Option<Golden>, StoreError> {
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
     let heads = list_heads(conn, "Patient", &ids, bytes_max)?;
     if fitting(heads.iter().map(|head| head.bytes), bytes_max) < heads.len() {
         return Ok(None);
     }
     let bytes = heads.iter().map(|head| head.bytes).sum();
-    let stored: Vec<Resource> = load(conn, heads)?.into_iter().filter(|stored| !stored.deleted).collect();
+    let row_of = |id: &str| rows.iter().find(|row| row.id == id);
+    let is_shown =
+        |stored: &Resource| !stored.deleted && row_of(&stored.id).is_some_and(|row| may_show(row, &stored.body));
+    let stored: Vec<Resource> = load(conn, heads)?.into_iter().filter(is_shown).collect();
     let mut sources = Vec::with_capacity(stored.len());
     for patient in &stored {
-        let Some(row) = rows.iter().find(|row| row.id == patient.id) else { continue };
+        let Some(row) = row_of(&patient.id) else { continue };
         sources.push(Source {
             record_id: &patient.id,
             body: &patient.body,
@@ -59,9 +70,13 @@ pub fn make(conn: &mut Connection, rows: &[&RecordRow], bytes_max: i64) -> Resul
         });
     }
     let written = stored.iter().map(|patient| patient.updated_us);
-    let as_of_us = written.chain(rows.iter().map(|row| row.assigned_us)).max().unwrap_or(0);
+    let records: Vec<String> = stored.iter().map(|patient| patient.id.clone()).collect();
+    let assigned = rows.iter().filter(|row| records.contains(&row.id)).map(|row| row.assigned_us);
+    let as_of_us = written.chain(assigned).max().unwrap_or(0);
     let identity_id = rows.first().map(|row| row.identity_id.clone()).unwrap_or_default();
-    Ok(Some(Golden { identity_id, record: GoldenRecord::of(&sources), bytes, as_of_us }))
+    let record = GoldenRecord::of(&sources);
+    drop(sources);
+    Ok(Some(Golden { identity_id, record, records, bytes, as_of_us }))
 }
 
 /// Since when a Patient says what it says, links of merges aside.
@@ -175,7 +190,13 @@ mod tests {
     use super::*;
 
     fn golden(sources: &[Source<'_>]) -> Golden {
-        Golden { identity_id: "i1".to_owned(), record: GoldenRecord::of(sources), bytes: 0, as_of_us: 0 }
+        Golden {
+            identity_id: "i1".to_owned(),
+            record: GoldenRecord::of(sources),
+            records: Vec::new(),
+            bytes: 0,
+            as_of_us: 0,
+        }
     }
 
     fn of<'s>(record_id: &'s str, body: &'s str) -> Source<'s> {

@@ -3,18 +3,21 @@
 //! A link to the next page names the last version of this one and no more. Not here: SQL (see `store::history`), the
 //! Bundle (see `http::render`).
 
+use std::collections::BTreeSet;
+
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::moment;
 use crate::fhir::path::printable;
 use crate::store::history::{HistoryPosition, HistoryQuery, HistoryScope, HistoryVersion, Period, list};
-use crate::store::{resource, transaction};
+use crate::store::{Connection, resource, transaction};
 
 use super::App;
-use super::context::Context;
+use super::context::{Caller, Context};
 use super::create::stored_kind;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, check_id};
+use super::read::{check_seen, is_seen};
 use super::search::link::link;
 use super::search::{Handling, bytes};
 
@@ -74,7 +77,10 @@ impl App {
                 {
                     return Err(AppError::not_found("There is no such resource."));
                 }
-                Ok(list(conn, &query)?)
+                id.map_or(Ok(()), |id| check_seen(conn, &ctx.caller, kind, id))?;
+                let mut page = list(conn, &query)?;
+                leave_out_hidden(conn, &ctx.caller, kind, &mut page.versions)?;
+                Ok(page)
             })?;
             audit.detail.records = page.versions.iter().map(|version| version.id.clone()).collect();
             audit.detail.records.dedup();
@@ -95,6 +101,27 @@ impl App {
             })
         })
     }
+}
+
+/// Leaves what the caller may be told of: resources by what they are now, and versions by their own label too.
+fn leave_out_hidden(
+    conn: &mut Connection,
+    caller: &Caller,
+    kind: ResourceKind,
+    versions: &mut Vec<HistoryVersion>,
+) -> Result<(), AppError> {
+    if caller.sees_restricted() {
+        return Ok(());
+    }
+    let ids: BTreeSet<String> = versions.iter().map(|version| version.id.clone()).collect();
+    let mut hidden = BTreeSet::new();
+    for id in ids {
+        if !is_seen(conn, caller, kind, &id)? {
+            hidden.insert(id);
+        }
+    }
+    versions.retain(|version| !hidden.contains(&version.id) && (version.deleted || caller.may_see(&version.body)));
+    Ok(())
 }
 
 fn link_after(base: &str, understood: &[(String, String)], after: &HistoryPosition) -> String {

@@ -49,7 +49,8 @@ pub struct Kept {
     /// False when it was there before.
     pub is_created: bool,
     /// The stored document.
-    pub body: String,
+    /// `None` where the caller may not read it.
+    pub body: Option<String>,
 }
 
 /// What assigning needs beside the transaction.
@@ -382,7 +383,7 @@ fn is_same(before: &Resource, document: &str) -> bool {
 /// What is stored, as the answer to a write.
 pub fn kept(kind: ResourceKind, stored: &Resource, is_created: bool) -> Kept {
     let (id, body) = (stored.id.clone(), stored.body.clone());
-    Kept { kind, id, version: stored.version, updated_us: stored.updated_us, is_created, body }
+    Kept { kind, id, version: stored.version, updated_us: stored.updated_us, is_created, body: Some(body) }
 }
 
 /// Rows that wait to be written together.

@@ -137,7 +137,7 @@ impl App {
     /// # Errors
     /// What the store gives; then nothing of the batch is written.
     pub fn load_batch(&self, ctx: &Context, batch: Batch, position: Position) -> Result<(), AppError> {
-        let (desk, clock) = (self.desk(), self.clock);
+        let (desk, clock) = (self.desk(ctx), self.clock);
         let audit = ctx.audit(Action::Load);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let mut audit: AuditRecord = audit;

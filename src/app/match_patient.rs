@@ -23,7 +23,7 @@ use crate::matching::record::{Record, beyond_limits};
 use crate::profile::idi::{IdiValidation, ProfileRequirement, validate_idi_patient};
 use crate::store::body::{Head, fitting, list_heads, load};
 use crate::store::record::{self, RecordRow};
-use crate::store::{Connection, transaction};
+use crate::store::{Connection, resource, transaction};
 
 use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
@@ -186,9 +186,13 @@ impl App {
             read_bodies(conn, &mut selection, bytes(self.config.limits.page_bytes_max))?;
             if let Some(held) = held {
                 self.keep_assured(query, held, &mut selection, &rows, &members, population);
+                leave_out_restricted_links(conn, &mut selection)?;
             }
             if limits.golden_record && operation == MatchOperation::IdiMatch {
-                make_golden(conn, &mut selection, &rows, bytes(self.config.limits.page_bytes_max))?;
+                let may_show = |row: &RecordRow, body: &str| {
+                    held.is_none_or(|held| assured_match::may_show(held, query.date, row, body))
+                };
+                make_golden(conn, &mut selection, &rows, bytes(self.config.limits.page_bytes_max), may_show)?;
             }
             Ok(selection)
         })
@@ -327,17 +331,34 @@ fn read_bodies(conn: &mut Connection, selection: &mut Selection, bytes_max: i64)
     Ok(())
 }
 
+/// Records that were merged into one that is returned are named only where they could be returned themselves.
+fn leave_out_restricted_links(conn: &mut Connection, selection: &mut Selection) -> Result<(), AppError> {
+    let shown: Vec<String> = selection.record_ids().map(str::to_owned).collect();
+    let mut named = Vec::new();
+    for (record, survivor) in std::mem::take(&mut selection.replaced) {
+        if shown.contains(&survivor)
+            && let Some(stored) = resource::find(conn, "Patient", &record)?
+            && !assured_match::is_restricted(&stored.body)
+        {
+            named.push((record, survivor));
+        }
+    }
+    selection.replaced = named;
+    Ok(())
+}
+
 /// Makes the golden records of what is returned, as far as there is room.
 fn make_golden(
     conn: &mut Connection,
     selection: &mut Selection,
     rows: &[RecordRow],
     bytes_max: i64,
+    may_show: impl Fn(&RecordRow, &str) -> bool,
 ) -> Result<(), AppError> {
     let mut left = bytes_max;
     for identity in &selection.identities {
         let own: Vec<&RecordRow> = rows.iter().filter(|row| row.identity_id == identity.identity_id).collect();
-        match golden::make(conn, &own, left)? {
+        match golden::make(conn, &own, left, &may_show)? {
             Some(made) => {
                 left -= made.bytes;
                 selection.golden.push(made);

@@ -138,7 +138,7 @@ impl App {
         let mut audit = ctx.audit(Action::Partition);
         audit.detail.model_version = Some(self.rules.model.version().to_owned());
         audit.detail.count = Some(count as u64);
-        let desk = self.desk();
+        let desk = self.desk(ctx);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let result = work(&desk, unit);
             close(&mut audit, result.as_ref().err(), (desk.clock.now_us)());

@@ -7,13 +7,15 @@ use crate::audit::Action;
 use crate::fhir::document::{Layout, Node};
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json_patch::{Limits, Patch};
+use crate::fhir::redact::keeps_back;
 use crate::store::resource;
 
 use super::App;
-use super::context::Context;
+use super::context::{Caller, Context};
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, admit};
 use super::keep::{Arrival, Expected, Kept, check_expected};
+use super::read::check_seen;
 use super::unit::Unit;
 use super::update::{Address, Condition};
 use super::write::{Desk, Verb};
@@ -58,6 +60,7 @@ impl Desk {
         settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
     ) -> Result<Arrival, AppError> {
         let current = resource::find(unit.conn, kind.name(), &id)?;
+        check_seen(unit.conn, &self.caller, kind, &id)?;
         let current = current.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         if current.deleted {
             return Err(AppError::gone());
@@ -65,10 +68,29 @@ impl Desk {
         check_expected(Some(&current), expected)?;
         let door = self.door();
         let limits = Limits { operations_max: self.config.limits.patch_operations_max, document: door.limits };
-        let (document, version) = (apply(&current.body, patch, &limits)?, current.version);
+        let patch = Patch::parse(patch, &limits).map_err(AppError::invalid)?;
+        self.check_looked_at(kind, &current.body, &patch)?;
+        let (document, version) = (apply(&current.body, &patch, &limits)?, current.version);
         let document = settle(unit, Patched { before: current.body, document }).map_err(of_result)?;
         let incoming = admit(&door, Some(kind), document.as_bytes()).map_err(of_result)?;
         Ok(Arrival { id, incoming, expected: Expected::Version(version) })
+    }
+
+    /// Whether a test holds tells the value; a value that is moved or copied is read at its new place. Both are for whoever
+    /// may read the value where it stands.
+    fn check_looked_at(&self, kind: ResourceKind, current: &str, patch: &Patch<'_>) -> Result<(), AppError> {
+        if matches!(self.caller, Caller::Open) {
+            return Ok(());
+        }
+        let (may_read, disclosure) = (self.caller.may_read(kind.name()), self.caller.disclosure());
+        for (number, member) in patch.looked_at() {
+            if !may_read || keeps_back(current, &disclosure, member).map_err(|_| AppError::internal())? {
+                let text = "The caller may not read what this operation compares, moves or copies.";
+                let issue = Issue::error(IssueCode::Forbidden, text).at(format!("[{number}]"));
+                return Err(AppError::new(ErrorKind::Forbidden, vec![issue]));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -83,9 +105,8 @@ fn of_result(error: AppError) -> AppError {
 /// The document that `patch` makes of `current`.
 ///
 /// # Errors
-/// `Invalid` or `TooLarge` for what is no JSON Patch; `Unprocessable` where it does not fit the resource.
-pub fn apply(current: &str, patch: &[u8], limits: &Limits) -> Result<String, AppError> {
-    let patch = Patch::parse(patch, limits).map_err(AppError::invalid)?;
+/// `Unprocessable` where the patch does not fit the resource.
+pub fn apply(current: &str, patch: &Patch<'_>, limits: &Limits) -> Result<String, AppError> {
     let before = Node::parse(current).map_err(|_| AppError::internal())?;
     let mut after = patch.apply(before.clone(), limits).map_err(|issue| AppError::unprocessable(vec![issue]))?;
     check_same(&before, &after)?;
@@ -132,6 +153,10 @@ mod tests {
 
     const LIMITS: Limits = Limits { operations_max: 10, document: json::Limits::DEFAULT };
 
+    fn patched(current: &str, patch: &str) -> Result<String, AppError> {
+        apply(current, &Patch::parse(patch.as_bytes(), &LIMITS).map_err(AppError::invalid)?, &LIMITS)
+    }
+
     #[test]
     fn a_patch_changes_the_data_and_nothing_the_server_owns() {
         let narrative = |status: &str| {
@@ -161,11 +186,11 @@ mod tests {
             (bare, "{}", Err((ErrorKind::Invalid, vec![]))),
         ];
         for (current, patch, expected) in table {
-            let found = apply(current, patch.as_bytes(), &LIMITS);
+            let found = patched(current, patch);
             let found = found.map_err(|error| (error.kind, error.issues[0].expression.clone()));
             assert_eq!(found, expected, "{current} {patch}");
         }
         let many = format!("[{}]", [r#"{"op":"remove","path":"/a"}"#; 11].join(","));
-        assert_eq!(apply(bare, many.as_bytes(), &LIMITS).map_err(|error| error.kind), Err(ErrorKind::TooLarge));
+        assert_eq!(patched(bare, &many).map_err(|error| error.kind), Err(ErrorKind::TooLarge));
     }
 }

@@ -2,11 +2,12 @@
 
 use crate::audit::{Action, AuditRecord};
 use crate::profile::artifact::ARTIFACT_TYPES;
+use crate::store::record::RecordRow;
 use crate::store::resource::{self, Resource};
 use crate::store::{Connection, record, transaction};
 
 use super::App;
-use super::context::Context;
+use super::context::{Caller, Context};
 use super::create::stored_kind;
 use super::error::{AppError, ErrorKind};
 use super::golden;
@@ -88,6 +89,7 @@ impl App {
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             let mut conn = self.connection()?;
+            check_seen(&mut conn, &ctx.caller, kind, id).inspect_err(|_| audit.detail.records.push(id.to_owned()))?;
             let found = match find_version(&mut conn, kind, id, version) {
                 Err(error) if error.kind == ErrorKind::NotFound && version == Version::Current => {
                     return self.read_golden(ctx, audit, kind, id)?.ok_or(error);
@@ -114,11 +116,12 @@ impl App {
         let found = transaction::read_snapshot(&mut *self.connection()?, |conn| {
             let Some(identity_id) = resolve(conn, identity_id)? else { return Ok(None) };
             let rows = record::list_of_identities(conn, &[&identity_id])?;
-            let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max)?;
-            Ok::<_, AppError>(made.map(|made| (made, rows)))
+            let may_show = |_: &RecordRow, body: &str| ctx.caller.may_see(body);
+            let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max, may_show)?;
+            Ok::<_, AppError>(made.filter(|made| !made.records.is_empty()).map(|made| (made, rows)))
         })?;
         let Some((golden, rows)) = found else { return Ok(None) };
-        let current = rows.iter().filter(|row| row.replaced_by.is_none());
+        let current = rows.iter().filter(|row| row.replaced_by.is_none() && golden.records.contains(&row.id));
         let ids: Vec<&str> = current.map(|row| row.id.as_str()).collect();
         let body = golden.render(&self.config.server.base_url, &ctx.caller.disclosure(), &ids)?;
         audit.detail.identities.push(golden.identity_id);
@@ -132,6 +135,33 @@ impl App {
         let artifact = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         Ok(StoredVersion { version: 1, updated_us: self.started_us, body: artifact.json.clone() })
     }
+}
+
+/// Whether a caller may be told of a resource, of any version: the current one decides, and of what was deleted the last one
+/// before.
+///
+/// # Errors
+/// Those of the database.
+pub fn is_seen(conn: &mut Connection, caller: &Caller, kind: ResourceKind, id: &str) -> Result<bool, AppError> {
+    if caller.sees_restricted() {
+        return Ok(true);
+    }
+    let Some(current) = resource::find(conn, kind.name(), id)? else { return Ok(true) };
+    let last = if current.deleted {
+        resource::find_version(conn, kind.name(), id, current.version - 1)?
+    } else {
+        Some(current)
+    };
+    // In doubt it is hidden.
+    Ok(last.is_some_and(|last| !last.deleted && caller.may_see(&last.body)))
+}
+
+/// Asked before anything of a resource is answered.
+///
+/// # Errors
+/// `NotFound` where the caller may not be told of it.
+pub fn check_seen(conn: &mut Connection, caller: &Caller, kind: ResourceKind, id: &str) -> Result<(), AppError> {
+    if is_seen(conn, caller, kind, id)? { Ok(()) } else { Err(AppError::not_found("There is no such resource.")) }
 }
 
 /// A stored version that can be read.

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::create::stored_kind;
 use super::error::AppError;
 use super::incoming::{ResourceKind, check_id};
+use super::read::check_seen;
 use super::responder::check_not_responder;
 use super::rules::Rules;
 use super::search::AUDIT_EVENT;
@@ -86,12 +87,12 @@ impl App {
                 (Mode::Create, Some(_)) => Err(refused("A create is asked of the type, without an id.", "mode")),
                 (Mode::Delete, Some(id)) => {
                     audit.detail.records.push(id.to_owned());
-                    self.find_stored(kind, id)?;
+                    self.find_stored(ctx, kind, id)?;
                     Ok(check_not_responder(&self.config, kind, id).err().map(|error| error.issues).unwrap_or_default())
                 }
                 (Mode::Profile, Some(id)) => {
                     audit.detail.records.push(id.to_owned());
-                    self.judge_stored(kind, id, &asked.profiles)
+                    self.judge_stored(ctx, kind, id, &asked.profiles)
                 }
                 (mode, id) => self.judge_received(kind, id, mode, asked),
             }
@@ -161,18 +162,25 @@ impl App {
         }
     }
 
-    fn judge_stored(&self, kind: ResourceKind, id: &str, profiles: &[String]) -> Result<Vec<Issue>, AppError> {
+    fn judge_stored(
+        &self,
+        ctx: &Context,
+        kind: ResourceKind,
+        id: &str,
+        profiles: &[String],
+    ) -> Result<Vec<Issue>, AppError> {
         if profiles.is_empty() {
             let text = "The profile to judge the stored resource by is missing.";
             return Err(AppError::invalid(vec![Issue::error(IssueCode::Required, text).at("profile")]));
         }
-        let stored = self.find_stored(kind, id)?;
+        let stored = self.find_stored(ctx, kind, id)?;
         let resource = parse(stored.body.as_bytes(), &STORED_LIMITS).map_err(|_| AppError::internal())?;
         Ok(judge(&self.rules, resource, profiles))
     }
 
-    fn find_stored(&self, kind: ResourceKind, id: &str) -> Result<Resource, AppError> {
+    fn find_stored(&self, ctx: &Context, kind: ResourceKind, id: &str) -> Result<Resource, AppError> {
         let mut conn = self.connection()?;
+        check_seen(&mut conn, &ctx.caller, kind, id)?;
         let found = resource::find(&mut conn, kind.name(), id)?;
         let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         if found.deleted { Err(AppError::gone()) } else { Ok(found) }

@@ -16,7 +16,7 @@ use crate::store::resource::{self, Resource};
 
 use super::clock::Clock;
 use super::conditional::{Criteria, find_match};
-use super::context::Context;
+use super::context::{Caller, Context};
 use super::delete::delete;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{Door, Incoming, ResourceKind, admit, check_id};
@@ -130,6 +130,8 @@ pub struct Desk {
     pub config: Arc<Config>,
     pub clock: Clock,
     pub ask: Ask,
+    /// Who writes, and may not learn by it what he may not read.
+    pub caller: Caller,
 }
 
 impl Desk {
@@ -261,8 +263,14 @@ impl Desk {
 }
 
 impl App {
-    pub(super) fn desk(&self) -> Desk {
-        Desk { rules: Arc::clone(&self.rules), config: Arc::clone(&self.config), clock: self.clock, ask: self.ask() }
+    pub(super) fn desk(&self, ctx: &Context) -> Desk {
+        Desk {
+            rules: Arc::clone(&self.rules),
+            config: Arc::clone(&self.config),
+            clock: self.clock,
+            ask: self.ask(),
+            caller: ctx.caller.clone(),
+        }
     }
 
     /// Judges and does one write with its audit row, or audits why it was not admitted.
@@ -275,7 +283,7 @@ impl App {
         body: &[u8],
     ) -> Result<Written, AppError> {
         let audit = write_audit(ctx, action, resource_type);
-        let desk = self.desk();
+        let desk = self.desk(ctx);
         let write = match order.and_then(|order| desk.judge(order, body)) {
             Ok(write) => write,
             Err(error) => return Err(self.refuse_with(audit, error)),
@@ -283,10 +291,9 @@ impl App {
         let written = self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             desk.perform_audited(unit, write, audit, |_, patched| Ok(patched.document))
         })?;
-        Ok(match written {
-            Written::Kept(kept) => Written::Kept(Kept { body: ctx.caller.outgoing(kept.body)?, ..kept }),
-            Written::Deleted(id) => Written::Deleted(id),
-        })
+        let Written::Kept(kept) = written else { return Ok(written) };
+        let body = kept.body.map(|body| ctx.caller.outgoing_written(kept.kind.name(), body)).transpose()?.flatten();
+        Ok(Written::Kept(Kept { body, ..kept }))
     }
 }
 

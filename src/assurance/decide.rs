@@ -95,6 +95,7 @@ fn missing_of_words(facts: &Facts, needs: &Needs) -> Vec<Missing> {
         missing.extend(match facts.user {
             User::Unknown | User::Contradictory => Some(Missing::User),
             User::OtherPatient => Some(Missing::Patient),
+            User::Unattested => Some(Missing::Attribute),
             User::Representative { weight } if weight < needs.weight => Some(Missing::UserWeight(needs.weight)),
             User::Representative { .. } | User::Patient => None,
         });
@@ -268,6 +269,7 @@ mod tests {
                 "representative" => User::Representative { weight: number(&value["user_weight"]) },
                 "contradictory" => User::Contradictory,
                 "other-patient" => User::OtherPatient,
+                "unattested" => User::Unattested,
                 _ => User::Unknown,
             },
             stored: stored(&value["stored"]),
@@ -296,7 +298,7 @@ mod tests {
             assert_eq!((identities, terms.identities_max), (text(expected, "identities"), identities_max), "{row}");
             assert_eq!(terms.representative == Representative::Yes, expected["two_matches"] == true, "{row}");
         }
-        assert_eq!(seen.len(), 24, "every reason is in the table: {seen:?}");
+        assert_eq!(seen.len(), 25, "every reason is in the table: {seen:?}");
     }
 
     #[test]

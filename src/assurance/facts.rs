@@ -145,6 +145,8 @@ pub enum User {
     Contradictory,
     /// The statement names another patient than the request does.
     OtherPatient,
+    /// The request says more of the patient than was verified of the user, or of the patient whom the statement names.
+    Unattested,
     /// The same person.
     Patient,
     /// Another person, described with this strict weight: a representative, if it is on record.

@@ -141,6 +141,8 @@ pub enum Missing {
     User,
     /// That the patient asked for is the one that the token speaks of.
     Patient,
+    /// That every attribute of the Patient was verified: stands in what the token says.
+    Attribute,
     /// A higher profile.
     Profile(&'static str),
     /// So much strict weight.
@@ -165,6 +167,7 @@ impl Missing {
             Self::Authentication(_) => "authentication-level",
             Self::User => "user",
             Self::Patient => "patient",
+            Self::Attribute => "attribute",
             Self::Profile(_) => "profile",
             Self::Weight(_) => "weight",
             Self::UserWeight(_) => "user-weight",
@@ -200,6 +203,9 @@ impl Missing {
             Self::Authentication(level) => format!("The user must be authenticated at {level} or higher."),
             Self::User => "The token must name the user, with name, birth date and a contact or address, once.".into(),
             Self::Patient => "The Patient of the request is not the one that the token speaks of.".into(),
+            Self::Attribute => {
+                "Every name, birth date, address, telecom and identifier of the Patient must stand in what the token says of the user, and of the patient where it names one; of identifiers only a Digital Identifier may be new.".into()
+            }
             Self::Profile(name) => format!("The Patient must meet the profile {name} or a higher one."),
             Self::Weight(weight) => {
                 format!("Match request not sufficiently specific: the input weight must be at least {weight}.")

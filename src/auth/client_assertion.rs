@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::{OAuthError, Reason, Refusal};
 use super::jws::claims::{self, ClaimError, Times};
-use super::jws::{Algorithm, Verified};
+use super::jws::{Algorithm, Jws, Verified};
 use super::members::{Kind, Members};
 
 /// What `client_assertion_type` must say (RFC 7523 §2.2).
@@ -50,6 +50,21 @@ pub struct ClientAssertion {
 const TEXT: &str = "The client assertion is not as it must be.";
 
 impl ClientAssertion {
+    /// What [`Self::read`] would refuse once the signature is verified; of who sent the assertion this says nothing.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn foresee(
+        token: &Jws<'_>,
+        method: Method,
+        client_id: &str,
+        audience: &[&str],
+        now_us: i64,
+    ) -> Result<(), Refusal> {
+        let claimed = Verified { header: token.header.clone(), claims: token.claims.clone() };
+        Self::read(&claimed, method, client_id, audience, now_us).map(drop)
+    }
+
     /// Judges an assertion of `client_id`, meant for one of the addresses `audience`.
     ///
     /// # Errors

@@ -63,6 +63,15 @@ pub fn issuer_of<'t>(token: &'t Jws<'_>) -> Option<&'t str> {
 }
 
 impl IdToken {
+    /// What [`Self::read`] would refuse once the signature is verified; of who made the token this says nothing.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn foresee(token: &Jws<'_>, issuer: &str, trust: Trust, audience: &[&str], now_us: i64) -> Result<(), Refusal> {
+        let claimed = Verified { header: token.header.clone(), claims: token.claims.clone() };
+        Self::read(&claimed, issuer, trust, audience, now_us).map(drop)
+    }
+
     /// Judges a token of `issuer` that is meant for one of `audience`.
     ///
     /// # Errors

@@ -170,6 +170,10 @@ struct ResourceScope {
     constraint: Option<String>,
 }
 
+/// Types that a wildcard never means: what stewards decide, and the audit. Whoever grants them, registers them or asks for them
+/// names them.
+const NAMED_ONLY: [&str; 2] = ["Stewardship", "AuditEvent"];
+
 /// Letters of a resource type's name; FHIR's longest has 33.
 const TYPE_BYTES_MAX: usize = 64;
 
@@ -197,6 +201,7 @@ impl ResourceScope {
             return None;
         }
         let kind = match (&self.kind, &other.kind) {
+            (None, Some(kind)) | (Some(kind), None) if NAMED_ONLY.contains(&kind.as_str()) => return None,
             (None, kind) | (kind, None) => kind,
             (Some(one), Some(two)) => (one == two).then_some(&self.kind)?,
         };
@@ -208,11 +213,15 @@ impl ResourceScope {
         self.kind.is_none()
     }
 
+    fn is_named_only(&self) -> bool {
+        self.kind.as_deref().is_some_and(|kind| NAMED_ONLY.contains(&kind))
+    }
+
     /// Whether this one allows all that the other does, so that the other need not be said.
     fn covers(&self, other: &Self) -> bool {
         self.level == other.level
             && self.constraint == other.constraint
-            && (self.is_wildcard() || self.kind == other.kind)
+            && (self.kind == other.kind || (self.is_wildcard() && !other.is_named_only()))
             && self.permissions.holds(other.permissions)
     }
 }
@@ -463,6 +472,25 @@ mod tests {
             let read = scopes(text);
             assert!(!matches!(read.scopes.as_slice(), [Scope::Unknown(_)]), "{text} is known");
             assert_eq!(read.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_wildcard_gives_neither_stewardship_nor_the_audit() {
+        let wildcard = "system/*.cruds";
+        let named = "system/Stewardship.u system/AuditEvent.rs";
+        let all = format!("{wildcard} {named}");
+        for (wanted, registered, supported, granted) in [
+            (named, wildcard, wildcard, None),
+            (named, wildcard, all.as_str(), None),
+            (named, all.as_str(), wildcard, None),
+            (wildcard, named, named, None),
+            (wildcard, all.as_str(), all.as_str(), Some(wildcard)),
+            (named, all.as_str(), all.as_str(), Some(named)),
+            (all.as_str(), all.as_str(), all.as_str(), Some(all.as_str())),
+        ] {
+            let found = grant(&scopes(wanted), &scopes(registered), &scopes(supported)).ok();
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), granted, "{wanted} of {registered}");
         }
     }
 

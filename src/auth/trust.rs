@@ -8,7 +8,7 @@
 //! revocations is not from the future, and that both parsers read the same names.
 //! Not here: fetching (see `outbound`), which name must be in the leaf (see `app`).
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,6 +145,8 @@ fn authority(der: &[u8]) -> Option<Certificate> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chain {
     pub leaf: Certificate,
+    /// Those between the leaf and the anchor, as the signatures go, whatever else was brought.
+    pub issuers: Vec<Certificate>,
     pub anchor_sha256: [u8; 32],
 }
 
@@ -231,8 +233,8 @@ pub fn validate(x5c: &[Vec<u8>], extra: &[Vec<u8>], store: &TrustStore, now_us: 
     let known = presented[1..].iter().chain(&store.intermediates).map(Certificate::der);
     let candidates: Vec<_> = known.chain(extra.iter().map(Vec::as_slice)).map(CertificateDer::from).collect();
     let engine = Engine { store, candidates: &candidates, now_us };
-    let anchor = engine.build(leaf)?;
-    Ok(Chain { leaf: leaf.clone(), anchor_sha256: anchor.sha256() })
+    let Way { anchor, issuers } = engine.build(leaf)?;
+    Ok(Chain { leaf: leaf.clone(), issuers, anchor_sha256: anchor.sha256() })
 }
 
 /// The certificate at which the way to an anchor ends, for whoever can fetch its issuer (RFC 5280 section 4.2.2.1). `None`
@@ -286,6 +288,12 @@ impl ExtendedKeyUsageValidator for AnyUsage {
     }
 }
 
+/// A way that holds.
+struct Way<'a> {
+    anchor: &'a Certificate,
+    issuers: Vec<Certificate>,
+}
+
 /// One validation by rustls-webpki.
 struct Engine<'a> {
     store: &'a TrustStore,
@@ -294,7 +302,7 @@ struct Engine<'a> {
 }
 
 impl Engine<'_> {
-    fn build(&self, leaf: &Certificate) -> Result<&Certificate, ChainError> {
+    fn build(&self, leaf: &Certificate) -> Result<Way<'_>, ChainError> {
         let der = CertificateDer::from(leaf.der());
         let end_entity = EndEntityCert::try_from(&der).map_err(|error| reason_of(&error))?;
         // A name that only one of two parsers sees is a name that somebody hides.
@@ -304,9 +312,9 @@ impl Engine<'_> {
         let crls = self.store.current_crls(self.now_us);
         let lists: Vec<&CertRevocationList<'_>> = crls.iter().map(|crl| crl.list()).collect();
         let Ok(options) = RevocationOptionsBuilder::new(&lists) else {
-            let anchor = self.path(&end_entity, None, &|_| Ok(()))?;
+            let way = self.path(&end_entity, None, &|_| Ok(()))?;
             return match self.store.unknown_revocation {
-                UnknownRevocation::Accept => Ok(anchor),
+                UnknownRevocation::Accept => Ok(way),
                 UnknownRevocation::Refuse => Err(ChainError::RevocationUnknown),
             };
         };
@@ -321,21 +329,21 @@ impl Engine<'_> {
         }
     }
 
-    /// The anchor of the first way that holds.
+    /// The first way that holds.
     fn path(
         &self,
         leaf: &EndEntityCert<'_>,
         revocation: Option<RevocationOptions<'_>>,
         further: &dyn Fn(&VerifiedPath<'_>) -> Result<(), ChainError>,
-    ) -> Result<&Certificate, ChainError> {
+    ) -> Result<Way<'_>, ChainError> {
         let ders: Vec<_> = self.store.anchors.iter().map(|anchor| CertificateDer::from(anchor.der())).collect();
         let anchors: Vec<_> = ders.iter().filter_map(|der| anchor_from_trusted_cert(der).ok()).collect();
         // The engine goes on after a refusal of ours and remembers none of its own kind for it.
         let refused = Cell::new(None);
-        let found = Cell::new(None);
+        let found = RefCell::new(None);
         let check = |path: &VerifiedPath<'_>| {
-            let judged = self.check(path).and_then(|anchor| further(path).map(|()| anchor));
-            judged.map(|anchor| found.set(Some(anchor))).map_err(|reason| {
+            let judged = self.check(path).and_then(|way| further(path).map(|()| way));
+            judged.map(|way| drop(found.replace(Some(way)))).map_err(|reason| {
                 refused.set(Some(reason));
                 Error::UnknownIssuer
             })
@@ -345,26 +353,27 @@ impl Engine<'_> {
         let built =
             leaf.verify_for_usage(&ALGORITHMS, &anchors, self.candidates, time, AnyUsage, revocation, Some(&check));
         match built {
-            Ok(_) => found.get().ok_or(ChainError::Untrusted),
+            Ok(_) => found.take().ok_or(ChainError::Untrusted),
             Err(error) => Err(refused.get().unwrap_or_else(|| reason_of(&error))),
         }
     }
 
     /// What the engine does not look at, once a way has been found.
-    fn check(&self, path: &VerifiedPath<'_>) -> Result<&Certificate, ChainError> {
-        let mut below = 0_u32;
+    fn check(&self, path: &VerifiedPath<'_>) -> Result<Way<'_>, ChainError> {
+        let (mut below, mut issuers) = (0_u32, Vec::new());
         for issuer in path.intermediate_certificates() {
             let issuer = Certificate::parse(&issuer.der()).map_err(|_| ChainError::Malformed)?;
             PublicKey::from_certificate(&issuer).map_err(|_| ChainError::WeakKey)?;
             if !issuer.may_sign_certificates() {
                 return Err(ChainError::NoCertificateSigning);
             }
+            issuers.push(issuer);
             below += 1;
         }
         let anchor = self.anchor_of(path.anchor())?;
         match anchor.authority() {
             Authority::Limited(most) if below > most => Err(ChainError::PathTooLong),
-            _ => Ok(anchor),
+            _ => Ok(Way { anchor, issuers }),
         }
     }
 

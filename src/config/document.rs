@@ -115,7 +115,12 @@ fn communities() -> String {
         "Whose certificate signs metadata where no community is named. Of several communities, exactly one.",
     );
     row("validator", "`core`, `tefca`", "`core`", "Further rules of registrations and tokens.");
-    row("anchors", "list of PEM files", "", "Certificates that every chain must end in.");
+    row(
+        "anchors",
+        "list of PEM files",
+        "",
+        "Certificates that every chain must end in. No two communities have one in common.",
+    );
     row("intermediates", "list of PEM files", "`[]`", "Certificates that a caller may leave out of `x5c`.");
     row("crls", "list of files", "`[]`", "Revocation lists, DER or PEM.");
     row(
@@ -128,7 +133,7 @@ fn communities() -> String {
         "server_cert",
         "PEM file",
         "",
-        "The server's own certificate in this community, with its intermediates; its subject alternative names hold the base URL.",
+        "The server's own certificate in this community, with its intermediates: an RSA key, and the base URL among its subject alternative names.",
     );
     row("server_key", "PEM file", "", "The key of `server_cert`.");
     row("purposes", "list", "", "Purposes of use that members may assert. `[]`: none.");

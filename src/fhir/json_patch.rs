@@ -90,6 +90,19 @@ impl<'a> Patch<'a> {
         })
     }
 
+    /// What the operations compare or bring to another place: the number of each, and the top-level member; `None` for the
+    /// whole document.
+    pub fn looked_at(&self) -> impl Iterator<Item = (usize, Option<&str>)> {
+        self.operations.iter().enumerate().filter_map(|(number, operation)| {
+            let place = match &operation.action {
+                Action::Test(_) => &operation.path,
+                Action::Move { from } | Action::Copy { from } => from,
+                Action::Add(_) | Action::Remove | Action::Replace(_) => return None,
+            };
+            Some((number, place.steps().first().map(Step::name)))
+        })
+    }
+
     /// Runs the operations on `document`, all or none.
     ///
     /// # Errors

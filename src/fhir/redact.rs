@@ -32,6 +32,23 @@ pub fn redact(body: &str, disclosure: &Disclosure) -> Result<String, NotJson> {
     Ok(resource.write(Layout::Compact))
 }
 
+/// Whether something of `body` is kept back at or below its top-level member `name`; anywhere, for `None`.
+///
+/// # Errors
+/// When `body` is not JSON.
+pub fn keeps_back(body: &str, disclosure: &Disclosure, name: Option<&str>) -> Result<bool, NotJson> {
+    let mut resource = Node::parse(body)?;
+    let is_patient = resource.text("resourceType").is_some_and(|name| name == "Patient");
+    let is_kept = |member: &str| is_patient && !disclosure.allows(member);
+    // A narrative goes with anything else.
+    if let Some(name) = name.filter(|name| !matches!(*name, "text" | "_text")) {
+        let part = resource.remove(name).map(|value| Member { name: name.to_owned().into(), value });
+        return Ok(is_kept(name) || keep_back(&mut Node::Object(part.into_iter().collect())) > 0);
+    }
+    let is_any_kept = matches!(&resource, Node::Object(members) if members.iter().any(|member| is_kept(&member.name)));
+    Ok(is_any_kept || keep_back(&mut resource) > 0)
+}
+
 fn is_text(member: &Member<'_>, name: &str, text: &str) -> bool {
     member.name == name && member.value.as_text().is_some_and(|value| value == text)
 }
@@ -141,6 +158,28 @@ mod tests {
             let left = redacted(&body, &Disclosure::full());
             assert!(!left.to_string().contains("219-09-9999"), "{left}");
             assert_eq!(left["meta"]["tag"][0]["code"], "SUBSETTED", "{left}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_back_is_known_by_its_top_level_member() {
+        let body = format!(
+            r#"{{"resourceType":"Patient","meta":{{"versionId":"1"}},"text":{{"div":"x"}},"identifier":[{SSN}],"birthDate":"1980-02-03","photo":[]}}"#
+        );
+        let some = Disclosure::only(["identifier", "birthDate", "text"]);
+        for (name, expected) in [
+            (None, true),
+            (Some("identifier"), true),
+            (Some("text"), true),
+            (Some("photo"), true),
+            (Some("birthDate"), false),
+            (Some("meta"), false),
+        ] {
+            assert_eq!(keeps_back(&body, &some, name), Ok(expected), "{name:?}");
+        }
+        let open = r#"{"resourceType":"Organization","text":{"div":"x"},"name":"y"}"#;
+        for name in [None, Some("text"), Some("name")] {
+            assert_eq!(keeps_back(open, &some, name), Ok(false), "{name:?}");
         }
     }
 

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::app::context::Context;
 
 use super::extract::AppData;
+use super::transport::client_address;
 
 /// The header that carries the request id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -31,7 +32,7 @@ pub async fn around<B: MessageBody + 'static>(
     };
     let started_us = (app.clock.now_us)();
     let request_id = request_id(&request, &app);
-    let address = request.peer_addr().map(|peer| peer.ip().to_string());
+    let address = client_address(&request, &app.config.server).map(|address| address.to_string());
     let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();

@@ -65,6 +65,50 @@ pub async fn only_protected<B: MessageBody + 'static>(
     Ok(response.map_into_left_body())
 }
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// Where a request came from: the nearest address that is none of a named proxy. What anybody else writes into a header
+/// counts for nothing.
+pub fn client_address(request: &ServiceRequest, server: &Server) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip().to_canonical();
+    let lines = |name: &HeaderName| {
+        let lines = request.headers().get_all(name).filter_map(|line| line.to_str().ok());
+        lines.collect::<Vec<_>>().join(",")
+    };
+    let (forwarded, others) = (lines(&FORWARDED), lines(&X_FORWARDED_FOR));
+    let is_proxy = |address: IpAddr| server.trusted_proxies.0.iter().any(|network| network.contains(address));
+    Some(nearest(peer, &forwarded, &others, is_proxy))
+}
+
+/// From the right, as proxies append: past proxies that are named, to the first other address. Where the headers say no
+/// more, or nothing that is an address, the last one known is the answer; where both are there, the older one counts.
+fn nearest(peer: IpAddr, forwarded: &str, forwarded_for: &str, is_proxy: impl Fn(IpAddr) -> bool) -> IpAddr {
+    let by_forwarded = forwarded.split([',', ';']).filter_map(|pair| {
+        let (name, value) = pair.trim().split_once('=')?;
+        name.trim().eq_ignore_ascii_case("for").then_some(value)
+    });
+    let said: Vec<&str> =
+        if forwarded_for.is_empty() { by_forwarded.collect() } else { forwarded_for.split(',').collect() };
+    let mut address = peer;
+    for text in said.into_iter().rev() {
+        if !is_proxy(address) {
+            break;
+        }
+        let Some(before) = address_of(text) else { break };
+        address = before;
+    }
+    address
+}
+
+/// An address with or without a port, brackets and quotation marks (RFC 7239 section 6).
+fn address_of(text: &str) -> Option<IpAddr> {
+    let text = text.trim().trim_matches('"');
+    let whole = text.parse::<IpAddr>().ok();
+    let with_port = || text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip());
+    let in_brackets = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
+    whole.or_else(with_port).or_else(in_brackets).map(|address| address.to_canonical())
+}
+
 fn protection(request: &ServiceRequest, server: &Server) -> Protection {
     if request.app_config().secure() {
         return Protection::Https;
@@ -129,6 +173,26 @@ fn last_proto(forwarded: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_address_of_a_caller_is_what_the_nearest_named_proxy_says() {
+        let is_proxy = |address: IpAddr| address.to_string().starts_with("10.");
+        for (peer, forwarded, forwarded_for, expected) in [
+            ("192.0.2.1", "", "", "192.0.2.1"),
+            // Nobody asked it.
+            ("192.0.2.1", "for=198.51.100.7", "198.51.100.7", "192.0.2.1"),
+            ("10.0.0.1", "", "203.0.113.9, 198.51.100.7", "198.51.100.7"),
+            ("10.0.0.1", "", "203.0.113.9, 10.0.0.2", "203.0.113.9"),
+            ("10.0.0.1", "", "198.51.100.7:4711", "198.51.100.7"),
+            ("10.0.0.1", "", "<script>", "10.0.0.1"),
+            ("10.0.0.1", "", "", "10.0.0.1"),
+            ("10.0.0.1", "for=203.0.113.9, proto=https;For=\"[2001:db8::7]:80\"", "", "2001:db8::7"),
+            ("10.0.0.1", "for=unknown", "", "10.0.0.1"),
+        ] {
+            let found = nearest(peer.parse().expect(peer), forwarded, forwarded_for, is_proxy);
+            assert_eq!(found.to_string(), expected, "{peer} {forwarded} {forwarded_for}");
+        }
+    }
 
     #[test]
     fn only_a_proxy_that_says_https_last_makes_a_request_protected() {

@@ -8,7 +8,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -95,7 +95,7 @@ impl Place {
 
     /// A community of this name under `root`, with a server certificate; further lines are its own.
     fn community(mut self, name: &str, root: &Authority, lines: &str) -> Self {
-        let server = root.leaf(&[BASE], Kind::P256);
+        let server = server_leaf(root);
         self.write(&format!("{name}.ca"), &root.der);
         self.write(&format!("{name}.cert"), &server.der);
         self.write(&format!("{name}.key"), server.key_pem());
@@ -135,6 +135,12 @@ impl Place {
     fn open(&self) -> Communities {
         self.try_open("", Clock::system()).unwrap()
     }
+}
+
+/// A certificate of the server; one key does for all of them.
+fn server_leaf(root: &Authority) -> Leaf {
+    static KEY: OnceLock<Arc<rcgen::KeyPair>> = OnceLock::new();
+    root.leaf_with(&[BASE], KEY.get_or_init(|| Kind::Rsa.generate()), |_| {})
 }
 
 /// The name of the community that vouches, or why none does.
@@ -217,7 +223,7 @@ fn files_are_read_again_and_those_that_cannot_be_used_change_nothing() {
     assert_eq!(judged(&communities, &member.chain(&[])), "house");
     place.write("list.pem", root.crl(&[&member.serial]));
     becomes(&communities, &member.chain(&[]), "Revoked");
-    let chain = root.leaf(&[BASE], Kind::P256);
+    let chain = root.leaf(&[BASE], Kind::Rsa);
     let (cert, key) = (chain.der.clone(), chain.key_pem());
     place.write("house.cert", &cert);
     place.write("house.key", key);
@@ -376,6 +382,36 @@ fn a_list_of_an_issuer_in_the_chain_is_used_and_one_of_its_namesake_is_not() {
     }
 }
 
+#[test]
+fn a_chain_that_no_anchor_vouches_for_teaches_neither_lists_nor_their_signers() {
+    let root = Authority::root("House", Kind::P256);
+    let middle = root.intermediate("Middle", Kind::P256);
+    // Of the name that is trusted, by a key of the caller's own.
+    let forger = Authority::root("Middle", Kind::P256);
+    let web = Web::serving(Some(forger.crl(&[])));
+    // There is a list, and it is of somebody else: nobody says whether the intermediate of the chains was revoked.
+    let second = root.intermediate("Second", Kind::P256);
+    let place = Place::new();
+    place.write("second.ca", &second.der);
+    place.write("second.crl", second.crl(&[]));
+    let file = |name: &str| place.file(name).display().to_string();
+    let lines = format!("intermediates = ['{}']\ncrls = ['{}']\n", file("second.ca"), file("second.crl"));
+    let communities = place.with(&web).community("house", &root, &lines).open();
+    communities.start().unwrap();
+    let forged = with_point(&forger, &web.url("leaf.crl"));
+    // The engine says so before it looks at the signature of the leaf.
+    for chain in [forged.chain(&[&middle]), forged.chain(&[&forger, &middle])] {
+        assert_eq!(judged(&communities, &chain), "RevocationUnknown");
+    }
+    // Whoever is vouched for and shows a stranger beside the way teaches nothing of the stranger.
+    let member = with_point(&middle, &web.url("member.crl"));
+    assert_eq!(judged(&communities, &member.chain(&[&middle])), "RevocationUnknown");
+    wait_until("the fetch for the member", || web.asked() > 0);
+    thread::sleep(Duration::from_millis(50));
+    assert_eq!(web.asked(), 1, "nothing was fetched for the forged ones");
+    assert_eq!(communities.current().communities[0].trust.crls().len(), 1, "the forger signs no list");
+}
+
 /// A leaf that says where its issuer's certificate is.
 fn with_issuer_at(issuer: &Authority, url: &str) -> Leaf {
     let at = [element(0x06, &[0x2b, 6, 1, 5, 5, 7, 0x30, 2]), element(0x86, url.as_bytes())].concat();
@@ -467,6 +503,41 @@ fn files_that_cannot_be_used_stop_the_start_and_are_named() {
         std::fs::remove_file(place.file(name)).unwrap();
         let error = place.try_open("", Clock::system()).unwrap_err();
         assert!(error.contains(expected) && error.contains(name), "{name}: {error}");
+    }
+}
+
+#[test]
+fn two_communities_with_a_common_anchor_stop_the_start() {
+    let key = Kind::P256.generate();
+    let (old, renewed) = (Authority::root_with("House", &key, |_| {}), Authority::root_with("House", &key, |_| {}));
+    let other = Authority::root("House", Kind::P256);
+    for (second, expected) in [(&old, false), (&renewed, false), (&other, true)] {
+        let opened = Place::new().community("house", &old, "").community("street", second, "");
+        match opened.try_open("", Clock::system()) {
+            Ok(_) => assert!(expected),
+            Err(error) => {
+                assert!(!expected, "{error}");
+                assert!(error.starts_with("communities.1.anchors: ") && error.contains("\"house\""), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_certificate_that_cannot_sign_metadata_stops_the_start() {
+    let root = Authority::root("House", Kind::P256);
+    for (leaf, expected) in [
+        (root.leaf(&[BASE], Kind::P256), "RSA"),
+        (root.leaf(&[MEMBER], Kind::Rsa), "server.base_url"),
+        (root.leaf(&[&format!("{BASE}/")], Kind::Rsa), "server.base_url"),
+        (root.leaf(&[], Kind::Rsa), "server.base_url"),
+    ] {
+        let place = Place::new().community("house", &root, "");
+        assert!(place.try_open("", Clock::system()).is_ok());
+        place.write("house.cert", &leaf.der);
+        place.write("house.key", leaf.key_pem());
+        let error = place.try_open("", Clock::system()).unwrap_err();
+        assert!(error.starts_with("communities.0.server_cert: ") && error.contains(expected), "{error}");
     }
 }
 

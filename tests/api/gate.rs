@@ -13,7 +13,9 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, MatchBundle, text};
 use crate::gated::{AUDIENCE, Bearer, EVERYTHING, Guarded, ISSUER, Issuer, now_us};
-use crate::people::{SSN, claiming, example, name, organization, parameters, stranger, telecom, with, without};
+use crate::people::{
+    SSN, claiming, example, identifier, name, organization, parameters, stranger, telecom, with, without,
+};
 use crate::support::{Database, TestApp};
 
 /// Names the tests of this file; each gets a guarded server of its own, once on SQLite and once on PostgreSQL.
@@ -42,6 +44,7 @@ on_both_databases_guarded! {
     what_a_match_for_treatment_lacks_is_named,
     a_person_gets_one_verified_identity_or_nobody,
     what_a_personal_request_lacks_is_named,
+    a_twin_who_adds_what_was_not_verified_gets_nobody,
     a_representative_needs_a_relationship_on_record,
     stored_reasons_for_nobody_look_alike,
     entries_of_a_bundle_are_judged_one_by_one,
@@ -52,6 +55,20 @@ on_both_databases_guarded! {
     stewardship_and_the_audit_have_scopes_of_their_own,
     audit_rows_say_who_asked_for_what_and_what_was_decided,
     what_is_restricted_is_there_for_the_operator_alone,
+    the_label_of_now_hides_old_versions_and_tells_nothing_of_them,
+    one_restricted_resource_takes_no_page_with_it,
+    the_scope_to_update_reads_nothing,
+    a_patch_tests_nothing_that_is_kept_back,
+}
+
+#[test]
+fn golden_records_are_made_of_what_may_be_shown_on_sqlite() {
+    golden_records_are_made_of_what_may_be_shown(Database::sqlite());
+}
+
+#[test]
+fn golden_records_are_made_of_what_may_be_shown_on_postgres() {
+    golden_records_are_made_of_what_may_be_shown(Database::postgres());
 }
 
 #[test]
@@ -143,7 +160,7 @@ fn recently() -> String {
 
 /// The person as an app says it.
 fn user_of(patient: &Value) -> Value {
-    let mut person = without(&without(&without(patient, "meta"), "identifier"), "id");
+    let mut person = without(&without(patient, "meta"), "id");
     person["resourceType"] = json!("Person");
     person
 }
@@ -375,6 +392,41 @@ fn what_a_personal_request_lacks_is_named(server: &Guarded) {
         let answer = server.by(&good, method, path).send().expect(403);
         assert_eq!(missing(&answer), ["interaction"], "{path}");
     }
+}
+
+/// Two persons with one birth date, address and telephone; one of them is verified and asks for the other.
+fn a_twin_who_adds_what_was_not_verified_gets_nobody(server: &Guarded) {
+    let own = without(&person(), "identifier");
+    let number = identifier("MR", "urn:oid:2.999.1", "MRN777");
+    let other =
+        with(&with(&own, "name", name("Sidney", text(&own["name"][0], "family"))), "identifier", json!([number]));
+    server.store(&verified(&other, "twin", "idial1.8", &recently()));
+    let user = user_of(&own);
+    let both = json!([own["name"][0], other["name"][0]]);
+    let mixed = with(&with(&own, "name", both.clone()), "identifier", other["identifier"].clone());
+    let refused = |bearer: &Bearer, patient: &Value| {
+        let answer = server.idi_match(bearer, asked(patient, "IDI-Patient-L1")).expect(403);
+        assert_eq!(missing(&answer), ["attribute"], "{patient}");
+        assert!(!answer.text().contains("MRN777") && !answer.text().contains("Sidney"), "{}", answer.text());
+        assert_eq!(last_detail(server)["verdict"], "refuse");
+    };
+    let bearer = Bearer::personal(&user);
+    refused(&bearer, &mixed);
+    refused(&bearer, &with(&own, "name", both.clone()));
+    refused(&bearer, &with(&own, "identifier", other["identifier"].clone()));
+    // An app that says both names of its user does not outweigh the identity token; nor what it says of the patient.
+    let mut claimed = Bearer::personal(&with(&user, "name", both));
+    claimed.asserted.users.push(user.clone());
+    refused(&claimed, &mixed);
+    let mut named = Bearer::personal(&user_of(&mixed));
+    named.asserted.patients = vec![with(&user, "resourceType", json!("Patient"))];
+    refused(&named, &mixed);
+    // And as somebody else's representative, there has to be a relationship.
+    let none = server.idi_match(&bearer, asked(&other, "IDI-Patient-L1")).expect(200).match_bundle();
+    assert!(none.ids().is_empty());
+    let of_other = Bearer::personal(&user_of(&other));
+    let found = server.idi_match(&of_other, asked(&other, "IDI-Patient-L1")).expect(200).match_bundle();
+    assert_eq!(found.ids(), ["twin"], "the twin is there, for the twin");
 }
 
 fn a_representative_needs_a_relationship_on_record(server: &Guarded) {
@@ -642,5 +694,185 @@ fn what_is_restricted_is_there_for_the_operator_alone(server: &Guarded) {
     let answered = asked("POST", "").body(batch).send().expect(200).json();
     for entry in answered["entry"].as_array().unwrap() {
         assert_eq!(&text(&entry["response"], "status")[..3], "404");
+    }
+}
+
+fn restricted(resource: &Value) -> Value {
+    let label =
+        json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]});
+    with(resource, "meta", label)
+}
+
+/// An answer but for the ids that every answer has of its own.
+fn told(answer: &Answer) -> (u16, Vec<(String, Vec<String>)>, bool) {
+    (answer.status, answer.errors(), answer.header("etag").is_some())
+}
+
+fn the_label_of_now_hides_old_versions_and_tells_nothing_of_them(server: &Guarded) {
+    server.store(&somebody_with_id("p1"));
+    server.store(&restricted(&somebody_with_id("p1")));
+    let asked = |method: &str, path: &str| server.by(&Bearer::treatment(), method, path).send();
+    let hidden = || {
+        for (method, rest) in [
+            ("GET", ""),
+            ("HEAD", ""),
+            ("GET", "/_history/1"),
+            ("HEAD", "/_history/1"),
+            ("GET", "/_history/2"),
+            ("GET", "/_history"),
+            ("POST", "/$validate?mode=delete"),
+            ("POST", "/$validate?mode=profile&profile=IDI-Patient"),
+        ] {
+            let found = asked(method, &format!("/Patient/p1{rest}"));
+            assert_eq!(found.status, 404, "{method} {rest}: {}", found.text());
+            if method != "HEAD" {
+                assert_eq!(told(&found), told(&asked(method, &format!("/Patient/nobody{rest}"))), "{rest}");
+            }
+        }
+        let conditional = server.by(&Bearer::treatment(), "GET", "/Patient/p1/_history/1").header("If-None-Match", "*");
+        conditional.send().expect(404);
+        for (method, none_match) in [("GET", None), ("HEAD", None), ("GET", Some("*")), ("HEAD", Some("W/\"1\""))] {
+            for url in ["Patient/p1", "Patient/p1/_history/1", "Patient/p1/_history/2"] {
+                let mut request = json!({"method": method, "url": url});
+                if let Some(etags) = none_match {
+                    request["ifNoneMatch"] = json!(etags);
+                }
+                let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [{"request": request}]});
+                let answered = server.by(&Bearer::treatment(), "POST", "").body(batch).send().expect(200).json();
+                let response = &answered["entry"][0]["response"];
+                assert_eq!(&text(response, "status")[..3], "404", "{method} {url}: {answered}");
+                assert!(response.get("etag").is_none(), "{answered}");
+            }
+        }
+    };
+    hidden();
+    server.as_operator("GET", "/Patient/p1/_history/1").send().expect(200);
+    server.as_operator("DELETE", "/Patient/p1").send().expect(204);
+    server.as_operator("GET", "/Patient/p1").send().expect(410);
+    hidden();
+    // What was never labelled is gone for everybody, and what is labelled no more is there; its labelled version is not.
+    server.store(&somebody_with_id("p2"));
+    server.as_operator("DELETE", "/Patient/p2").send().expect(204);
+    asked("GET", "/Patient/p2").expect(410);
+    server.store(&restricted(&somebody_with_id("p3")));
+    server.store(&somebody_with_id("p3"));
+    asked("GET", "/Patient/p3").expect(200);
+    asked("GET", "/Patient/p3/_history/1").expect(404);
+    let versions = asked("GET", "/Patient/p3/_history").expect(200).json();
+    assert_eq!(versions["entry"].as_array().map(Vec::len), Some(1), "{versions}");
+}
+
+fn golden_records_are_made_of_what_may_be_shown(database: Database) {
+    let server = Guarded::start(database, &[("match.golden_record", "true")]);
+    let mail = |address: &str| json!([telecom("email", address)]);
+    let patient = without(&stranger(5), "meta");
+    server.store(&with(&patient, "id", json!("x1")));
+    let second = with(&with(&patient, "id", json!("x2")), "telecom", mail("kept@mail.example.com"));
+    server.store(&restricted(&second));
+    let identity = server.as_operator("GET", "/Patient/x1/$identity").send().expect(200);
+    let identity_text = identity.text();
+    let (_, behind) = identity_text.split_once("\"id\":\"golden-").expect("a golden record");
+    let id = format!("golden-{}", behind.split('"').next().unwrap());
+    assert!(identity.text().contains("kept@mail.example.com"), "{}", identity.text());
+    let path = format!("/Patient/{id}");
+    let whole = server.as_operator("GET", &path).send().expect(200);
+    assert!(whole.text().contains("kept@mail.example.com") && whole.text().contains("Patient/x2"), "{}", whole.text());
+    let read = server.by(&Bearer::treatment(), "GET", &path).send().expect(200);
+    let found = server.idi_match(&Bearer::treatment(), asked(&patient, "IDI-Patient-L0")).expect(200);
+    assert_eq!(found.match_bundle().ids(), ["x1", id.as_str()]);
+    for answer in [read, found] {
+        assert!(answer.text().contains("Patient/x1"), "{}", answer.text());
+        assert!(!answer.text().contains("kept@mail") && !answer.text().contains("x2"), "{}", answer.text());
+    }
+    server.store(&restricted(&with(&patient, "id", json!("x1"))));
+    server.by(&Bearer::treatment(), "GET", &path).send().expect(404);
+    let nobody = server.idi_match(&Bearer::treatment(), asked(&patient, "IDI-Patient-L0")).expect(200);
+    assert!(nobody.match_bundle().ids().is_empty() && !nobody.text().contains("golden-"), "{}", nobody.text());
+}
+
+fn one_restricted_resource_takes_no_page_with_it(server: &Guarded) {
+    server.store(&organization("o1"));
+    server.store(&restricted(&with(&organization("o2"), "partOf", json!({"reference": "Organization/o3"}))));
+    server.store(&organization("o3"));
+    let ids = |bundle: &Value| {
+        let entries = bundle["entry"].as_array().cloned().unwrap_or_default();
+        let found = entries.iter().filter(|one| one["search"]["mode"] != "outcome");
+        let mut ids: Vec<String> = found.map(|one| text(&one["resource"], "id").to_owned()).collect();
+        ids.sort_unstable();
+        ids
+    };
+    let get = |path: &str| server.by(&Bearer::treatment(), "GET", path).send().expect(200).json();
+    let page = get("/Organization?_id=o1,o2,o3");
+    assert_eq!((ids(&page), &page["total"]), (vec!["o1".to_owned(), "o3".to_owned()], &json!(2)));
+    let none = get("/Organization?_id=o2&_include=Organization:partof");
+    assert_eq!((ids(&none).len(), &none["total"]), (0, &json!(0)), "nothing comes along with it either");
+    for path in ["/Organization?_id=o2&_summary=count", "/Organization?_count=1&_total=accurate"] {
+        assert_eq!(get(path)["total"], Value::Null, "what is hidden is not counted: {path}");
+    }
+    assert_eq!(ids(&get("/Organization/_history")), ["o1", "o3", "responder"]);
+    for kind in ["transaction", "batch"] {
+        let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [
+            {"request": {"method": "GET", "url": "Organization?_id=o1,o2"}},
+        ]});
+        let answered = server.by(&Bearer::treatment(), "POST", "").body(bundle).send().expect(200).json();
+        assert_eq!(ids(&answered["entry"][0]["resource"]), ["o1"], "{answered}");
+    }
+    let whole = server.as_operator("GET", "/Organization?_id=o1,o2,o3").send().expect(200).json();
+    assert_eq!((ids(&whole).len(), &whole["total"]), (3, &json!(3)));
+}
+
+fn patched(server: &Guarded, scopes: &str, operations: Value) -> Answer {
+    let request = server.by(&Bearer::operator(scopes), "PATCH", "/Patient/p1");
+    let request =
+        request.header("Content-Type", "application/json-patch+json").header("Prefer", "return=representation");
+    request.body(operations).send()
+}
+
+fn the_scope_to_update_reads_nothing(server: &Guarded) {
+    server.store(&somebody_with_id("p1"));
+    let activate = || json!([{"op": "add", "path": "/active", "value": true}]);
+    let answer = patched(server, "system/Patient.u", activate()).expect(200);
+    assert_eq!((answer.text().as_str(), answer.header("preference-applied")), ("", Some("return=minimal")));
+    let bundle = |kind: &str| {
+        json!({"resourceType": "Bundle", "type": kind, "entry": [{
+            "resource": somebody_with_id("p1"),
+            "request": {"method": "PUT", "url": "Patient/p1"},
+        }]})
+    };
+    for kind in ["batch", "transaction"] {
+        for (scopes, is_sent) in [("system/Patient.cu", false), ("system/Patient.cru", true)] {
+            let request = server.by(&Bearer::operator(scopes), "POST", "").header("Prefer", "return=representation");
+            let answered = request.body(bundle(kind)).send().expect(200).json();
+            assert_eq!(answered["entry"][0]["response"]["status"].as_str().map(|status| &status[..3]), Some("200"));
+            assert_eq!(answered["entry"][0].get("resource").is_some(), is_sent, "{scopes}: {answered}");
+        }
+    }
+    let both = patched(server, "system/Patient.ru", activate()).expect(200);
+    assert!(both.text().contains("birthDate"), "{}", both.text());
+    let put = server.by(&Bearer::operator("system/Patient.cu"), "PUT", "/Patient/p1").body(somebody_with_id("p1"));
+    assert_eq!(put.send().expect(200).text(), "");
+}
+
+fn a_patch_tests_nothing_that_is_kept_back(server: &Guarded) {
+    const NUMBER: &str = "219-45-6789";
+    let ssn = json!([{"system": SSN, "value": NUMBER}, {"system": "urn:mrn", "value": "7"}]);
+    server.store(&with(&somebody_with_id("p1"), "identifier", ssn));
+    let birth_date = somebody()["birthDate"].clone();
+    let test = |scopes: &str, path: &str, value: &Value| {
+        patched(server, scopes, json!([{"op": "test", "path": path, "value": value}])).status
+    };
+    assert_eq!(test("system/Patient.ru", "/birthDate", &birth_date), 200);
+    assert_eq!(test("system/Patient.ru", "/birthDate", &json!("1900-01-01")), 422);
+    assert_eq!(test("system/Patient.ru", "/meta/versionId", &json!("1")), 200);
+    for value in [birth_date, json!("1900-01-01")] {
+        assert_eq!(test("system/Patient.u", "/birthDate", &value), 403, "without the scope to read");
+    }
+    for value in [NUMBER, "219-45-6780"] {
+        assert_eq!(test("system/Patient.ru", "/identifier/0/value", &json!(value)), 403);
+    }
+    for op in ["copy", "move"] {
+        let brought = json!([{"op": op, "from": "/identifier/0/value", "path": "/name/0/text"}]);
+        let refused = patched(server, "system/Patient.ru", brought).expect(403);
+        assert!(!refused.text().contains(NUMBER), "{}", refused.text());
     }
 }

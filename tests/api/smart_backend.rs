@@ -19,6 +19,7 @@ on_both_databases! {
     the_two_kinds_of_clients_are_not_taken_for_each_other,
     a_disabled_service_has_no_tokens_any_more,
     the_address_of_keys_is_the_registered_one,
+    claims_are_judged_before_keys_are_fetched,
 }
 
 /// A key of a service, as a leaf that nobody certifies.
@@ -188,6 +189,31 @@ fn a_disabled_service_has_no_tokens_any_more(app: &TestApp) {
     let token = body["access_token"].as_str().unwrap();
     assert!(app.app.verify_access_token(token, (Clock::system().now_us)()).is_err());
     assert_eq!(error(&ask(app, &fresh(), "system/Patient.rs").expect(400)), "invalid_client");
+}
+
+/// The keys cannot be had: what is said of an assertion tells whether they were asked for.
+fn claims_are_judged_before_keys_are_fetched(app: &TestApp) {
+    let leaf = key(Kind::P384);
+    let new = NewClient {
+        name: "Backend".to_owned(),
+        scope: "system/Patient.rs".to_owned(),
+        keys: ClientKeys::Url("https://127.0.0.1:1/jwks".to_owned()),
+    };
+    let id = clients::add(&app.app.config, Clock::system(), &new).unwrap().client_id;
+    for (changes, expected) in [
+        (json!({}), "The client cannot be authenticated."),
+        (json!({"aud": app.base}), "The token is not meant for this endpoint."),
+        (json!({"iat": now_s() - 300, "exp": now_s() - 100}), "The token has expired."),
+        (json!({"exp": now_s() + 4000}), "The token is valid for too long."),
+        (json!({"sub": "x"}), "A claim of the token is not valid."),
+        (json!({"jti": null}), "The token lacks a claim."),
+    ] {
+        let assertion = signed(&leaf, "ES384", &header("ES384"), &changed(&claims(app, &id), &changes));
+        let answer = ask(app, &assertion, "system/Patient.rs").expect(400);
+        assert_eq!(error(&answer), "invalid_client");
+        let description = answer.json()["error_description"].as_str().unwrap().to_owned();
+        assert!(description.starts_with(expected), "{changes}: {description}");
+    }
 }
 
 /// Nothing is fetched from this machine: the guard of fetches refuses, and the client is nobody.

@@ -16,8 +16,9 @@ use crate::store::client::{self, ClientRow};
 use crate::store::replay::{self, Taken};
 use crate::store::{Connection, StoreError};
 
+use super::key_sets::NoKeySet;
 use super::leaf::verify_with_leaf;
-use super::refusal_of;
+use super::{busy, refusal_of};
 
 /// A client whose assertion holds.
 #[derive(Debug, Clone)]
@@ -85,6 +86,8 @@ impl App {
         let token = jws::parse(assertion).map_err(|error| error.refusal(code))?;
         let client = self.find_client(token.claims.get("iss"), client::SMART)?;
         check_smart_header(&token.header, client.jwks_url.as_deref())?;
+        // Nothing is fetched for an assertion that would be refused whatever its signature is.
+        ClientAssertion::foresee(&token, Method::Smart, &client.client_id, audience, now_us)?;
         let key = self.key_of(&client, &token, now_us)?;
         let verified = token.verify(&key).map_err(|error| error.refusal(code))?;
         let assertion = ClientAssertion::read(&verified, Method::Smart, &client.client_id, audience, now_us)?;
@@ -108,15 +111,13 @@ impl App {
             return key_for(token, set);
         }
         let url = client.jwks_url.as_deref().ok_or_else(|| refuse(Reason::KeyUnknown))?;
-        let (sets, source) = (&self.authorization.key_sets, self.communities.client());
-        match sets
-            .get(source, url, now_us)
-            .ok_or_else(|| refuse(Reason::KeyUnknown))
-            .and_then(|set| key_for(token, &set))
-        {
-            Ok(key) => Ok(key),
-            Err(refusal) => sets.get_anew(source, url, now_us).map_or(Err(refusal), |set| key_for(token, &set)),
-        }
+        let (sets, fetch) = (&self.authorization.key_sets, |url: &str| self.communities.client().jwks(url));
+        let refused = |error: NoKeySet| match error {
+            NoKeySet::Failed => refuse(Reason::KeyUnknown),
+            NoKeySet::Busy => busy(),
+        };
+        let set = sets.get(&fetch, url, now_us).map_err(refused)?;
+        key_for(token, &set).or_else(|_| key_for(token, &sets.get_anew(&fetch, url, now_us).map_err(refused)?))
     }
 }
 

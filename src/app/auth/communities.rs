@@ -22,7 +22,7 @@ use crate::outbound::fetch::Client;
 
 use super::issuers::Issuers;
 use super::material::{self, Material, MaterialError};
-use super::revocation::{Due, Lists, Unusable};
+use super::revocation::{Due, ListSigner, Lists, Unusable};
 use super::stamp::Stamp;
 
 /// Lists fetched at a time at most.
@@ -122,9 +122,6 @@ impl Communities {
     pub fn open(config: Arc<Config>, clock: Clock, client: Client) -> Result<Self, MaterialError> {
         let stamp = stamp(&config);
         let materials = read(&config)?;
-        for material in &materials {
-            warn_of_names(material, &config.server.base_url);
-        }
         let inner = Inner {
             config,
             clock,
@@ -300,7 +297,7 @@ impl Inner {
         lists.keep_only(&files.materials.iter().map(|material| material.community.name.clone()).collect());
         for material in &files.materials {
             for url in &material.crl_urls {
-                lists.want(&material.community.name, url, &[]);
+                lists.want_configured(&material.community.name, url);
             }
         }
     }
@@ -371,8 +368,11 @@ impl Inner {
         let snapshot = self.current();
         let wanting = snapshot.communities.iter().filter(|live| due.communities.contains(&live.community.name));
         let stores: Vec<&TrustStore> = wanting.map(|live| &live.trust).collect();
+        // Files may have been read again since somebody was seen below an anchor.
+        let is_anchor = |sha256| stores.iter().any(|store| store.anchors().iter().any(|own| own.sha256() == sha256));
+        let below = due.signers.iter().filter(|signer| is_anchor(signer.anchor_sha256));
         let learnt: Vec<TrustStore> =
-            due.signers.iter().filter_map(|der| TrustStore::new(std::slice::from_ref(der), &[]).ok()).collect();
+            below.filter_map(|signer| TrustStore::new(std::slice::from_ref(&signer.der), &[]).ok()).collect();
         let mut lists = Vec::new();
         for der in ders {
             let crl = Crl::parse(der).map_err(|_| Unusable::Form)?;
@@ -430,13 +430,19 @@ impl Inner {
     fn learn(&self, at: usize, x5c: &[Vec<u8>], extra: &[Vec<u8>]) -> bool {
         let snapshot = self.current();
         let Some(live) = snapshot.communities.get(at) else { return false };
-        let chain: Vec<Certificate> = x5c.iter().chain(extra).filter_map(|der| Certificate::parse(der).ok()).collect();
-        let urls: BTreeSet<String> = chain.iter().flat_map(|certificate| certificate.crl_urls().to_vec()).collect();
+        // That revocation is unknown was perhaps said before all signatures were looked at. What was brought is believed
+        // nothing: only certificates on a way that holds but for lists say where lists are, and who signs them.
+        let trust = live.trust.clone().with_crls(Vec::new()).with_unknown_revocation(UnknownRevocation::Accept);
+        let Ok(chain) = validate(x5c, extra, &trust, (self.clock.now_us)()) else { return false };
+        let way = || std::iter::once(&chain.leaf).chain(&chain.issuers);
+        let urls: BTreeSet<String> = way().flat_map(|certificate| certificate.crl_urls().to_vec()).collect();
         let urls: Vec<String> = urls.into_iter().collect();
-        let signers = signers(&chain, (self.clock.now_us)());
+        let signer =
+            |issuer: &Certificate| ListSigner { der: issuer.der().to_vec(), anchor_sha256: chain.anchor_sha256 };
+        let signers: Vec<ListSigner> = chain.issuers.iter().map(signer).collect();
         let mut lists = lock(&self.lists);
         for url in &urls {
-            lists.want(&live.community.name, url, &signers);
+            lists.learn(&live.community.name, url, &signers);
         }
         if urls.is_empty() || lists.are_tried(&urls) {
             return false;
@@ -448,40 +454,22 @@ impl Inner {
     }
 }
 
-/// Those of a chain that stand above its leaf by their signatures: a name alone is anybody's.
-fn signers(chain: &[Certificate], now_us: i64) -> Vec<Vec<u8>> {
-    let ders: Vec<Vec<u8>> = chain.iter().map(|certificate| certificate.der().to_vec()).collect();
-    let Some((leaf, others)) = ders.split_first() else { return Vec::new() };
-    let vouches = |der: &&Vec<u8>| {
-        let store = TrustStore::new(std::slice::from_ref(*der), &[]);
-        let store = store.map(|store| store.with_unknown_revocation(UnknownRevocation::Accept));
-        store.is_ok_and(|store| validate(std::slice::from_ref(leaf), others, &store, now_us).is_ok())
-    };
-    others.iter().filter(vouches).cloned().collect()
-}
-
 fn unusable(url: &str, error: Unusable) -> &'static str {
     tracing::warn!(url, %error, "a revocation list that was fetched is not used");
     "unusable"
 }
 
 fn read(config: &Config) -> Result<Vec<Material>, MaterialError> {
-    config.communities.iter().enumerate().map(|(at, community)| material::read(at, community)).collect()
+    let communities = config.communities.iter().enumerate();
+    let base_url = &config.server.base_url;
+    let materials = communities.map(|(at, community)| material::read(at, community, base_url));
+    let materials = materials.collect::<Result<Vec<_>, _>>()?;
+    material::check_anchors(&materials)?;
+    Ok(materials)
 }
 
 fn stamp(config: &Config) -> Stamp {
     Stamp::of(config.communities.iter().flat_map(material::files))
-}
-
-/// Metadata is signed for the base URL, which must be in the certificate (FAST Security 2.3).
-fn warn_of_names(material: &Material, base_url: &str) {
-    if !material.server_certificate.has_uri(base_url) {
-        let community = &material.community.name;
-        tracing::warn!(
-            community,
-            "the server's certificate does not hold its base URL: callers will refuse its metadata"
-        );
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,6 +12,9 @@ use crate::auth::id_token::{self, IdToken, Trust};
 use crate::auth::jws::{self, Jws, PublicKey};
 use crate::config::id_token_issuers::IdTokenIssuer;
 
+use super::busy;
+use super::key_sets::NoKeySet;
+
 /// An issuer of identity tokens.
 #[derive(Debug, Clone)]
 pub(super) struct TrustedIssuer {
@@ -82,21 +85,29 @@ impl App {
         let named = id_token::issuer_of(&token);
         let issuer = self.authorization.issuers.iter().find(|issuer| Some(issuer.issuer.as_str()) == named);
         let issuer = issuer.ok_or_else(|| id_token::refusal(Reason::IssuerMismatch))?;
-        let key = self.key_of_issuer(issuer, &token, now_us).ok_or_else(|| id_token::refusal(Reason::KeyUnknown))?;
-        let verified = token.verify(&key).map_err(|error| id_token::refusal(error.reason()))?;
         let mut audience = audience.to_vec();
         audience.extend(issuer.audiences.iter().map(String::as_str));
+        // Nothing is fetched for a token that would be refused whatever its signature is.
+        IdToken::foresee(&token, &issuer.issuer, issuer.trust, &audience, now_us)?;
+        let key = self.key_of_issuer(issuer, &token, now_us)?;
+        let verified = token.verify(&key).map_err(|error| id_token::refusal(error.reason()))?;
         IdToken::read(&verified, &issuer.issuer, issuer.trust, &audience, now_us)
     }
 
-    fn key_of_issuer(&self, issuer: &TrustedIssuer, token: &Jws<'_>, now_us: i64) -> Option<PublicKey> {
-        let (sets, source) = (&self.authorization.key_sets, self.communities.client());
-        match &issuer.keys {
-            Keys::Inline(set) => key_for(token, set),
-            Keys::Url(url) => sets
-                .get(source, url, now_us)
-                .and_then(|set| key_for(token, &set))
-                .or_else(|| sets.get_anew(source, url, now_us).and_then(|set| key_for(token, &set))),
+    fn key_of_issuer(&self, issuer: &TrustedIssuer, token: &Jws<'_>, now_us: i64) -> Result<PublicKey, Refusal> {
+        let (sets, fetch) = (&self.authorization.key_sets, |url: &str| self.communities.client().jwks(url));
+        let unknown = || id_token::refusal(Reason::KeyUnknown);
+        let refused = |error: NoKeySet| match error {
+            NoKeySet::Failed => unknown(),
+            NoKeySet::Busy => busy(),
+        };
+        let url = match &issuer.keys {
+            Keys::Inline(set) => return key_for(token, set).ok_or_else(unknown),
+            Keys::Url(url) => url,
+        };
+        if let Some(key) = key_for(token, &sets.get(&fetch, url, now_us).map_err(refused)?) {
+            return Ok(key);
         }
+        key_for(token, &sets.get_anew(&fetch, url, now_us).map_err(refused)?).ok_or_else(unknown)
     }
 }

@@ -1,6 +1,6 @@
 //! The keys that access tokens are signed with: made here, kept sealed in the database, shared by all instances on it.
 //!
-//! The newest key signs and is replaced after [`ROTATE_AFTER_US`]; the others verify until the last token signed with them
+//! The newest key signs and is replaced after `ROTATE_AFTER_US`; the others verify until the last token signed with them
 //! has expired. An instance reads the keys again every minute, and at once when a token names a key that it does not know.
 //! Not here: what is signed (see `token`), sealing (see `seal`).
 

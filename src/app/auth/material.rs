@@ -10,6 +10,7 @@ use crate::assurance::entity::EntityType;
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
 use crate::auth::certificate::Certificate;
 use crate::auth::community::{Community, Member, Validator};
+use crate::auth::jws::Algorithm;
 use crate::auth::signing::Signer;
 use crate::auth::trust::{Crl, TrustStore, UnknownRevocation};
 use crate::config::communities::{self as config, Revocation};
@@ -43,11 +44,11 @@ pub struct MaterialError {
     reason: String,
 }
 
-/// Reads one community; `at` is its number in the configuration.
+/// Reads one community; `at` is its number in the configuration. Metadata is signed for `base_url`.
 ///
 /// # Errors
 /// When a file cannot be read, or does not hold what it should.
-pub fn read(at: usize, configured: &config::Community) -> Result<Material, MaterialError> {
+pub fn read(at: usize, configured: &config::Community, base_url: &str) -> Result<Material, MaterialError> {
     let refuse = |name, reason: &dyn Display| MaterialError { at, name, reason: reason.to_string() };
     let each = |name, files: &[String], parse: fn(&[u8]) -> Option<Vec<Vec<u8>>>| {
         let lists = files.iter().map(|file| parsed(file, parse).map_err(|reason| refuse(name, &reason)));
@@ -67,6 +68,8 @@ pub fn read(at: usize, configured: &config::Community) -> Result<Material, Mater
     let leaf = server_chain.first().and_then(|der| Certificate::parse(der).ok());
     let leaf = leaf.ok_or_else(|| refuse("server_cert", &format!("{}: not usable", configured.server_cert)))?;
     let signer = signer(&configured.server_key, &leaf).map_err(|reason| refuse("server_key", &reason))?;
+    check_server(&signer, &leaf, base_url)
+        .map_err(|reason| refuse("server_cert", &format!("{}: {reason}", configured.server_cert)))?;
     let issuing = trust.intermediates().iter().flat_map(Certificate::crl_urls);
     let own = server_chain.iter().filter_map(|der| Certificate::parse(der).ok());
     let mut crl_urls: BTreeSet<String> = issuing.chain(&configured.crl_urls).cloned().collect();
@@ -83,6 +86,40 @@ pub fn read(at: usize, configured: &config::Community) -> Result<Material, Mater
         signer: Arc::new(signer),
         crl_urls,
     })
+}
+
+/// Callers refuse metadata that is signed otherwise (FAST Security 2.3): with RS256, by the key of a certificate that
+/// holds the base URL.
+fn check_server(signer: &Signer, leaf: &Certificate, base_url: &str) -> Result<(), &'static str> {
+    if signer.alg != Algorithm::Rs256 {
+        return Err("its key is not RSA; signed metadata is always signed with RS256");
+    }
+    if !leaf.has_uri(base_url) {
+        return Err("server.base_url is not among the URIs of its subject alternative names, byte for byte");
+    }
+    Ok(())
+}
+
+/// A chain belongs to one community, that of its anchor: which would it be of two with the same?
+///
+/// # Errors
+/// The second community that has an authority as anchor, by any certificate of it.
+pub fn check_anchors(materials: &[Material]) -> Result<(), MaterialError> {
+    for (at, material) in materials.iter().enumerate() {
+        let is_same =
+            |one: &Certificate, other: &Certificate| one.subject() == other.subject() && one.key() == other.key();
+        let shares = |earlier: &&Material| {
+            let own = material.trust.anchors();
+            earlier.trust.anchors().iter().any(|anchor| own.iter().any(|own| is_same(anchor, own)))
+        };
+        if let Some(earlier) = materials[..at].iter().find(shares) {
+            let name = &earlier.community.name;
+            let reason =
+                format!("the community \"{name}\" has one of these anchors too; a chain belongs to one community");
+            return Err(MaterialError { at, name: "anchors", reason });
+        }
+    }
+    Ok(())
 }
 
 /// The files that a community is read from.

@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod asserted;
+pub mod attested;
 mod authenticate;
 pub mod claims;
 pub mod clients;
@@ -184,8 +185,7 @@ fn tell(ctx: &Context, client: &str, refusal: Option<&Refusal>) {
 fn refusal_of(error: &AppError) -> Refusal {
     match error.kind {
         ErrorKind::Overloaded | ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Full | ErrorKind::Conflict => {
-            let text = "The server is busy; try again shortly.";
-            Refusal::new(OAuthError::TemporarilyUnavailable, text, Reason::Busy)
+            busy()
         }
         _ => internal(),
     }
@@ -200,6 +200,11 @@ pub fn refusal_of_input(error: &AppError, code: OAuthError) -> Refusal {
         }
         _ => refusal_of(error),
     }
+}
+
+fn busy() -> Refusal {
+    let text = "The server is busy; try again shortly.";
+    Refusal::new(OAuthError::TemporarilyUnavailable, text, Reason::Busy)
 }
 
 fn internal() -> Refusal {

@@ -11,6 +11,8 @@ use crate::matching::normalise::identifier::{Identifier, Kind};
 use crate::matching::normalise::name::Name;
 use crate::matching::record::Record;
 
+use super::attested::{is_attested, keep_attested};
+
 /// What a comparison says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Agreement {
@@ -46,7 +48,20 @@ pub struct Described {
     pub weight: u32,
 }
 
-/// The user against the Patient of a request.
+impl Persons {
+    /// The user, as far as every statement bears it out.
+    #[must_use]
+    pub fn user(&self) -> Option<Record> {
+        let first = self.users.first()?.record.clone();
+        Some(keep_attested(first, &records(&self.users)))
+    }
+}
+
+fn records(described: &[Described]) -> Vec<&Record> {
+    described.iter().map(|one| &one.record).collect()
+}
+
+/// The user against the Patient of a request, of whom nothing may be said that the statements do not say.
 #[must_use]
 pub fn relation(persons: &Persons, patient: &Record) -> User {
     if persons.patients.iter().any(|one| compare(&one.record, patient) != Agreement::Same) {
@@ -56,9 +71,14 @@ pub fn relation(persons: &Persons, patient: &Record) -> User {
     if others.iter().any(|other| compare(&first.record, &other.record) != Agreement::Same) {
         return User::Contradictory;
     }
+    let is_said_of_patient = persons.patients.is_empty() || is_attested(patient, &records(&persons.patients));
     match (compare(&first.record, patient), persons.oneself) {
         (Agreement::Incomparable, _) => User::Unknown,
-        (Agreement::Same, Oneself::Unsaid | Oneself::Yes) => User::Patient,
+        (Agreement::Same | Agreement::Different, _) if !is_said_of_patient => User::Unattested,
+        (Agreement::Same, Oneself::Unsaid | Oneself::Yes) if is_attested(patient, &records(&persons.users)) => {
+            User::Patient
+        }
+        (Agreement::Same, Oneself::Unsaid | Oneself::Yes) => User::Unattested,
         // Says to be somebody else and is described as the patient.
         (Agreement::Same, Oneself::No) => User::Contradictory,
         (Agreement::Different, Oneself::Yes) => User::OtherPatient,

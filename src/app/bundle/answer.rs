@@ -66,7 +66,7 @@ impl EntryAnswer {
         Self {
             status: if is_created { 201 } else { 200 },
             version: Some(AnsweredVersion { resource_type: kind.name(), id, version, updated_us }),
-            content: AnsweredContent::Written(Some(body).filter(|_| echo == Echo::Sent)),
+            content: AnsweredContent::Written(body.filter(|_| echo == Echo::Sent)),
         }
     }
 

@@ -27,7 +27,7 @@ use super::task::{Task, action};
 impl App {
     /// Does what each entry asks for.
     pub(super) fn batch(&self, ctx: &Context, entries: &[Entry], echo: Echo) -> Vec<EntryAnswer> {
-        let (desk, room_bytes) = (self.desk(), self.config.limits.bundle_answer_bytes_max);
+        let (desk, room_bytes) = (self.desk(ctx), self.config.limits.bundle_answer_bytes_max);
         let judged: Vec<Result<Ready, AppError>> =
             entries.par_iter().map(|entry| self.ready(ctx, &desk, entry)).collect();
         let shared = Shared { ctx: ctx.clone(), desk, echo, room: Room::new(room_bytes) };
@@ -87,7 +87,7 @@ impl App {
                 Work::audited(panicked(&audit), move |unit| shared.write(unit, *write, audit))
             }
             Ok(Ready::Read(reading)) => {
-                let read = self.connection().and_then(|mut conn| reading.read(&mut conn, &mut audit));
+                let read = self.connection().and_then(|mut conn| reading.read(&ctx.caller, &mut conn, &mut audit));
                 let read = read.and_then(|answer| shared.room.take(answer));
                 answered(&shared.desk, entry, read, audit)
             }

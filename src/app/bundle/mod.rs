@@ -62,7 +62,9 @@ impl App {
                 Err(error) => return Ok(EntryAnswer::of_error(error)),
             },
             AnsweredContent::Written(body) => {
-                AnsweredContent::Written(body.map(|body| ctx.caller.outgoing(body)).transpose()?)
+                let resource_type = entry.version.as_ref().map_or("", |version| version.resource_type);
+                let body = body.map(|body| ctx.caller.outgoing_written(resource_type, body)).transpose()?;
+                AnsweredContent::Written(body.flatten())
             }
             content => content,
         };

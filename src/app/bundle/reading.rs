@@ -5,11 +5,11 @@
 use std::sync::Arc;
 
 use crate::app::App;
-use crate::app::context::Context;
+use crate::app::context::{Caller, Context};
 use crate::app::create::stored_kind;
 use crate::app::error::AppError;
 use crate::app::incoming::{ResourceKind, check_id};
-use crate::app::read::{ReadCondition, Version, find_version};
+use crate::app::read::{ReadCondition, Version, check_seen, find_version};
 use crate::app::search::link::pairs_of;
 use crate::app::search::{AUDIT_EVENT, Handling, PreparedSearch};
 use crate::audit::AuditRecord;
@@ -118,11 +118,22 @@ impl Reading {
     ///
     /// # Errors
     /// As the read or search alone.
-    pub fn read(&self, conn: &mut Connection, audit: &mut AuditRecord) -> Result<EntryAnswer, AppError> {
+    pub fn read(
+        &self,
+        caller: &Caller,
+        conn: &mut Connection,
+        audit: &mut AuditRecord,
+    ) -> Result<EntryAnswer, AppError> {
         match &self.wanted {
             Wanted::Resource { kind, id, version } => {
+                let address = format!("{}/{id}", kind.name());
+                check_seen(conn, caller, *kind, id).inspect_err(|_| audit.detail.records.push(address.clone()))?;
                 let found = find_version(conn, *kind, id, *version)?;
-                audit.detail.records.push(format!("{}/{id}", kind.name()));
+                audit.detail.records.push(address);
+                // A version has its own label too, and a caller who has it already is told that it is there.
+                if !caller.may_see(&found.body) {
+                    return Err(AppError::not_found("There is no such resource."));
+                }
                 Ok(self.answer(*kind, found))
             }
             Wanted::Search(search) => {

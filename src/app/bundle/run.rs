@@ -315,7 +315,8 @@ impl<'r> Run<'r> {
         for (step, of) in self.plan.steps.iter().enumerate() {
             if let StepWork::Read(reading) = &of.work {
                 self.deadline.check(self.desk)?;
-                let answer = reading.read(unit.conn, audit).and_then(|answer| self.room.take(answer));
+                let answer =
+                    reading.read(&self.plan.ctx.caller, unit.conn, audit).and_then(|answer| self.room.take(answer));
                 self.answers[step] = Some(answer.map_err(|error| self.stop(step, error))?);
             }
         }

@@ -78,7 +78,7 @@ impl App {
             Ok(plan) => plan,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let desk = self.desk();
+        let desk = self.desk(ctx);
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let mut audit = audit;
             let result = Run::new(&desk, &plan, echo).run(unit, &mut audit);
@@ -102,7 +102,7 @@ impl App {
                 names.insert(full_url, &address(order.kind, allotted(&order.target)));
             }
         }
-        let desk = self.desk();
+        let desk = self.desk(ctx);
         let steps: Vec<(Entry, Task)> = entries.into_iter().zip(tasks).collect();
         let steps = steps.into_par_iter().map(|(entry, task)| {
             let number = entry.number;

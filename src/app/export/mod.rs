@@ -22,6 +22,7 @@ use super::auth::access::Ask;
 use super::auth::gate::permit;
 use super::context::{Caller, Context};
 use super::error::{AppError, ErrorKind};
+use super::incoming::ResourceKind;
 use super::search::link::link;
 use super::unit::Unit;
 use super::writer::{Done, Scope};
@@ -103,6 +104,10 @@ impl App {
         audit.resource_type = level.resource_type().map(str::to_owned);
         let permitted = request.and_then(|request| {
             request.types.iter().try_for_each(|resource_type| permit_type(&ctx.caller, resource_type))?;
+            if request.types.is_empty() {
+                // An export of nothing takes a place all the same.
+                permit_type(&ctx.caller, ResourceKind::Patient.name())?;
+            }
             Ok(request)
         });
         let request = match permitted {

@@ -101,7 +101,9 @@ impl App {
                 ids: taken.items.into_iter().map(|item| item.id).collect(),
             },
             Content::Resources | Content::Remarks => {
-                let outgoing = taken.items.into_iter().map(|item| reader.caller.outgoing(item.body));
+                let caller = &reader.caller;
+                let outgoing =
+                    taken.items.into_iter().filter_map(|item| caller.outgoing_if_seen(item.body).transpose());
                 Piece::Resources(outgoing.collect::<Result<_, _>>()?)
             }
         }))

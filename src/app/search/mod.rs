@@ -18,7 +18,7 @@ use crate::store::resource::{Position, Resource, SearchPage, SearchQuery, Total,
 use crate::store::{Connection, transaction};
 
 use super::App;
-use super::context::Context;
+use super::context::{Caller, Context};
 use super::create::stored_kind;
 use super::error::AppError;
 use super::incoming::ResourceKind;
@@ -77,6 +77,7 @@ pub struct PreparedSearch {
     includes_max: usize,
     /// Of a page and what comes along with it.
     bytes_max: usize,
+    caller: Caller,
 }
 
 /// What a search has found.
@@ -87,16 +88,28 @@ pub struct Found {
 }
 
 impl PreparedSearch {
-    /// Reads the page and what comes along.
+    /// Reads the page and what comes along, without what the caller may not be told of. Nothing comes along because of it.
     ///
     /// # Errors
     /// Those of the store.
     pub(super) fn run(&self, conn: &mut Connection) -> Result<Found, AppError> {
-        let page = search(conn, &self.query)?;
+        let mut page = search(conn, &self.query)?;
+        self.leave_out_hidden(&mut page);
         let taken = page.rows.iter().map(|row| row.body.len()).sum::<usize>();
         let max = AlongMax { bytes: bytes(self.bytes_max.saturating_sub(taken)), rows: self.includes_max };
-        let along = include::find(conn, &self.paged.asked.includes, &page.rows, max)?;
+        let mut along = include::find(conn, &self.paged.asked.includes, &page.rows, max)?;
+        along.rows.retain(|row| self.caller.may_see(&row.body));
         Ok(Found { page, along })
+    }
+
+    /// The store counts what is hidden too: the total is told where the page holds everything, and otherwise not at all.
+    fn leave_out_hidden(&self, page: &mut SearchPage) {
+        if self.caller.sees_restricted() {
+            return;
+        }
+        page.rows.retain(|row| self.caller.may_see(&row.body));
+        let is_whole = self.query.after.is_none() && self.query.count > 0 && page.next.is_none();
+        page.total = page.total.filter(|_| is_whole).and_then(|_| i64::try_from(page.rows.len()).ok());
     }
 }
 
@@ -179,7 +192,8 @@ impl App {
             total: self.total_of(&paged),
         };
         let includes_max = self.config.limits.search_includes_max;
-        Ok(PreparedSearch { paged, query, includes_max, bytes_max: self.config.limits.page_bytes_max })
+        let bytes_max = self.config.limits.page_bytes_max;
+        Ok(PreparedSearch { paged, query, includes_max, bytes_max, caller: ctx.caller.clone() })
     }
 
     /// The search that is asked for, or the one that a link goes on with.

@@ -158,7 +158,7 @@ impl App {
     /// # Errors
     /// As [`Self::decide`].
     pub fn decide_with(&self, ctx: &Context, asked: Asked, reason: &str, ending: Ending) -> Result<Decided, AppError> {
-        let (action, decision_id, desk) = (asked.action(), (ctx.clock.uuid)(), self.desk());
+        let (action, decision_id, desk) = (asked.action(), (ctx.clock.uuid)(), self.desk(ctx));
         let by = ctx.caller.steward().unwrap_or_default().to_owned();
         let order = Order { asked, decision_id, reason: reason.to_owned(), by };
         self.steward(ctx, action, reason, ending, move |unit| make(&desk, unit, &order))
@@ -185,7 +185,7 @@ impl App {
         ending: Ending,
     ) -> Result<Decided, AppError> {
         let by = ctx.caller.steward().unwrap_or_default().to_owned();
-        let (desk, id, why) = (self.desk(), decision_id.to_owned(), reason.to_owned());
+        let (desk, id, why) = (self.desk(ctx), decision_id.to_owned(), reason.to_owned());
         self.steward(ctx, Action::Revoke, reason, ending, move |unit| {
             revoke::revoke(&desk, unit, &id, &revoke::Revocation { by: &by, reason: &why })
         })
@@ -205,7 +205,7 @@ impl App {
     /// As [`Self::unmerge`].
     pub fn unmerge_with(&self, ctx: &Context, source: &str, reason: &str, ending: Ending) -> Result<Decided, AppError> {
         let by = ctx.caller.steward().unwrap_or_default().to_owned();
-        let (desk, source, why) = (self.desk(), source.to_owned(), reason.to_owned());
+        let (desk, source, why) = (self.desk(ctx), source.to_owned(), reason.to_owned());
         self.steward(ctx, Action::Unmerge, reason, ending, move |unit| {
             let merged = steward::list_constraints_of(unit.conn, &[&source])?;
             let merge = merged.into_iter().find(|row| row.kind == REPLACED_BY && row.record_a == source);

@@ -191,8 +191,9 @@ impl App {
         }
         let rows = record::list_of_identities(conn, &[&view.id])?;
         let bytes_max = bytes(self.config.limits.page_bytes_max);
-        let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max)?;
-        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max, |_, body| ctx.caller.may_see(body))?;
+        let is_shown = |row: &&RecordRow| made.as_ref().is_some_and(|made| made.records.contains(&row.id));
+        let ids: Vec<&str> = rows.iter().filter(is_shown).map(|row| row.id.as_str()).collect();
         let base_url = &self.config.server.base_url;
         let golden = made.map(|made| made.render(base_url, &ctx.caller.disclosure(), &ids)).transpose()?;
         Ok(Some(IdentityView { golden, ..view }))

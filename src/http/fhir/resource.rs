@@ -170,12 +170,17 @@ pub(super) fn written(app: &AppData, request: &HttpRequest, kept: Kept) -> HttpR
             response.insert_header((header::LOCATION, value));
         }
     }
-    let preferred = Return::of(request);
+    // Whoever may not read what he writes gets none of it.
+    let is_kept_back = |preferred: &Return| kept.body.is_none() && *preferred == Return::Representation;
+    let preferred = Return::of(request).map(|asked| if is_kept_back(&asked) { Return::Minimal } else { asked });
     if let Some(preferred) = preferred {
         response.insert_header((PREFERENCE_APPLIED, preferred.applied()));
     }
     match preferred.unwrap_or_default() {
-        Return::Representation => response.content_type(FHIR_JSON).body(kept.body),
+        Return::Representation => match kept.body {
+            Some(body) => response.content_type(FHIR_JSON).body(body),
+            None => response.finish(),
+        },
         Return::Minimal => response.finish(),
         Return::OperationOutcome => {
             let text = if kept.is_created { "The resource was created." } else { "The resource is stored." };

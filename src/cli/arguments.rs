@@ -60,7 +60,7 @@ pub enum Commands {
     /// Show and compare matching models, and exchange them with Splink.
     Model(ModelArgs),
     /// Add, list and disable clients; or be one: register at any UDAP server, get a token, match.
-    Client(ClientArgs),
+    Client(Box<ClientArgs>),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.

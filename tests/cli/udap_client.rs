@@ -18,10 +18,13 @@ use crate::program::{Ended, run};
 
 const URI: &str = "https://client.example/a";
 
+/// Part of a path, and the status and body of the answer to a request for it.
+type Planned = (&'static str, u16, String);
+
 /// Answers every request as it was told, by the first path that the request's contains.
 struct Fake {
     base: String,
-    answers: Arc<Mutex<Vec<(&'static str, u16, String)>>>,
+    answers: Arc<Mutex<Vec<Planned>>>,
     /// First lines and bodies of requests.
     received: Arc<Mutex<Vec<(String, String)>>>,
 }
@@ -44,7 +47,7 @@ impl Fake {
         format!("{}{path}", self.base.strip_suffix("/fhir").unwrap())
     }
 
-    fn will_answer(&self, answers: Vec<(&'static str, u16, String)>) {
+    fn will_answer(&self, answers: Vec<Planned>) {
         *self.answers.lock().unwrap() = answers;
         self.received.lock().unwrap().clear();
     }
@@ -63,11 +66,7 @@ impl Fake {
     }
 }
 
-fn answer(
-    stream: TcpStream,
-    answers: &Mutex<Vec<(&'static str, u16, String)>>,
-    received: &Mutex<Vec<(String, String)>>,
-) {
+fn answer(stream: TcpStream, answers: &Mutex<Vec<Planned>>, received: &Mutex<Vec<(String, String)>>) {
     let mut reader = BufReader::new(stream);
     let (mut first, mut length) = (String::new(), 0);
     reader.read_line(&mut first).unwrap();
@@ -143,7 +142,7 @@ impl Community {
     /// The claims of a token of the client.
     fn claims(&self, token: &str) -> serde_json::Map<String, Value> {
         let parsed = jws::parse(token).unwrap();
-        assert_eq!(parsed.header.x5c, [self.client.der.clone()]);
+        assert_eq!(parsed.header.x5c, self.client.chain(&[]));
         parsed.verify(&self.client.signer().public_key().unwrap()).unwrap().claims
     }
 }

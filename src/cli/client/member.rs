@@ -100,7 +100,7 @@ impl Member {
     ///
     /// # Errors
     /// Where the server does not answer.
-    pub fn token(&self, client_id: &str, extensions: Value, scope: Option<&str>) -> Result<Reply, CommandError> {
+    pub fn token(&self, client_id: &str, extensions: &Value, scope: Option<&str>) -> Result<Reply, CommandError> {
         let assertion = self.sign(client_id, &self.endpoints.token, json!({ "extensions": extensions }))?;
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");

@@ -94,7 +94,7 @@ fn register(args: &RegisterArgs) -> Result<(), CommandError> {
 fn token(args: &TokenArgs) -> Result<(), CommandError> {
     let extensions = extensions(&args.b2b, args.extensions.as_deref())?;
     let member = Member::open(&args.member, Clock::system())?;
-    let reply = member.token(&args.client_id, extensions, args.scope.as_deref())?;
+    let reply = member.token(&args.client_id, &extensions, args.scope.as_deref())?;
     let body = accepted("token", &reply)?;
     if args.member.json { say(reply.body.trim_end()) } else { say(text_of(&body, "access_token")?) }
 }

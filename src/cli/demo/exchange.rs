@@ -133,7 +133,7 @@ impl Visitor {
     }
 
     fn token(&self, extensions: &Value) -> Result<String, CommandError> {
-        text_of(&accepted("token", &self.member.token(&self.id, extensions.clone(), None)?)?, "access_token")
+        text_of(&accepted("token", &self.member.token(&self.id, extensions, None)?)?, "access_token")
     }
 
     fn finds(&self, request: &str, token: &str) -> bool {

@@ -57,7 +57,7 @@ impl TestPki {
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         let pki = Self { directory };
         let mut authority = Authority::new(now_us)?;
-        let certificate = authority.params.self_signed(&authority.key).map_err(failed)?;
+        let certificate = authority.params.self_signed(&authority.key).map_err(|error| failed(&error))?;
         pki.write("test-ca.pem", certificate.pem())?;
         pki.write("test-ca.key", authority.key.serialize_pem())?;
         pki.issue(&mut authority, "server", base_url)?;
@@ -92,7 +92,7 @@ impl TestPki {
 
     fn issue(&self, authority: &mut Authority, name: &str, uri: &str) -> Result<SerialNumber, CommandError> {
         // RSA: UDAP metadata is signed with RS256, which every client can check and every tool can make.
-        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).map_err(failed)?;
+        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).map_err(|error| failed(&error))?;
         let (pem, serial) = authority.issue(name, uri, &key)?;
         self.write(&format!("{name}.pem"), pem)?;
         self.write(&format!("{name}.key"), key.serialize_pem())?;
@@ -100,7 +100,7 @@ impl TestPki {
     }
 }
 
-fn failed(error: rcgen::Error) -> CommandError {
+fn failed(error: &rcgen::Error) -> CommandError {
     CommandError::Failed(format!("the demo's test certificates cannot be made: {error}"))
 }
 
@@ -115,7 +115,7 @@ impl Authority {
     fn new(now_us: i64) -> Result<Self, CommandError> {
         let now = OffsetDateTime::from_unix_timestamp_nanos(i128::from(now_us) * 1000)
             .map_err(|error| CommandError::Failed(error.to_string()))?;
-        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).map_err(failed)?;
+        let key = KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).map_err(|error| failed(&error))?;
         // Serial numbers of another start are others: they begin with its time.
         let serial = u64::try_from(now_us).unwrap_or_default();
         let mut authority = Self { params: CertificateParams::default(), key, now, serial };
@@ -141,9 +141,9 @@ impl Authority {
         let mut params = self.params_for(&format!("TEST ONLY {name}"));
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().map_err(failed)?)];
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().map_err(|error| failed(&error))?)];
         let serial = SerialNumber::from(self.serial);
-        let certificate = params.signed_by(key, &self.issuer()).map_err(failed)?;
+        let certificate = params.signed_by(key, &self.issuer()).map_err(|error| failed(&error))?;
         Ok((certificate.pem(), serial))
     }
 
@@ -162,7 +162,7 @@ impl Authority {
             revoked_certs: revoked.into_iter().map(entry).collect(),
             key_identifier_method: KeyIdMethod::Sha256,
         };
-        params.signed_by(&self.issuer()).and_then(|list| list.pem()).map_err(failed)
+        params.signed_by(&self.issuer()).and_then(|list| list.pem()).map_err(|error| failed(&error))
     }
 
     fn issuer(&self) -> Issuer<'_, &KeyPair> {

@@ -100,6 +100,9 @@ fn a_kept_demo_is_not_loaded_twice() {
     let answer: Value = shell(curl(&second)).json(0);
     assert!(!patient_ids(&answer).is_empty(), "{answer}");
     assert!(demo.stop().success());
+    let (mut demo, third) = start(&temporary, &["--data", &data, "--open"]);
+    assert!(!patient_ids(&shell(curl(&third)).json(0)).is_empty(), "what is sealed does not stop an open demo");
+    assert!(demo.stop().success());
     assert!(kept.file("data/idi-match.sqlite").exists());
     assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0);
 }

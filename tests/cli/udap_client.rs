@@ -273,6 +273,24 @@ fn a_server_that_is_not_whom_it_says_is_told_nothing() {
 }
 
 #[test]
+fn a_base_with_a_slash_and_an_intermediate_that_is_left_out_are_believed() {
+    let (community, fake) = (Community::new(), Fake::start());
+    let issuing = community.root.intermediate("Issuing", Kind::P256);
+    let base = format!("{}/", fake.base);
+    let leaf = issuing.leaf(&[&base], Kind::Rsa);
+    let metadata = fake.metadata(&leaf, &json!({"iss": base, "sub": base}), &json!({}));
+    let registered = json!({"client_id": "c-1"}).to_string();
+    fake.will_answer(vec![("/.well-known/udap", 200, metadata), ("/register", 201, registered)]);
+    let intermediates = community.folder.write("issuing.pem", pem(&issuing.der));
+    let crl = community.folder.write("issuing.crl", issuing.crl(&[]));
+    let known = ["--intermediates", &intermediates, "--crls", &crl];
+    assert_eq!(community.register(&fake.base, &known).with_code(0), "c-1\n");
+    assert_eq!(community.register(&base, &known).with_code(0), "c-1\n");
+    assert_eq!(community.register(&fake.base, &known[..2]).code, 3, "without a list of the issuer");
+    assert_eq!(community.register(&fake.base, &[]).code, 3, "without the issuer");
+}
+
+#[test]
 fn what_the_server_refuses_is_said_in_its_words() {
     let (community, fake) = (Community::new(), Fake::start());
     let leaf = community.root.leaf(&[&fake.base], Kind::Rsa);

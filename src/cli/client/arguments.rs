@@ -84,6 +84,9 @@ pub struct MemberArgs {
     /// Anchors of the community, PEM or DER: whom the server's metadata must be signed under.
     #[arg(long, value_name = "FILE", required = true)]
     pub anchors: Vec<PathBuf>,
+    /// Intermediate certificates of the community that the server may leave out, PEM or DER.
+    #[arg(long, value_name = "FILE")]
+    pub intermediates: Vec<PathBuf>,
     /// Revocation lists of the community, PEM or DER. Without any, revocation of the server's certificate is not checked.
     #[arg(long, value_name = "FILE")]
     pub crls: Vec<PathBuf>,

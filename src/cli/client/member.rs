@@ -162,7 +162,8 @@ fn each(
 /// Whom the server's metadata must be signed under.
 fn trust(args: &MemberArgs) -> Result<TrustStore, CommandError> {
     let anchors = each(&args.anchors, certificates, "no certificate")?;
-    let store = TrustStore::new(&anchors, &[]).map_err(|error| usage("--anchors", &error.to_string()))?;
+    let intermediates = each(&args.intermediates, certificates, "no certificate")?;
+    let store = TrustStore::new(&anchors, &intermediates).map_err(|error| usage("--anchors", &error.to_string()))?;
     let lists = each(&args.crls, revocation_lists, "no revocation list")?;
     if lists.is_empty() {
         return Ok(store.with_unknown_revocation(UnknownRevocation::Accept));

@@ -18,6 +18,11 @@ pub const SOURCE: &str = "urn:idi-match:demo:people";
 /// The community, as it is asked for.
 pub const COMMUNITY: &str = "urn:idi-match:demo:community";
 
+/// The database, in the demo's directory.
+pub const DATABASE: &str = "idi-match.sqlite";
+/// What the server's own keys are sealed with, beside the test keys.
+pub const SEALING_KEYS: &str = "sealing.keys";
+
 /// Reads the configuration for a server at `address`; `file` is the gate's, where there is one.
 pub fn load(
     environment: &Environment,
@@ -28,7 +33,7 @@ pub fn load(
     let flags = [
         ("server.listen", address.to_string()),
         ("server.base_url", base_url(address)),
-        ("server.database_url", format!("sqlite:{}", directory.join("idi-match.sqlite").display())),
+        ("server.database_url", format!("sqlite:{}", directory.join(DATABASE).display())),
         ("server.open", gate.is_none().to_string()),
         ("organization.name", "idi-match demo".to_owned()),
         ("log.filter", "warn".to_owned()),
@@ -50,8 +55,13 @@ pub fn base_url(address: SocketAddr) -> String {
 pub fn text(pki: &TestPki, now_us: i64) -> String {
     let file = |name: &str| toml_text(&pki.file(name).display().to_string());
     let today = &instant(now_us)[..10];
+    let sealing =
+        if pki.file(SEALING_KEYS).exists() { format!("key_file = {}", file(SEALING_KEYS)) } else { String::new() };
     format!(
         r#"# A community for trying: its keys are made for this machine and this week, and protect nothing.
+[auth]
+{sealing}
+
 [[sources]]
 uri = "{SOURCE}"
 level = "IDIAL1.8"

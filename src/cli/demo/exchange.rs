@@ -22,6 +22,7 @@ use super::test_pki::{APP, CLINIC, Client, TestPki};
 const MATCH_TRIES_MAX: usize = 50;
 const TREATMENT: &str = "urn:oid:2.16.840.1.113883.5.8#TREAT";
 const PATIENT_REQUEST: &str = "urn:oid:2.16.840.1.113883.5.8#PATRQT";
+const PROFILE_L1: &str = "http://hl7.org/fhir/us/identity-matching/StructureDefinition/IDI-Patient-L1";
 const SCOPE: &str = "system/Patient.rs";
 
 /// A command that finds somebody at an open server.
@@ -157,6 +158,7 @@ fn member_args(base: &str, pki: &TestPki, client: &Client) -> MemberArgs {
         certificates: vec![file("pem")],
         key: file("key"),
         anchors: vec![pki.file("test-ca.pem")],
+        intermediates: Vec::new(),
         crls: vec![pki.file("test-ca.crl")],
         community: None,
         uri: None,
@@ -175,14 +177,12 @@ enum Personal {
 fn write_personal(base: &str, pki: &TestPki, patients: &[String]) -> Result<Personal, CommandError> {
     let app = Visitor::register(base, pki, &APP, "Demo app")?;
     for patient in patients.iter().take(MATCH_TRIES_MAX) {
-        // The claim of the guide's next profile; whether it holds, the server says.
-        let claimed = patient.replace("IDI-Patient-L0", "IDI-Patient-L1");
-        let Some(user) = serde_json::from_str(&claimed).ok().and_then(|patient| user_of(&patient)) else { continue };
+        let Some((claimed, user)) = serde_json::from_str(patient).ok().and_then(personal_of) else { continue };
         let mut b2b = app.b2b(PATIENT_REQUEST);
         b2b["consent_policy"] = json!(["https://app.example/terms"]);
         let user = json!({"version": "1", "purpose_of_use": [PATIENT_REQUEST], "user_person": user});
         let extensions = json!({"hl7-b2b": b2b, "hl7-b2b-user": user});
-        let request = wrap(&claimed);
+        let request = wrap(&claimed.to_string());
         if app.token(&extensions).is_ok_and(|token| app.finds(&request, &token)) {
             pki.write("personal.json", request)?;
             pki.write("personal-extensions.json", extensions.to_string())?;
@@ -190,6 +190,15 @@ fn write_personal(base: &str, pki: &TestPki, patients: &[String]) -> Result<Pers
         }
     }
     Ok(Personal::Nobody)
+}
+
+/// The request of a person for themselves, and the person. It claims the guide's next profile, whether or not that holds, and
+/// says nothing that the app does not say of the person: no number of a record or of an insurance.
+fn personal_of(mut patient: Value) -> Option<(Value, Value)> {
+    patient.as_object_mut()?.remove("identifier");
+    patient["meta"]["profile"] = json!([PROFILE_L1]);
+    let user = user_of(&patient)?;
+    Some((patient, user))
 }
 
 /// The person of a request as FASTIDUDAPPerson wants them; `None` where something is missing.

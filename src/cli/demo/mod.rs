@@ -11,6 +11,9 @@ use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::app::App;
 use crate::app::clock::Clock;
 use crate::app::context::{Caller, Context};
@@ -53,6 +56,10 @@ fn test_pki(place: &Place, base_url: &str) -> Result<TestPki, CommandError> {
     let now_us = (Clock::system().now_us)();
     let directory = std::path::absolute(place.directory.join("test-pki"))?;
     let pki = TestPki::create(directory, base_url, now_us)?;
+    // What a database holds stays sealed with the key that it was begun with.
+    if !place.directory.join(configuration::DATABASE).exists() {
+        pki.write(configuration::SEALING_KEYS, format!("{}\n", STANDARD.encode((Clock::system().secret)())))?;
+    }
     pki.write("idi-match.toml", configuration::text(&pki, now_us))?;
     Ok(pki)
 }

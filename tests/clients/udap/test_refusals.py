@@ -200,6 +200,15 @@ def test_an_app_that_asks_for_treatment(udap, member, for_treatment, treatment):
     assert (status, codes) == (403, {"entity-type"})
 
 
+def test_a_persons_request_that_says_more_than_the_token_does(udap, member, extensions, personal):
+    client, client_id = member("app")
+    number = {"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]}}
+    number.update(system="urn:oid:2.16.840.1.113883.19.5.3", value="5321627572")
+    personal["parameter"][0]["resource"]["identifier"] = [number]
+    status, codes = missing(udap, client, client.token(client.assertion(client_id, extensions)), personal)
+    assert (status, codes) == (403, {"attribute"})
+
+
 def test_a_person_who_asks_for_somebody_else_finds_nobody(member, extensions, personal):
     client, client_id = member("app")
     user = copy.deepcopy(extensions["hl7-b2b-user"]["user_person"])

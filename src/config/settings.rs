@@ -41,7 +41,7 @@ const GENERAL: &[Setting] = &[
         "open",
         Kind::Flag,
         "false",
-        "Serve every caller without authorization. Needed to serve at all until an authorization server exists; accepted on a loopback address only.",
+        "Serve every caller without authorization: for development, accepted on a loopback address only. Without it a server starts only where a community or a client could be let in.",
     ),
     setting(
         "server.profiles_dir",

@@ -12,7 +12,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{FORWARDED, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use actix_web::middleware::Next;
 
-use crate::app::context::Context;
+use crate::app::context::{Caller, Context};
 use crate::app::error::{AppError, ErrorKind};
 use crate::audit::Action;
 use crate::config::Server;
@@ -50,7 +50,7 @@ pub async fn only_protected<B: MessageBody + 'static>(
     let protection = protection(&request, &app.config.server);
     if protection == Protection::None && !health::is_probe(request.path()) {
         let made = request.extensions().get::<Context>().cloned();
-        let ctx = made.unwrap_or_else(|| Context::new(crate::app::context::Caller::Open, app.clock));
+        let ctx = made.unwrap_or_else(|| Context::new(Caller::Anonymous, app.clock));
         let text =
             "This server is spoken to by https; a proxy before it must be named in its configuration, and say so.";
         let issue = Issue::error(IssueCode::Forbidden, text);

@@ -6,6 +6,7 @@
 //! keeping (see `store`), the flows of the endpoints (see `app`), what a grant allows in a match (see `assurance`).
 
 pub mod access_token;
+pub mod authentication;
 pub mod certificate;
 pub mod certification;
 pub mod client_assertion;

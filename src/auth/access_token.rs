@@ -44,6 +44,8 @@ pub struct Grant {
     pub expires_us: i64,
     /// Whom the token is about, where that is not the client itself.
     pub subject: Option<String>,
+    /// SMART App Launch 2.2, launch context: the id of the Patient in context, to whose records `patient/` scopes are confined.
+    pub patient: Option<String>,
 }
 
 /// A key of this server, by its name.
@@ -81,6 +83,9 @@ pub fn claims_of(grant: &Grant, issuer: &str, audience: &str, now_us: i64) -> Ma
     }
     if let Some(entity_type) = grant.entity_type {
         put("entity_type", json!(entity_type.code()));
+    }
+    if let Some(patient) = &grant.patient {
+        put("patient", json!(patient));
     }
     claims
 }
@@ -137,6 +142,7 @@ pub fn read(token: &Verified, issuer: &str, audience: &str, now_us: i64) -> Resu
         token_id: text("jti")?,
         expires_us: times.expires_us,
         subject: (subject != client_id).then_some(subject),
+        patient: optional(token, "patient")?,
         client_id,
     })
 }
@@ -211,6 +217,7 @@ mod tests {
             token_id: "token-1".into(),
             expires_us: NOW_US + 300 * SECOND_US,
             subject: None,
+            patient: None,
         }
     }
 
@@ -235,6 +242,7 @@ mod tests {
             grant(),
             Grant { community: None, organization_id: None, entity_type: None, purposes: Vec::new(), ..grant() },
             Grant { subject: Some("person-1".into()), extensions: BTreeMap::new(), ..grant() },
+            Grant { subject: Some("person-1".into()), patient: Some("patient-1".into()), ..grant() },
         ] {
             let text = signer.sign("at+jwt", None, &claims_of(&grant, ISSUER, AUDIENCE, NOW_US)).unwrap();
             let read = verify(&text, &keys(&signer), ISSUER, AUDIENCE, NOW_US).unwrap();
@@ -292,6 +300,8 @@ mod tests {
             ("extensions", json!({"hl7-b2b": {}}), Reason::ClaimInvalid("extensions")),
             ("entity_type", json!("king"), Reason::ClaimInvalid("entity_type")),
             ("community", json!(["test"]), Reason::ClaimInvalid("community")),
+            ("patient", json!(""), Reason::ClaimInvalid("patient")),
+            ("patient", json!(["patient-1"]), Reason::ClaimInvalid("patient")),
         ];
         for (name, value, expected) in table {
             let mut claims = claims_of(&grant(), ISSUER, AUDIENCE, NOW_US);

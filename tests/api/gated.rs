@@ -101,6 +101,7 @@ impl Bearer {
             token_id: String::new(),
             expires_us: now_us() + 300_000_000,
             subject: None,
+            patient: None,
         };
         Self { grant, asserted: Asserted::default() }
     }

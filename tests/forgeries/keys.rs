@@ -88,6 +88,7 @@ fn grant() -> Grant {
         token_id: "token-1".into(),
         expires_us: NOW_US + 300_000_000,
         subject: None,
+        patient: None,
     }
 }
 

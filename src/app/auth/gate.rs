@@ -267,6 +267,7 @@ mod tests {
             token_id: "t1".to_owned(),
             expires_us: 1,
             subject: None,
+            patient: None,
         };
         Caller::Client(Arc::new(Granted::new(grant, Asserted::default(), Arc::new(shipped()))))
     }

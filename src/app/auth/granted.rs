@@ -63,6 +63,12 @@ impl Granted {
         self.grant.community.is_none()
     }
 
+    /// Whose records `patient/` scopes give: those of the identity of this Patient.
+    #[must_use]
+    pub fn patient(&self) -> Option<&str> {
+        self.grant.patient.as_deref()
+    }
+
     /// Whether some scope names this type.
     #[must_use]
     pub fn holds_any(&self, resource_type: &str) -> bool {

@@ -73,6 +73,7 @@ pub fn decide(
         token_id: asked.token_id.clone(),
         expires_us: asked.now_us + LIFETIME_S * 1_000_000,
         subject: None,
+        patient: None,
     })
 }
 
@@ -94,6 +95,7 @@ pub fn decide_smart(asked: &Asked<'_>) -> Result<Grant, Refusal> {
         token_id: asked.token_id.clone(),
         expires_us: asked.now_us + SMART_LIFETIME_S * 1_000_000,
         subject: None,
+        patient: None,
     })
 }
 

@@ -57,6 +57,12 @@ pub enum Action {
     IssueToken,
     RevokeToken,
     IntrospectToken,
+    /// An app asked for a person's permission, or the person has answered.
+    Authorize,
+    /// An app asked who has signed in.
+    UserInfo,
+    /// An app asked to sign somebody out.
+    EndSession,
     /// An operator added or disabled a client.
     ManageClient,
 }
@@ -97,6 +103,9 @@ impl Action {
             Self::IssueToken => "issue-token",
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
+            Self::Authorize => "authorize",
+            Self::UserInfo => "user-info",
+            Self::EndSession => "end-session",
             Self::ManageClient => "manage-client",
         }
     }

@@ -21,6 +21,7 @@ pub mod body;
 pub mod change;
 pub mod client;
 mod connection;
+pub mod consent;
 mod database_url;
 mod dialect;
 pub mod error;
@@ -41,6 +42,7 @@ mod search;
 pub mod secret;
 pub mod signing_key;
 pub mod steward;
+pub mod token_family;
 pub mod transaction;
 
 pub use connection::Connection;

@@ -1,6 +1,7 @@
-//! The keys that access tokens are signed with: made here, kept sealed in the database, shared by all instances on it.
+//! The keys that tokens are signed with: made here, kept sealed in the database, shared by all instances on it.
 //!
-//! The newest key signs and is replaced after `ROTATE_AFTER_US`; the others verify until the last token signed with them
+//! There are two kinds: of access tokens (ES256), which only this server reads, and of identity tokens (RS256, which SMART App
+//! Launch 2.2 asks for), of which the first is made when one is needed. The newest key of its kind signs and is replaced after `ROTATE_AFTER_US`; the others verify until the last token signed with them
 //! has expired. An instance reads the keys again every minute, and at once when a token names a key that it does not know.
 //! Not here: what is signed (see `token`), sealing (see `seal`).
 
@@ -15,10 +16,13 @@ use crate::app::clock::Clock;
 use crate::app::error::AppError;
 use crate::app::writer::Scope;
 use crate::auth::access_token::{LIFETIME_S_MAX, OwnKey};
-use crate::auth::signing::{self, Signer};
+use crate::auth::error::Refusal;
+use crate::auth::jws::Algorithm;
+use crate::auth::signing::{self, PrivateKey, Signer};
 use crate::store::signing_key::{self, SigningKeyRow};
 use crate::store::{Connection, StoreError, transaction};
 
+use super::internal;
 use super::seal::Sealer;
 
 /// Ninety days.
@@ -47,13 +51,53 @@ pub struct Keys {
     reading: Mutex<()>,
 }
 
+/// What a key signs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    AccessTokens,
+    IdentityTokens,
+}
+
+impl Use {
+    const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::AccessTokens => Algorithm::Es256,
+            Self::IdentityTokens => Algorithm::Rs256,
+        }
+    }
+
+    fn draw(self) -> Result<PrivateKey, signing::SigningError> {
+        match self {
+            Self::AccessTokens => signing::generate(),
+            Self::IdentityTokens => signing::generate_rsa(),
+        }
+    }
+}
+
 /// The keys at one moment.
 pub(super) struct Ring {
     pub signer: Signer,
+    /// Of access tokens.
     pub own: Vec<OwnKey>,
+    /// Signs identity tokens, once there was one to sign.
+    pub identity: Option<Signer>,
+    /// Of identity tokens.
+    pub identity_own: Vec<OwnKey>,
     created_us: i64,
+    identity_created_us: i64,
     read_us: i64,
     jwks: Vec<Value>,
+}
+
+impl Ring {
+    fn is_fresh(&self, of: Use, now_us: i64) -> bool {
+        let created_us = match of {
+            Use::AccessTokens => self.created_us,
+            Use::IdentityTokens if self.identity.is_none() => return false,
+            Use::IdentityTokens => self.identity_created_us,
+        };
+        now_us.saturating_sub(created_us) < ROTATE_AFTER_US
+    }
 }
 
 impl Keys {
@@ -64,7 +108,7 @@ impl Keys {
     pub fn open(connection: &mut Connection, sealer: &Sealer, clock: Clock) -> Result<Self, KeysError> {
         let now_us = (clock.now_us)();
         transaction::begin_write(connection)?;
-        let ring = match renew(connection, sealer, (clock.secret)(), now_us) {
+        let ring = match renew(connection, sealer, Use::AccessTokens, None, (clock.secret)(), now_us) {
             Ok(ring) => ring,
             Err(error) => {
                 transaction::rollback(connection)?;
@@ -110,8 +154,8 @@ impl App {
     }
 
     fn read_signing_keys(&self, before: &Arc<Ring>, now_us: i64) -> Arc<Ring> {
-        let is_old = now_us.saturating_sub(before.created_us) >= ROTATE_AFTER_US;
-        let read = if is_old { self.renew_signing_keys() } else { self.copy_signing_keys(now_us) };
+        let is_old = !before.is_fresh(Use::AccessTokens, now_us);
+        let read = if is_old { self.renew_signing_keys(Use::AccessTokens) } else { self.copy_signing_keys(now_us) };
         match read {
             Ok(ring) => {
                 let ring = Arc::new(ring);
@@ -130,37 +174,74 @@ impl App {
         ring_of(&rows, &self.sealer, now_us).ok_or_else(AppError::internal)
     }
 
-    fn renew_signing_keys(&self) -> Result<Ring, AppError> {
+    /// The keys, of which one signs identity tokens: the first is drawn here, and another when it is old.
+    ///
+    /// # Errors
+    /// `server_error` where none can be drawn or kept.
+    pub(super) fn identity_keys(&self, now_us: i64) -> Result<Arc<Ring>, Refusal> {
+        let ring = self.signing_keys(now_us);
+        if ring.is_fresh(Use::IdentityTokens, now_us) {
+            return Ok(ring);
+        }
+        let keys = &self.authorization.keys;
+        let _reading = keys.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have drawn one meanwhile.
+        let ring = keys.ring();
+        if ring.is_fresh(Use::IdentityTokens, now_us) {
+            return Ok(ring);
+        }
+        let ring = self.renew_signing_keys(Use::IdentityTokens).map_err(|error| {
+            tracing::error!(?error, "a key for identity tokens cannot be made");
+            internal()
+        })?;
+        let ring = Arc::new(ring);
+        keys.set(Arc::clone(&ring));
+        Ok(ring)
+    }
+
+    fn renew_signing_keys(&self, of: Use) -> Result<Ring, AppError> {
         let (sealer, random) = (self.sealer.clone(), (self.clock.secret)());
+        // Drawing an RSA key takes as long as many commits.
+        let drawn = if of == Use::IdentityTokens { of.draw().ok() } else { None };
         self.writer.upkeep(Scope::Resources, move |unit| {
-            renew(unit.conn, &sealer, random, unit.now_us).map_err(|error| match error {
+            renew(unit.conn, &sealer, of, drawn, random, unit.now_us).map_err(|error| match error {
                 KeysError::Store(error) => AppError::from(error),
                 KeysError::Signing(_) | KeysError::Seal => AppError::internal(),
             })
         })
     }
 
-    /// The public keys that access tokens may be signed with (RFC 7517), of the tokens that are still out too.
-    pub fn jwk_set(&self, now_us: i64) -> Value {
-        json!({ "keys": self.signing_keys(now_us).jwks })
+    /// The public keys that tokens may be signed with (RFC 7517), of the tokens that are still out too.
+    ///
+    /// # Errors
+    /// As [`Self::identity_keys`].
+    pub fn jwk_set(&self, now_us: i64) -> Result<Value, Refusal> {
+        Ok(json!({ "keys": self.identity_keys(now_us)?.jwks }))
     }
 }
 
-/// Makes a new key when the newest is old, unreadable or missing; drops those whose tokens have expired. All instances on
-/// a database do this one after the other.
-fn renew(connection: &mut Connection, sealer: &Sealer, random: [u8; 32], now_us: i64) -> Result<Ring, KeysError> {
+/// Makes a new key when the newest of its kind is old, unreadable or missing; drops those whose tokens have expired. All
+/// instances on a database do this one after the other.
+fn renew(
+    connection: &mut Connection,
+    sealer: &Sealer,
+    of: Use,
+    drawn: Option<PrivateKey>,
+    random: [u8; 32],
+    now_us: i64,
+) -> Result<Ring, KeysError> {
     transaction::lock_keys(connection)?;
     signing_key::delete_retired_before(connection, now_us.saturating_sub(KEPT_US))?;
     let rows = signing_key::list(connection)?;
     for row in rows.iter().filter(|row| open(row, sealer).is_none()) {
-        tracing::warn!(kid = row.kid, "a key for access tokens cannot be opened: its tokens are refused");
+        tracing::warn!(kid = row.kid, "a key for tokens cannot be opened: what it has signed is refused");
     }
     if let Some(ring) = ring_of(&rows, sealer, now_us)
-        && now_us.saturating_sub(ring.created_us) < ROTATE_AFTER_US
+        && ring.is_fresh(of, now_us)
     {
         return Ok(ring);
     }
-    let key = signing::generate()?;
+    let key = drawn.map_or_else(|| of.draw(), Ok)?;
     let signer = Signer::from_der(key.der())?;
     let sealed = sealer.seal(&place_of(&signer.kid), key.der(), random).ok_or(KeysError::Seal)?;
     let row = SigningKeyRow {
@@ -169,27 +250,32 @@ fn renew(connection: &mut Connection, sealer: &Sealer, random: [u8; 32], now_us:
         private_key: STANDARD.encode(sealed),
         created_us: now_us,
         retired_us: None,
+        algorithm: of.algorithm().name().to_owned(),
     };
     signing_key::insert(connection, &row)?;
-    signing_key::retire_others(connection, &row.kid, now_us)?;
-    tracing::info!(kid = row.kid, sealed_by = row.sealed_by, "a new key signs access tokens");
+    signing_key::retire_others(connection, &row.algorithm, &row.kid, now_us)?;
+    tracing::info!(kid = row.kid, algorithm = row.algorithm, sealed_by = row.sealed_by, "a new key signs tokens");
     ring_of(&signing_key::list(connection)?, sealer, now_us).ok_or(KeysError::Seal)
 }
 
-/// The keys that can be opened; `None` when none of them signs.
+/// The keys that can be opened; `None` when none of them signs access tokens.
 fn ring_of(rows: &[SigningKeyRow], sealer: &Sealer, now_us: i64) -> Option<Ring> {
-    let mut signing = None;
-    let (mut own, mut jwks) = (Vec::new(), Vec::new());
+    let (mut signing, mut identity) = (None, None);
+    let (mut own, mut identity_own, mut jwks) = (Vec::new(), Vec::new(), Vec::new());
     for row in rows {
         let Some((signer, key)) = open(row, sealer) else { continue };
         jwks.push(signer.public_jwk());
-        own.push(key);
-        if signing.is_none() && row.retired_us.is_none() {
-            signing = Some((signer, row.created_us));
+        let is_of_identity = signer.alg == Use::IdentityTokens.algorithm();
+        let (list, signs) =
+            if is_of_identity { (&mut identity_own, &mut identity) } else { (&mut own, &mut signing) };
+        list.push(key);
+        if signs.is_none() && row.retired_us.is_none() {
+            *signs = Some((signer, row.created_us));
         }
     }
     let (signer, created_us) = signing?;
-    Some(Ring { signer, own, created_us, read_us: now_us, jwks })
+    let (identity, identity_created_us) = identity.map_or((None, 0), |(signer, at_us)| (Some(signer), at_us));
+    Some(Ring { signer, own, identity, identity_own, created_us, identity_created_us, read_us: now_us, jwks })
 }
 
 fn open(row: &SigningKeyRow, sealer: &Sealer) -> Option<(Signer, OwnKey)> {

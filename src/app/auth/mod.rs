@@ -12,9 +12,11 @@ pub mod account;
 pub mod asserted;
 pub mod attested;
 mod authenticate;
+pub mod authorize;
 pub mod claims;
 pub mod clients;
 pub mod communities;
+pub mod end_session;
 pub mod facts;
 pub mod gate;
 mod grant;
@@ -28,7 +30,10 @@ mod leaf;
 pub mod material;
 pub mod metadata;
 mod organization;
+pub mod origins;
+mod own_record;
 pub mod person;
+mod person_tokens;
 pub mod register;
 mod revocation;
 pub mod revoke;
@@ -36,6 +41,7 @@ pub mod seal;
 pub mod secret_file;
 pub mod stamp;
 pub mod token;
+pub mod user_info;
 pub mod verify;
 
 use std::sync::atomic::AtomicI64;
@@ -57,6 +63,7 @@ use id_tokens::TrustedIssuer;
 use key_sets::KeySets;
 use keys::{Keys, KeysError};
 use metadata::SignedMetadata;
+use origins::Origins;
 use seal::Sealer;
 
 /// What the endpoints share.
@@ -66,6 +73,7 @@ pub struct AuthorizationServer {
     key_sets: KeySets,
     signed: SignedMetadata,
     issuers: Vec<TrustedIssuer>,
+    origins: Origins,
     /// When expired rows were removed last.
     purged_us: AtomicI64,
 }
@@ -101,6 +109,7 @@ impl AuthorizationServer {
             key_sets: KeySets::default(),
             signed: SignedMetadata::default(),
             issuers: read_issuers(config)?,
+            origins: Origins::default(),
             purged_us: AtomicI64::new(0),
         })
     }

@@ -14,7 +14,7 @@ use crate::audit::{Action, AuditRecord};
 use crate::auth::certification::{CERTIFICATIONS_MAX, Certification, Holder, uris_of};
 use crate::auth::community::{Community, Validator};
 use crate::auth::error::{OAuthError, Reason, Refusal};
-use crate::auth::metadata::{GRANT_TYPES, certifications};
+use crate::auth::metadata::{Offer, certifications};
 use crate::auth::scope::{self, Level, Scopes};
 use crate::auth::software_statement::{Demand, Registration, SoftwareStatement, Wanted};
 use crate::auth::trust::Chain;

@@ -93,7 +93,7 @@ fn place_of(token_id: &str) -> String {
 }
 
 fn check_standing(standing: &Standing, grant: &Grant) -> Result<(), Refusal> {
-    if standing.client_id != grant.client_id || standing.revoked_us.is_some() {
+    if standing.client_id != grant.client_id || standing.is_revoked() {
         return Err(invalid(Reason::TokenRevoked));
     }
     match standing.client_state.as_deref() {

@@ -47,7 +47,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 19] = [
+const PATTERNS: [(&str, Pattern); 22] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -65,6 +65,9 @@ const PATTERNS: [(&str, Pattern); 19] = [
     ("issue-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("revoke-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("introspect-token", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("authorize", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("user-info", dicom(AUTHENTICATION, "R", Flow::Out)),
+    ("end-session", dicom(AUTHENTICATION, "E", Flow::In)),
     ("register-client", dicom(ACTIVITY, "C", Flow::In)),
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),

@@ -65,6 +65,11 @@ pub enum Action {
     EndSession,
     /// An operator added or disabled a client.
     ManageClient,
+    /// A person signed in, or tried to.
+    SignIn,
+    SignOut,
+    /// An operator added, disabled or reset an account.
+    ManageAccount,
 }
 
 impl Action {
@@ -107,6 +112,9 @@ impl Action {
             Self::UserInfo => "user-info",
             Self::EndSession => "end-session",
             Self::ManageClient => "manage-client",
+            Self::SignIn => "sign-in",
+            Self::SignOut => "sign-out",
+            Self::ManageAccount => "manage-account",
         }
     }
 }

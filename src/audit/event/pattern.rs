@@ -71,6 +71,9 @@ const PATTERNS: [(&str, Pattern); 22] = [
     ("register-client", dicom(ACTIVITY, "C", Flow::In)),
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
+    ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("manage-account", dicom(ACTIVITY, "U", Flow::In)),
 ];
 
 pub const OPERATION: &str = "operation";
@@ -189,7 +192,16 @@ mod tests {
             ("CD", Stored::In(vec!["create", "delete", "load", "register-client"])),
             (
                 "ER",
-                Stored::NotIn(vec!["create", "update", "patch", "delete", "load", "register-client", "manage-client"]),
+                Stored::NotIn(vec![
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "load",
+                    "register-client",
+                    "manage-client",
+                    "manage-account",
+                ]),
             ),
             ("", Stored::In(Vec::new())),
         ] {

@@ -280,6 +280,7 @@ mod tests {
         let missing = |name| request(Reason::ParameterMissing(name));
         let invalid = |name| request(Reason::ParameterInvalid(name));
         let long = "x".repeat(1025);
+        let long_state: &[(&str, &str)] = &[("state", long.as_str())];
         let table: Vec<(&[(&str, &str)], _)> = vec![
             (&[], None),
             (&[("response_type", "")], missing("response_type")),
@@ -287,7 +288,7 @@ mod tests {
             (&[("response_mode", "fragment")], invalid("response_mode")),
             (&[("response_mode", "query")], None),
             (&[("state", "")], missing("state")),
-            (&[("state", &long)], invalid("state")),
+            (long_state, invalid("state")),
             (&[("state", "a\nb")], invalid("state")),
             (&[("scope", "")], missing("scope")),
             (&[("aud", "")], missing("aud")),

@@ -93,11 +93,11 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
 /// Where the page from which a person is sent there may send (`form-action`): browsers ask that of every address that a
 /// form leads to, and an app may pass its own answer on to another host of its own, so the scheme is named.
 #[must_use]
-pub fn form_action(uri: &str) -> String {
+pub fn form_action(uri: &str) -> Vec<String> {
     match uri.split_once(':') {
-        Some(("http", _)) => "http: https:".to_owned(),
-        Some((scheme, _)) => format!("{scheme}:"),
-        None => String::new(),
+        Some(("http", _)) => vec!["http:".to_owned(), "https:".to_owned()],
+        Some((scheme, _)) => vec![format!("{scheme}:")],
+        None => Vec::new(),
     }
 }
 
@@ -193,8 +193,8 @@ mod tests {
     fn a_person_is_shown_the_host_and_forms_may_lead_to_its_scheme() {
         assert_eq!(shown_host("https://app.example:8443/cb?x"), "app.example:8443");
         assert_eq!(shown_host("com.example.app:/cb"), "com.example.app");
-        assert_eq!(form_action("https://app.example/cb"), "https:");
-        assert_eq!(form_action("com.example.app:/cb"), "com.example.app:");
+        assert_eq!(form_action("https://app.example/cb"), ["https:"]);
+        assert_eq!(form_action("com.example.app:/cb"), ["com.example.app:"]);
     }
 
     #[test]

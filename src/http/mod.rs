@@ -3,7 +3,8 @@
 //! A handler extracts, calls one function of `app` and renders. Not here: what is allowed, what matches.
 
 mod auth;
-pub mod error;
+pub mod cors;
+mod error;
 mod extract;
 mod fhir;
 mod guard;

@@ -189,6 +189,7 @@ fn keys_are_listed_newest_first_and_go_when_they_were_retired_long_ago(database:
             private_key: "AAAA".to_owned(),
             created_us,
             retired_us: None,
+            algorithm: "ES256".to_owned(),
         };
         signing_key::insert(connection, &row).unwrap();
         assert!(!format!("{row:?}").contains("AAAA"));

@@ -43,7 +43,7 @@ pub struct Question {
     /// Where the answer goes.
     pub host: String,
     /// What the page must allow forms to lead to.
-    pub form_action: String,
+    pub form_action: Vec<String>,
     pub known_by: KnownBy,
     pub scopes: Scopes,
     /// How long the app may go on without the person, in days.

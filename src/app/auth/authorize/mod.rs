@@ -23,12 +23,13 @@ use crate::store::client::{ClientRow, UDAP};
 use super::account::note_client;
 use super::{audit_of, internal};
 
-pub use decide::{Answer, Next, Question};
+pub use decide::{Answer, KnownBy, Next, Question};
 
 /// How long a person may take to sign in and answer.
 const HANDLE_LIFETIME_US: i64 = 600_000_000;
 const PLACE: &str = "authorization_request";
-const HANDLE_BYTES_MAX: usize = 16 * 1024;
+/// Pages take no longer one.
+const HANDLE_BYTES_MAX: usize = 6 * 1024;
 
 /// What the operator lets a client of a test suite leave out.
 pub const NO_PKCE: &str = "no-pkce";
@@ -133,7 +134,10 @@ impl App {
     fn seal_request(&self, request: &AuthorizationRequest) -> Result<String, Refusal> {
         let plain = serde_json::to_vec(request).map_err(|_| internal())?;
         let sealed = self.sealer.seal(PLACE, &plain, (self.clock.secret)()).ok_or_else(internal)?;
-        Ok(URL_SAFE_NO_PAD.encode(sealed))
+        let handle = URL_SAFE_NO_PAD.encode(sealed);
+        let text = "The authorization request is too long.";
+        let long = || Refusal::new(OAuthError::InvalidRequest, text, Reason::TooLong);
+        if handle.len() <= HANDLE_BYTES_MAX { Ok(handle) } else { Err(long()) }
     }
 
     /// The request behind a handle, while it lasts.

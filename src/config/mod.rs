@@ -57,6 +57,7 @@ pub struct Server {
     pub open: bool,
     pub profiles_dir: String,
     pub workers: usize,
+    pub drain_ms: u64,
     pub tls_cert: String,
     pub tls_key: String,
     pub tls_client_anchors: String,

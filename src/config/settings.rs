@@ -79,6 +79,13 @@ const GENERAL: &[Setting] = &[
         "",
         "Addresses or networks, separated by commas, of the proxies that end TLS before this server. Only theirs are Forwarded and X-Forwarded-Proto believed; beyond loopback nobody else is served plain http.",
     ),
+    setting(
+        "server.drain_ms",
+        "drain-ms",
+        integer(0, 600_000),
+        "2000",
+        "Milliseconds after SIGTERM in which everything is served while /readyz says 503, so that balancers turn away. Part of limits.shutdown_timeout_ms.",
+    ),
     setting("server.workers", "workers", integer(0, 1024), "0", "HTTP worker threads. 0: one a core."),
     setting(
         "organization.id",
@@ -318,7 +325,7 @@ const GENERAL: &[Setting] = &[
         "limits-shutdown-timeout-ms",
         integer(0, 600_000),
         "10000",
-        "Milliseconds that requests in flight have after a stop signal.",
+        "Milliseconds from a stop signal to the end at most, server.drain_ms included.",
     ),
     setting(
         "limits.database_connections_max",

@@ -18,6 +18,7 @@ use crate::app::search::link::pairs_of;
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
+use super::drain::Draining;
 use super::render::responder::Responder;
 use super::{error, negotiate};
 
@@ -25,13 +26,14 @@ use super::{error, negotiate};
 pub struct State {
     pub app: Arc<App>,
     pub responder: Responder,
+    pub draining: Draining,
     in_flight: Arc<AtomicUsize>,
 }
 
 impl State {
     #[must_use]
     pub fn new(app: Arc<App>, responder: Responder) -> Self {
-        Self { app, responder, in_flight: Arc::default() }
+        Self { app, responder, draining: Draining::default(), in_flight: Arc::default() }
     }
 
     /// A place among the requests that are worked on; `None` when all are taken.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
@@ -37,6 +38,9 @@ pub async fn around<B: MessageBody + 'static>(
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
     let mut response = next.call(request).await?;
+    if response.request().app_data::<AppData>().is_some_and(|data| data.draining.is_on()) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     if let Ok(value) = HeaderValue::from_str(&ctx.request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

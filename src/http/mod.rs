@@ -3,6 +3,7 @@
 //! A handler extracts, calls one function of `app` and renders. Not here: what is allowed, what matches.
 
 mod auth;
+mod drain;
 pub mod error;
 mod extract;
 mod fhir;

@@ -61,6 +61,7 @@ mod people;
 mod program;
 mod resuming;
 mod serving;
+mod stopping;
 mod synthesis;
 mod training;
 mod udap_client;

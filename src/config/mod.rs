@@ -187,6 +187,8 @@ pub struct Limits {
     pub page_bytes_max: usize,
     pub http_connections_max: usize,
     pub requests_in_flight_max: usize,
+    pub request_threads_max: usize,
+    pub queue_timeout_ms: u64,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
     pub shutdown_timeout_ms: u64,

@@ -307,6 +307,20 @@ const GENERAL: &[Setting] = &[
         "Requests being answered at most; further ones get 503 with Retry-After.",
     ),
     setting(
+        "limits.request_threads_max",
+        "limits-request-threads-max",
+        integer(1, 10_000),
+        "64",
+        "Threads that work on requests at most, all HTTP workers together; of requests_in_flight_max the others wait for one.",
+    ),
+    setting(
+        "limits.queue_timeout_ms",
+        "limits-queue-timeout-ms",
+        integer(10, 600_000),
+        "2000",
+        "Milliseconds that a request waits for a thread at most; afterwards it gets 503 with Retry-After and is not begun.",
+    ),
+    setting(
         "limits.header_timeout_ms",
         "limits-header-timeout-ms",
         integer(100, 600_000),

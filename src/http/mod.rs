@@ -2,6 +2,7 @@
 //!
 //! A handler extracts, calls one function of `app` and renders. Not here: what is allowed, what matches.
 
+mod admission;
 mod auth;
 mod drain;
 pub mod error;

@@ -79,7 +79,7 @@ fn assemble(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> 
             .default_service(web::to(fhir::unknown::route))
     })
     .workers(workers)
-    .worker_max_blocking_threads(limits.requests_in_flight_max.div_ceil(workers).max(2))
+    .worker_max_blocking_threads(limits.request_threads_max.div_ceil(workers).max(2))
     .max_connections(limits.http_connections_max.div_ceil(workers))
     .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
     .client_disconnect_timeout(Duration::from_millis(limits.header_timeout_ms))

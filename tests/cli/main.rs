@@ -44,6 +44,7 @@ mod clients;
 mod configuration;
 mod database;
 mod demonstration;
+mod doctoring;
 mod evaluating;
 mod examples;
 mod explaining;

@@ -80,10 +80,11 @@ pub fn serve(
         config.server.base_url = config.server.base_url_at(address);
     }
     config.server.listen = address;
+    // Before anything is measured.
+    let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
     let app = Arc::new(open(config)?);
     check_gate(&app)?;
     prepare(&app)?;
-    let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
     actix_web::rt::System::new().block_on(async {
         let running = actix_web::rt::spawn(server::start(Arc::clone(&app), listener, metrics)?);
         // The server's first step listens to signals; before it, a signal would end the process as it stands.

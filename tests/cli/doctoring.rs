@@ -25,15 +25,15 @@ const FIRST_KEY: &str = "0708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20212
 const SECOND_KEY: &str = "1708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f20212223242526";
 
 /// A configuration that a server could start with.
-struct Installation {
-    folder: Folder,
+pub struct Installation {
+    pub folder: Folder,
     root: Authority,
     leaf: Leaf,
     database_url: String,
 }
 
 impl Installation {
-    fn new(database_url: &str) -> Self {
+    pub fn new(database_url: &str) -> Self {
         let root = Authority::root("Community", Kind::P256);
         let leaf = root.leaf(&[BASE], Kind::Rsa);
         let installation = Self { folder: Folder::new(), root, leaf, database_url: database_url.to_owned() };

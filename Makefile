@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
+.PHONY: help test check check-deploy deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
 	measure-backup measure-accuracy measure-http-accuracy measure-gate measure-baselines measure-cms measure-scale measure-instances \
 	measure-model measure-spark measure-schemathesis measure-overload measure-drain measure-rolling measure-soak fmt \
@@ -30,6 +30,9 @@ doc: ## links of the crate documentation, and its examples
 
 test-clients: ## published FHIR clients against the real server, on both databases
 	scripts/test-clients
+
+check-deploy: ## files of deploy/ with systemd, promtool, Helm and the schemas of Kubernetes
+	scripts/check-deploy
 
 # Last, so that the number of tests closes the output.
 unit: ## the tests, on both databases

@@ -21,6 +21,7 @@ mod constraint_copy;
 pub mod context;
 pub mod create;
 pub mod delete;
+pub mod doctor;
 pub mod error;
 pub mod explain;
 pub mod export;

@@ -19,6 +19,7 @@ pub mod members;
 pub mod metadata;
 pub mod oauth_form;
 pub mod scope;
+pub mod server_name;
 pub mod signing;
 pub mod software_statement;
 pub mod tefca;

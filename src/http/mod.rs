@@ -18,7 +18,7 @@ mod present;
 pub mod render;
 mod route;
 pub mod server;
-mod tls;
+pub mod tls;
 mod transport;
 
 /// The media type of every FHIR answer.

@@ -28,6 +28,7 @@ pub mod export_job;
 pub mod history;
 pub mod identity;
 pub mod identity_history;
+pub mod inspection;
 pub mod load_progress;
 mod migration;
 mod pool;

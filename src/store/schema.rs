@@ -307,6 +307,7 @@ diesel::table! {
 
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
 diesel::allow_tables_to_appear_in_same_query!(access_token, client);
+diesel::allow_tables_to_appear_in_same_query!(audit, audit_subject);
 
 #[diesel::declare_sql_function]
 extern "SQL" {

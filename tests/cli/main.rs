@@ -44,6 +44,8 @@ mod clients;
 mod configuration;
 mod database;
 mod demonstration;
+mod deploying;
+mod doctoring;
 mod evaluating;
 mod examples;
 mod explaining;

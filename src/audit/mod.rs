@@ -59,6 +59,11 @@ pub enum Action {
     IntrospectToken,
     /// An operator added or disabled a client.
     ManageClient,
+    /// A person signed in, or tried to.
+    SignIn,
+    SignOut,
+    /// An operator added, disabled or reset an account.
+    ManageAccount,
 }
 
 impl Action {
@@ -98,6 +103,9 @@ impl Action {
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
             Self::ManageClient => "manage-client",
+            Self::SignIn => "sign-in",
+            Self::SignOut => "sign-out",
+            Self::ManageAccount => "manage-account",
         }
     }
 }

@@ -38,6 +38,7 @@ pub struct Config {
     pub log: Log,
     pub auth: Auth,
     pub outbound: Outbound,
+    pub people: People,
     /// `[[sources]]`: verification assumed for records that carry none themselves.
     #[serde(default)]
     pub sources: Vec<Source>,
@@ -110,6 +111,22 @@ pub struct Auth {
     pub aia: bool,
     pub reload_s: u64,
     pub crl_refresh_s: u64,
+}
+
+/// People who sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct People {
+    pub session_minutes: u32,
+    pub session_idle_minutes: u32,
+    /// Of one login.
+    pub sign_in_failures_free: u32,
+    pub sign_in_failures_max: u32,
+    /// Of one address.
+    pub address_failures_free: u32,
+    pub sign_in_pause_s: u32,
+    pub sign_in_pause_s_max: u32,
+    pub password_hashes_max: usize,
 }
 
 /// What may be fetched from elsewhere.

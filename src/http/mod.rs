@@ -13,6 +13,7 @@ mod health;
 mod middleware;
 mod negotiate;
 mod openapi;
+mod pages;
 mod prefer;
 mod present;
 pub mod render;

@@ -25,7 +25,7 @@ use super::render::responder::{Contact, OrganizationSummary, Responder};
 use super::route::Row;
 use super::tls::{Certificate, Reload};
 use super::transport::only_protected;
-use super::{auth, fhir, health, openapi, tls};
+use super::{auth, fhir, health, openapi, pages, tls};
 
 /// Starts serving until SIGTERM or SIGINT, which are caught from now on.
 ///
@@ -65,16 +65,19 @@ fn assemble(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> 
     let tls = tls.map_err(std::io::Error::other)?;
     let data = web::Data::new(State::new(app, responder));
     let draining = data.draining.clone();
+    let desk = web::Data::new(pages::desk(&data));
     let server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(data.clone())
             .app_data(metrics.clone())
             .app_data(document.clone())
+            .app_data(desk.clone())
             .wrap(from_fn(only_protected))
             .wrap(from_fn(around))
             .configure(health::routes)
             .configure(openapi::routes)
             .configure(auth::routes)
+            .configure(pages::routes)
             .configure(fhir::routes)
             .default_service(web::to(fhir::unknown::route))
     })
@@ -143,7 +146,8 @@ fn watch(app: &Arc<App>, certificate: Option<Arc<Certificate>>) -> std::io::Resu
 
 /// Compares all routes with the table of what they need: one that nothing guards stops the start.
 fn check_guarded() -> std::io::Result<()> {
-    let rows: Vec<Row> = [fhir::rows(), auth::rows(), health::rows(), openapi::rows()].into_iter().flatten().collect();
+    let rows = [fhir::rows(), auth::rows(), pages::rows(), health::rows(), openapi::rows()];
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let routes = rows.iter().flat_map(|row| row.methods.iter().map(|method| (row.path, method.as_str())));
     // HEAD is GET without the body (RFC 9110 §9.3.2).
     let routes: Vec<(&str, &str)> = routes.filter(|(_, method)| *method != "HEAD").collect();

@@ -47,7 +47,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 19] = [
+const PATTERNS: [(&str, Pattern); 22] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -68,6 +68,9 @@ const PATTERNS: [(&str, Pattern); 19] = [
     ("register-client", dicom(ACTIVITY, "C", Flow::In)),
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
+    ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("manage-account", dicom(ACTIVITY, "U", Flow::In)),
 ];
 
 pub const OPERATION: &str = "operation";
@@ -186,7 +189,16 @@ mod tests {
             ("CD", Stored::In(vec!["create", "delete", "load", "register-client"])),
             (
                 "ER",
-                Stored::NotIn(vec!["create", "update", "patch", "delete", "load", "register-client", "manage-client"]),
+                Stored::NotIn(vec![
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "load",
+                    "register-client",
+                    "manage-client",
+                    "manage-account",
+                ]),
             ),
             ("", Stored::In(Vec::new())),
         ] {

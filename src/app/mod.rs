@@ -35,6 +35,7 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
+pub mod metering;
 pub mod partition;
 pub mod patch;
 pub mod read;
@@ -80,6 +81,7 @@ use context::Context;
 use error::{AppError, ErrorKind};
 use follower::Follower;
 use incoming::Door;
+use metering::Meter;
 use rules::Rules;
 use search::page_token::PageKey;
 use writer::Writer;
@@ -96,6 +98,7 @@ pub struct App {
     planner: export::worker::Planner,
     audit_sealer: audit_chain::sealer::Sealer,
     page_key: PageKey,
+    meter: Meter,
     gate: Gate,
     sealer: Sealer,
     communities: Communities,
@@ -173,6 +176,7 @@ impl App {
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
+        let meter = store.writer_connection().and_then(|mut conn| Meter::open(&mut conn, clock)).map_err(cannot)?;
         let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
         let authorization = AuthorizationServer::open(&config, &store, &sealer, clock)?;
         let follower = Follower::start(follower::Workplace {
@@ -192,6 +196,7 @@ impl App {
             planner: Default::default(),
             audit_sealer: Default::default(),
             page_key,
+            meter,
             gate,
             sealer,
             communities,

@@ -59,6 +59,8 @@ pub enum Action {
     IntrospectToken,
     /// An operator added or disabled a client.
     ManageClient,
+    /// The server saw somebody go through a list of people.
+    Alarm,
 }
 
 impl Action {
@@ -98,6 +100,7 @@ impl Action {
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
             Self::ManageClient => "manage-client",
+            Self::Alarm => "alarm",
         }
     }
 }
@@ -252,6 +255,9 @@ pub struct Detail {
     /// The combination that holds for the best identity returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combination: Option<String>,
+    /// The budget that was spent, or of which an alarm tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
     /// How many candidates were scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,

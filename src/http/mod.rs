@@ -13,6 +13,7 @@ mod negotiate;
 mod openapi;
 mod prefer;
 mod present;
+pub mod rate_limit;
 pub mod render;
 mod route;
 pub mod server;

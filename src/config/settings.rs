@@ -3,6 +3,7 @@
 //! TOML keys, environment variables, flags, defaults, checks and `docs/configuration.md` all come from [`SETTINGS`].
 //! Not here: what an option is (see `setting`), the typed form (see `config`), lists of tables such as `[[sources]]`.
 
+mod budgets;
 mod gate;
 mod people;
 
@@ -13,7 +14,8 @@ use crate::fhir::match_parameters::RuleBook;
 use super::setting::{Kind, Setting, integer, setting};
 
 /// Every option, in the order of the documentation.
-pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [GENERAL, gate::GATE, people::PEOPLE].concat());
+pub static SETTINGS: LazyLock<Vec<Setting>> =
+    LazyLock::new(|| [GENERAL, gate::GATE, people::PEOPLE, budgets::BUDGETS].concat());
 
 const GENERAL: &[Setting] = &[
     setting(

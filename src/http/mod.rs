@@ -16,6 +16,7 @@ mod openapi;
 mod pages;
 mod prefer;
 mod present;
+pub mod rate_limit;
 pub mod render;
 mod route;
 pub mod server;

@@ -18,6 +18,7 @@ pub mod audit_subject;
 pub mod backup;
 pub mod block_key;
 pub mod body;
+pub mod budget;
 pub mod change;
 pub mod client;
 mod connection;

@@ -296,6 +296,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    budget (budget_key) {
+        budget_key -> Binary,
+        full_us -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         sealed_by -> Text,

@@ -21,6 +21,7 @@ pub mod body;
 pub mod change;
 pub mod client;
 mod connection;
+pub mod constraint;
 mod database_url;
 mod dialect;
 pub mod error;

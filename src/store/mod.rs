@@ -22,6 +22,7 @@ pub mod budget;
 pub mod change;
 pub mod client;
 mod connection;
+pub mod constraint;
 mod database_url;
 mod dialect;
 pub mod error;

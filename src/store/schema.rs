@@ -171,6 +171,7 @@ diesel::table! {
         attempts -> Integer,
         created_us -> BigInt,
         expires_us -> BigInt,
+        labels -> Text,
     }
 }
 
@@ -292,6 +293,15 @@ diesel::table! {
         expires_us -> BigInt,
         revoked_us -> Nullable<BigInt>,
         context -> Nullable<Binary>,
+        grant_sha256 -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    restricted_version (resource_type, id, version) {
+        resource_type -> Text,
+        id -> Text,
+        version -> BigInt,
     }
 }
 

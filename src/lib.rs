@@ -4,6 +4,7 @@ pub mod app;
 pub mod assurance;
 pub mod audit;
 pub mod auth;
+pub mod budget;
 pub mod cli;
 pub mod config;
 pub mod fhir;

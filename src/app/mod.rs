@@ -21,6 +21,7 @@ mod constraint_copy;
 pub mod context;
 pub mod create;
 pub mod delete;
+pub mod doctor;
 pub mod error;
 pub mod explain;
 pub mod export;
@@ -35,6 +36,7 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
+pub mod metering;
 pub mod partition;
 pub mod patch;
 pub mod people;
@@ -82,6 +84,7 @@ use context::Context;
 use error::{AppError, ErrorKind};
 use follower::Follower;
 use incoming::Door;
+use metering::Meter;
 use people::People;
 use rules::Rules;
 use search::page_token::PageKey;
@@ -100,6 +103,7 @@ pub struct App {
     planner: export::worker::Planner,
     audit_sealer: audit_chain::sealer::Sealer,
     page_key: PageKey,
+    meter: Meter,
     gate: Gate,
     sealer: Sealer,
     communities: Communities,
@@ -178,6 +182,7 @@ impl App {
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
+        let meter = store.writer_connection().and_then(|mut conn| Meter::open(&mut conn, clock)).map_err(cannot)?;
         let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
         let authorization = AuthorizationServer::open(&config, &store, &sealer, clock)?;
         let people = People::open(&config, &store, &sealer, clock).map_err(cannot)?;
@@ -198,6 +203,7 @@ impl App {
             planner: Default::default(),
             audit_sealer: Default::default(),
             page_key,
+            meter,
             gate,
             sealer,
             communities,

@@ -70,6 +70,8 @@ pub enum Action {
     SignOut,
     /// An operator added, disabled or reset an account.
     ManageAccount,
+    /// The server saw somebody go through a list of people.
+    Alarm,
 }
 
 impl Action {
@@ -115,6 +117,7 @@ impl Action {
             Self::SignIn => "sign-in",
             Self::SignOut => "sign-out",
             Self::ManageAccount => "manage-account",
+            Self::Alarm => "alarm",
         }
     }
 }
@@ -269,6 +272,9 @@ pub struct Detail {
     /// The combination that holds for the best identity returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combination: Option<String>,
+    /// The budget that was spent, or of which an alarm tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
     /// How many candidates were scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,

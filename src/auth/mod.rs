@@ -25,6 +25,7 @@ pub mod pkce;
 pub mod redirect_uri;
 pub mod scope;
 pub mod secret;
+pub mod server_name;
 pub mod session_token;
 pub mod signing;
 pub mod software_statement;

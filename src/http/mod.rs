@@ -2,9 +2,11 @@
 //!
 //! A handler extracts, calls one function of `app` and renders. Not here: what is allowed, what matches.
 
+mod admission;
 mod auth;
 pub mod cors;
-mod error;
+mod drain;
+pub mod error;
 mod extract;
 mod fhir;
 mod guard;
@@ -15,10 +17,11 @@ mod openapi;
 mod pages;
 mod prefer;
 mod present;
+pub mod rate_limit;
 pub mod render;
 mod route;
 pub mod server;
-mod tls;
+pub mod tls;
 mod transport;
 
 /// The media type of every FHIR answer.

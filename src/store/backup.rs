@@ -16,6 +16,7 @@ use super::audit_seal;
 use super::audit_subject;
 use super::client::{self, ClientRow, Inserted};
 use super::connection::Connection;
+use super::constraint;
 use super::dialect;
 use super::error::StoreError;
 use super::identity::IdentityRow;
@@ -33,6 +34,7 @@ use super::schema::{
 use super::signing_key::{self, SigningKeyRow};
 use super::steward::{self, ConstraintRow, DecisionRow};
 use crate::audit::chain::Seal;
+use crate::fhir::label::is_restricted_document;
 use crate::fhir::search_parameter::SearchValues;
 
 /// Rows read at a time; a body can have the size of a request.
@@ -446,6 +448,8 @@ pub fn insert(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError
     dialect::insert_identities(connection, &rows.identities)?;
     super::resource::insert_numbered(connection, &rows.resources)?;
     dialect::restore::insert_history(connection, &rows.older)?;
+    let restricted = rows.older.iter().filter(|row| !row.deleted && is_restricted_document(&row.body));
+    constraint::insert_restricted(connection, restricted.map(Resource::named))?;
     dialect::upsert_records(connection, &rows.records)?;
     dialect::upsert_reviews(connection, &rows.reviews)?;
     dialect::restore::insert_change_entries(connection, &rows.changes)?;

@@ -171,6 +171,7 @@ diesel::table! {
         attempts -> Integer,
         created_us -> BigInt,
         expires_us -> BigInt,
+        labels -> Text,
     }
 }
 
@@ -297,7 +298,16 @@ diesel::table! {
         expires_us -> BigInt,
         revoked_us -> Nullable<BigInt>,
         context -> Nullable<Binary>,
+        grant_sha256 -> Nullable<Text>,
         family_id -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    restricted_version (resource_type, id, version) {
+        resource_type -> Text,
+        id -> Text,
+        version -> BigInt,
     }
 }
 
@@ -340,6 +350,13 @@ diesel::table! {
         client_id -> Text,
         scope -> Text,
         granted_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    budget (budget_key) {
+        budget_key -> Binary,
+        full_us -> BigInt,
     }
 }
 
@@ -397,6 +414,7 @@ diesel::table! {
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
 diesel::allow_tables_to_appear_in_same_query!(access_token, client, token_family);
 diesel::allow_tables_to_appear_in_same_query!(refresh_token, token_family);
+diesel::allow_tables_to_appear_in_same_query!(audit, audit_subject);
 diesel::allow_tables_to_appear_in_same_query!(session, person_account);
 
 #[diesel::declare_sql_function]

@@ -36,6 +36,7 @@ mod audit_chain;
 mod authorization;
 mod block_keys;
 mod changes;
+mod constraint;
 mod database;
 mod export_jobs;
 mod failures;

@@ -17,7 +17,7 @@ use crate::assurance::facts::{Account as Speaks, Age, Asked, Consent, Facts, Int
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
 use crate::assurance::verdict::Verdict;
 use crate::audit::AuditRecord;
-use crate::auth::access_token::Grant;
+use crate::auth::access_token::{Grant, Holder};
 use crate::auth::open_id::SignedIn;
 use crate::auth::scope::Scopes;
 
@@ -119,6 +119,7 @@ fn granted(account: &Account, signed_in: &SignedIn, policy: Arc<crate::assurance
         expires_us: 0,
         subject: None,
         patient: None,
+        holder: Holder::Client,
     };
     Granted::new(grant, Asserted { consent: Consent::Recorded, ..Asserted::default() }, policy)
 }

@@ -12,9 +12,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::app::App;
 use crate::app::context::Context;
-use crate::app::people::account::{Account, AccountState};
+use crate::app::people::account::{Account, AccountKind, AccountState};
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
-use crate::auth::access_token::{Grant, LIFETIME_S_MAX, claims_of};
+use crate::auth::access_token::{Grant, Holder, LIFETIME_S_MAX, claims_of};
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::open_id::{self, Identifier, Identity, SignedIn, person_claims};
 use crate::auth::scope::{Plain, Scopes};
@@ -129,6 +129,10 @@ impl App {
             expires_us: family.expires_us.min(ctx.now_us + lifetime_us),
             subject: Some(agreement.signed_in.account_id.clone()),
             patient: agreement.patient.clone(),
+            holder: match account.kind {
+                AccountKind::Person => Holder::Person,
+                AccountKind::Workforce => Holder::Workforce,
+            },
         };
         let endpoints = &self.authorization.endpoints;
         let claims = claims_of(&grant, &endpoints.issuer, &endpoints.base, ctx.now_us);

@@ -13,6 +13,7 @@ use crate::config::settings::SETTINGS;
 
 use super::client::arguments::ClientArgs;
 use super::synth::SynthArgs;
+use super::user::arguments::UserArgs;
 
 /// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
 #[derive(Debug, Parser)]
@@ -61,6 +62,8 @@ pub enum Commands {
     Model(ModelArgs),
     /// Add, list and disable clients; or be one: register at any UDAP server, get a token, match.
     Client(Box<ClientArgs>),
+    /// Look after the accounts of people who sign in.
+    User(Box<UserArgs>),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.

@@ -21,6 +21,7 @@ mod progress;
 mod serve;
 pub mod synth;
 mod train;
+mod user;
 mod validate;
 mod weigh;
 
@@ -158,6 +159,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Train(args) => train::run(&args, environment),
         Commands::Model(args) => model::run(&args, environment),
         Commands::Client(args) => client::run(&args.command, environment),
+        Commands::User(args) => user::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

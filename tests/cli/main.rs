@@ -64,3 +64,4 @@ mod serving;
 mod synthesis;
 mod training;
 mod udap_client;
+mod users;

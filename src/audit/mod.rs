@@ -327,6 +327,7 @@ mod tests {
         let full = Detail {
             status: 200,
             reasons: vec!["ambiguous".to_owned()],
+            budget: None,
             client_id: Some("c1".to_owned()),
             client_address: Some("127.0.0.1".to_owned()),
             community: Some("exchange".to_owned()),

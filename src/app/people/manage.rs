@@ -25,7 +25,7 @@ use crate::fhir::json::{Limits, parse};
 use crate::profile::idi::IdiProfile;
 use crate::store::person_account::{self, ACTIVE, DISABLED, PersonAccountRow};
 use crate::store::{
-    Connection, DatabaseUrl, Store, StoreError, audit, identity, session, sign_in_attempt, transaction,
+    Connection, DatabaseUrl, Store, StoreError, audit, identity, session, sign_in_attempt, token_family, transaction,
 };
 
 use super::account::{AccountKind, attributes_place, seal, totp_place};
@@ -137,13 +137,22 @@ impl From<KeyFileError> for AccountError {
 /// Accounts read at a time.
 const PAGE_ACCOUNTS: u32 = 200;
 
+/// Whether an account could be as it is given, without looking at the database.
+///
+/// # Errors
+/// Why not.
+pub fn check(config: &Config, clock: Clock, new: &NewAccount) -> Result<(), AccountError> {
+    check_attributes(config, &new.attributes)?;
+    check_date(new, (clock.now_us)())?;
+    password::check(&new.password, new.login.expose()).map_err(refused)
+}
+
 /// Adds an account, and gives what its person needs to make codes.
 ///
 /// # Errors
 /// When it is not as it must be, or the database cannot be used.
 pub fn add(config: &Config, clock: Clock, new: &NewAccount) -> Result<Authenticator, AccountError> {
-    check_attributes(config, &new.attributes)?;
-    check_date(new, (clock.now_us)())?;
+    check(config, clock, new)?;
     let password_hash = hash(&new.password, new.login.expose(), clock)?;
     let account_id = Builder::from_random_bytes(*first(&(clock.secret)())).into_uuid().to_string();
     let store = open(config)?;
@@ -200,7 +209,7 @@ pub fn list(config: &Config) -> Result<Vec<Listed>, AccountError> {
     }
 }
 
-/// Disables an account: its sessions end at once, and it gets no others.
+/// Disables an account: its sessions and the tokens of its apps end at once, and it gets no others.
 ///
 /// # Errors
 /// When there is no such account that is active, or the database cannot be used.
@@ -211,12 +220,14 @@ pub fn disable(config: &Config, clock: Clock, login: &Login) -> Result<(), Accou
         let row = row.ok_or_else(|| AccountError::Refused("there is no active account of this login".to_owned()))?;
         audit.detail.user = Some(row.account_id.clone());
         session::delete_of_account(connection, &row.account_id)?;
+        // What apps were given for the person ends with it.
+        token_family::revoke_of_account(connection, &row.account_id, (clock.now_us)())?;
         let row = PersonAccountRow { state: DISABLED.to_owned(), updated_us: (clock.now_us)(), ..row };
         Ok(person_account::update(connection, &row)?)
     })
 }
 
-/// Gives an account another password or other codes, ends all its sessions, and forgets how often signing in has failed. An
+/// Gives an account another password or other codes, ends all its sessions and the tokens of its apps, and forgets how often signing in has failed. An
 /// account that was disabled is active again.
 ///
 /// # Errors
@@ -252,6 +263,7 @@ pub fn reset(
         };
         person_account::update(connection, &row)?;
         session::delete_of_account(connection, &row.account_id)?;
+        token_family::revoke_of_account(connection, &row.account_id, row.updated_us)?;
         sign_in_attempt::delete(connection, &Keys::of(&counting_key, login, None).login)?;
         Ok(made)
     })
@@ -295,8 +307,13 @@ fn find(connection: &mut Connection, login: &Login) -> Result<Option<PersonAccou
     Ok(person_account::find_by_login(connection, login.expose())?)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the last that is heard of it")]
+fn refused(unfit: password::Unfit) -> AccountError {
+    AccountError::Refused(unfit.to_string())
+}
+
 fn hash(password: &Secret, login: &str, clock: Clock) -> Result<String, AccountError> {
-    password::check(password, login).map_err(|unfit| AccountError::Refused(unfit.to_string()))?;
+    password::check(password, login).map_err(refused)?;
     password::hash(password, *first(&(clock.secret)())).ok_or(AccountError::Cryptography)
 }
 

@@ -54,7 +54,7 @@ fn a_person_lets_an_app_read_their_own_record(app: &TestApp) {
     assert_eq!(claims["fhirUser"], format!("{}/Patient/own", app.base));
     assert_eq!((&claims["family_name"], &claims["birthdate"]), (&json!("Case"), &json!("1992-05-17")));
     // The data, of a server that is guarded.
-    let guarded = app.beside(&[("server.open", "false")]);
+    let guarded = app.beside(&[("server.open", "false"), ("server.base_url", &app.base)]);
     let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
     let get = |path: &str| guarded.get(path).header("authorization", &bearer).send();
     assert_eq!(get("/Patient/own").expect(200).json()["name"][0]["family"], "Case");
@@ -198,7 +198,7 @@ fn a_workforce_account_has_user_scopes_and_no_patient(app: &TestApp) {
     let code = launch.code(&mut browser, &[]);
     let token = launch.redeem(&code, &[]).expect(200).json();
     assert_eq!((&token["scope"], &token["patient"]), (&json!("openid user/Patient.rs"), &Value::Null));
-    let guarded = app.beside(&[("server.open", "false")]);
+    let guarded = app.beside(&[("server.open", "false"), ("server.base_url", &app.base)]);
     let bearer = format!("Bearer {}", token["access_token"].as_str().unwrap());
     for path in ["/Patient/own", "/Patient/other"] {
         guarded.get(path).header("authorization", &bearer).send().expect(200);

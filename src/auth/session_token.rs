@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_token_has_one_spelling_and_is_shown_nowhere() {
         let token = SessionToken::new([0xfb; 32]);
-        let text = token.expose();
+        let text = token.expose().to_string();
         assert_eq!(text.len(), 43);
         assert_eq!(SessionToken::parse(&text), Some(token.clone()));
         let (head, last) = text.split_at(42);

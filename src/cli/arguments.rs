@@ -13,6 +13,7 @@ use crate::config::settings::SETTINGS;
 
 use super::client::arguments::ClientArgs;
 use super::synth::SynthArgs;
+use super::user::arguments::UserArgs;
 
 /// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
 #[derive(Debug, Parser)]
@@ -65,6 +66,8 @@ pub enum Commands {
     Health(HealthArgs),
     /// Look at configuration, certificates, keys and database; exit code 1 for warnings, 2 for errors.
     Doctor(DoctorArgs),
+    /// Look after the accounts of people who sign in.
+    User(Box<UserArgs>),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.

@@ -24,6 +24,7 @@ mod serve;
 mod service_manager;
 pub mod synth;
 mod train;
+mod user;
 mod validate;
 mod weigh;
 
@@ -166,6 +167,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Client(args) => client::run(&args.command, environment),
         Commands::Health(args) => health::run(&args, environment),
         Commands::Doctor(args) => doctor::run(&args, environment),
+        Commands::User(args) => user::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

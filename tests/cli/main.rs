@@ -67,3 +67,4 @@ mod stopping;
 mod synthesis;
 mod training;
 mod udap_client;
+mod users;

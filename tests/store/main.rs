@@ -43,6 +43,7 @@ mod failures;
 mod history;
 mod migrations;
 mod pages;
+mod people;
 mod records;
 mod resources;
 mod search_plans;

@@ -137,13 +137,22 @@ impl From<KeyFileError> for AccountError {
 /// Accounts read at a time.
 const PAGE_ACCOUNTS: u32 = 200;
 
+/// Whether an account could be as it is given, without looking at the database.
+///
+/// # Errors
+/// Why not.
+pub fn check(config: &Config, clock: Clock, new: &NewAccount) -> Result<(), AccountError> {
+    check_attributes(config, &new.attributes)?;
+    check_date(new, (clock.now_us)())?;
+    password::check(&new.password, new.login.expose()).map_err(refused)
+}
+
 /// Adds an account, and gives what its person needs to make codes.
 ///
 /// # Errors
 /// When it is not as it must be, or the database cannot be used.
 pub fn add(config: &Config, clock: Clock, new: &NewAccount) -> Result<Authenticator, AccountError> {
-    check_attributes(config, &new.attributes)?;
-    check_date(new, (clock.now_us)())?;
+    check(config, clock, new)?;
     let password_hash = hash(&new.password, new.login.expose(), clock)?;
     let account_id = Builder::from_random_bytes(*first(&(clock.secret)())).into_uuid().to_string();
     let store = open(config)?;
@@ -295,8 +304,13 @@ fn find(connection: &mut Connection, login: &Login) -> Result<Option<PersonAccou
     Ok(person_account::find_by_login(connection, login.expose())?)
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "the last that is heard of it")]
+fn refused(unfit: password::Unfit) -> AccountError {
+    AccountError::Refused(unfit.to_string())
+}
+
 fn hash(password: &Secret, login: &str, clock: Clock) -> Result<String, AccountError> {
-    password::check(password, login).map_err(|unfit| AccountError::Refused(unfit.to_string()))?;
+    password::check(password, login).map_err(refused)?;
     password::hash(password, *first(&(clock.secret)())).ok_or(AccountError::Cryptography)
 }
 

@@ -10,6 +10,7 @@ pub mod attempts;
 mod hashing;
 pub mod login;
 pub mod manage;
+pub mod own_identity;
 pub mod session;
 pub mod sign_in;
 

@@ -59,6 +59,8 @@ pub enum Action {
     IntrospectToken,
     /// An operator added or disabled a client.
     ManageClient,
+    /// An operator let a new key sign.
+    ManageKeys,
 }
 
 impl Action {
@@ -98,6 +100,7 @@ impl Action {
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
             Self::ManageClient => "manage-client",
+            Self::ManageKeys => "manage-keys",
         }
     }
 }

@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod evaluate;
 mod explain;
+mod key;
 mod load;
 mod match_file;
 mod model;
@@ -158,6 +159,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Train(args) => train::run(&args, environment),
         Commands::Model(args) => model::run(&args, environment),
         Commands::Client(args) => client::run(&args.command, environment),
+        Commands::Key(args) => key::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

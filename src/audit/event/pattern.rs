@@ -47,7 +47,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 19] = [
+const PATTERNS: [(&str, Pattern); 20] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -67,6 +67,7 @@ const PATTERNS: [(&str, Pattern); 19] = [
     ("introspect-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("register-client", dicom(ACTIVITY, "C", Flow::In)),
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
+    ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
 ];
 
@@ -186,7 +187,16 @@ mod tests {
             ("CD", Stored::In(vec!["create", "delete", "load", "register-client"])),
             (
                 "ER",
-                Stored::NotIn(vec!["create", "update", "patch", "delete", "load", "register-client", "manage-client"]),
+                Stored::NotIn(vec![
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "load",
+                    "register-client",
+                    "manage-client",
+                    "manage-keys",
+                ]),
             ),
             ("", Stored::In(Vec::new())),
         ] {

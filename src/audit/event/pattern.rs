@@ -48,7 +48,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 23] = [
+const PATTERNS: [(&str, Pattern); 24] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -70,6 +70,7 @@ const PATTERNS: [(&str, Pattern); 23] = [
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
     // DICOM has alerts of its own.
     ("alarm", dicom(ALERT, "E", Flow::In)),
+    ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
     ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
     ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
@@ -201,6 +202,7 @@ mod tests {
                     "register-client",
                     "manage-client",
                     "manage-account",
+                    "manage-keys",
                 ]),
             ),
             ("", Stored::In(Vec::new())),

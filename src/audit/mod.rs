@@ -72,6 +72,8 @@ pub enum Action {
     ManageAccount,
     /// The server saw somebody go through a list of people.
     Alarm,
+    /// An operator let a new key sign.
+    ManageKeys,
 }
 
 impl Action {
@@ -118,6 +120,7 @@ impl Action {
             Self::SignOut => "sign-out",
             Self::ManageAccount => "manage-account",
             Self::Alarm => "alarm",
+            Self::ManageKeys => "manage-keys",
         }
     }
 }

@@ -68,10 +68,35 @@ pub enum Commands {
     Doctor(DoctorArgs),
     /// Look after the accounts of people who sign in.
     User(Box<UserArgs>),
+    /// List the keys that access tokens are signed with, or let a new one sign.
+    Key(KeyArgs),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommands,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommands {
+    /// List the keys and what each does: signing, verifying, ended.
+    List {
+        /// Print a line of JSON for each.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Let a new key sign, and print its id. Running servers follow within a minute, and tokens stay as they are.
+    Rotate {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
 #[derive(Debug, Args)]

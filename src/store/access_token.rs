@@ -22,6 +22,8 @@ pub struct NewAccessToken<'a> {
     pub expires_us: i64,
     /// Sealed.
     pub context: Option<&'a [u8]>,
+    /// Of the claims, as they were signed.
+    pub grant_sha256: &'a str,
     /// What it came from, where a person has signed in for it.
     pub family_id: Option<&'a str>,
 }
@@ -34,6 +36,8 @@ pub struct Standing {
     pub revoked_us: Option<i64>,
     /// Sealed.
     pub context: Option<Vec<u8>>,
+    /// Of the claims, as they were signed; a token of a program before this has none.
+    pub grant_sha256: Option<String>,
     /// Of the client; none when it is gone.
     pub client_state: Option<String>,
     pub family_id: Option<String>,
@@ -72,6 +76,7 @@ pub fn find(connection: &mut Connection, token_id: &str) -> Result<Option<Standi
             access_token::expires_us,
             access_token::revoked_us,
             access_token::context,
+            access_token::grant_sha256,
             client::state.nullable(),
             access_token::family_id,
             token_family::created_us.nullable(),

@@ -125,6 +125,7 @@ mod support;
 mod transaction;
 mod transport;
 mod trust;
+mod udap_apps;
 mod udap_discovery;
 mod udap_registration;
 mod udap_token;

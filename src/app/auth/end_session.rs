@@ -16,6 +16,7 @@ use crate::store::client::ClientRow;
 
 use super::account::note_client;
 use super::audit_of;
+use super::keys::Use;
 
 /// What becomes of the wish.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,7 +88,8 @@ impl App {
         let refuse = || Refusal::new(OAuthError::InvalidRequest, TEXT, Reason::ParameterInvalid("id_token_hint"));
         let token = jws::parse(text).map_err(|_| refuse())?;
         let ring = self.identity_keys(ctx.now_us)?;
-        let key = ring.identity_own.iter().find(|key| token.header.kid.as_deref() == Some(key.kid.as_str()));
+        let keys = ring.own_at(Use::IdentityTokens, ctx.now_us);
+        let key = keys.iter().find(|key| token.header.kid.as_deref() == Some(key.kid.as_str()));
         let verified = token.verify(&key.ok_or_else(refuse)?.key).map_err(|_| refuse())?;
         let claim = |name: &str| verified.claims.get(name).and_then(serde_json::Value::as_str);
         if claim("iss") != Some(self.authorization.endpoints.issuer.as_str()) {

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::app::context::Context;
 use crate::app::people::account::{Account, AccountKind, AccountState};
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
-use crate::auth::access_token::{Grant, Holder, LIFETIME_S_MAX, claims_of};
+use crate::auth::access_token::{Grant, Holder, LIFETIME_S_MAX, claims_of, digest_of};
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::open_id::{self, Identifier, Identity, SignedIn, person_claims};
 use crate::auth::scope::{Plain, Scopes};
@@ -239,6 +239,7 @@ pub(super) fn keep(connection: &mut Connection, draft: PersonDraft, now_us: i64)
         issued_us: now_us,
         expires_us: grant.expires_us,
         context: None,
+        grant_sha256: &digest_of(&issued.access_token),
         family_id: Some(&family_id),
     };
     access_token::insert(connection, &row)?;

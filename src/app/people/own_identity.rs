@@ -37,7 +37,7 @@ impl App {
         let today = day(ctx.now_us).ok_or_else(AppError::internal)?;
         let is_verified = |row: &&record::RecordRow| {
             let verified = verified(&self.rules.assurance, row, today);
-            verified.level >= IdentityLevel::Idial1_8 && verified.age == Age::Current
+            verified.level >= IdentityLevel::Idial1_5 && verified.age == Age::Current
         };
         Ok(rows.iter().find(is_verified).map(|row| row.identity_id.clone()))
     }

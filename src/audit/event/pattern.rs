@@ -48,7 +48,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 26] = [
+const PATTERNS: [(&str, Pattern); 27] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -73,6 +73,7 @@ const PATTERNS: [(&str, Pattern); 26] = [
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
     // DICOM has alerts of its own.
     ("alarm", dicom(ALERT, "E", Flow::In)),
+    ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
     ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
     ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
@@ -204,6 +205,7 @@ mod tests {
                     "register-client",
                     "manage-client",
                     "manage-account",
+                    "manage-keys",
                 ]),
             ),
             ("", Stored::In(Vec::new())),

@@ -187,15 +187,15 @@ impl App {
         audit: &mut AuditRecord,
     ) -> Result<Selection, AppError> {
         let text = attributes.to_string();
-        let document = parse(text.as_bytes(), &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
+        let document =
+            parse(text.as_bytes(), &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
         let mut parameters = MatchParameters::read(document).map_err(AppError::invalid)?;
         let patient = std::mem::replace(&mut parameters.patient, Value::Null);
         let (patient, _) = name_text::complete(patient);
         let query = Asked::of(Record::from_patient(&patient, &self.rules.normaliser), ctx)?;
         assured_match::hold_to(&held.terms, &mut parameters);
         let limits = assured_match::limits(&held.terms, &self.config.matching);
-        let mut selection =
-            self.find_selection(&query, &parameters, MatchOperation::IdiMatch, &limits, Some(held))?;
+        let mut selection = self.find_selection(&query, &parameters, MatchOperation::IdiMatch, &limits, Some(held))?;
         self.settle_consumer(held, query.date, None, &mut selection, audit)?;
         Ok(selection)
     }

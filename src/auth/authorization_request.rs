@@ -98,7 +98,11 @@ fn once<'p>(pairs: &'p [(String, String)], name: &'static str) -> Result<Option<
 /// # Errors
 /// For the person, not for the app.
 pub fn client_id(pairs: &[(String, String)]) -> Result<&str, Refusal> {
-    once(pairs, "client_id")?.ok_or(Refusal::new(OAuthError::InvalidRequest, UNPROVEN, Reason::ParameterMissing("client_id")))
+    once(pairs, "client_id")?.ok_or(Refusal::new(
+        OAuthError::InvalidRequest,
+        UNPROVEN,
+        Reason::ParameterMissing("client_id"),
+    ))
 }
 
 /// Where the answer to a request goes, and whether the request says so.
@@ -284,7 +288,10 @@ mod tests {
         let table: Vec<(&[(&str, &str)], _)> = vec![
             (&[], None),
             (&[("response_type", "")], missing("response_type")),
-            (&[("response_type", "token")], Some((OAuthError::UnsupportedResponseType, Reason::ParameterInvalid("response_type")))),
+            (
+                &[("response_type", "token")],
+                Some((OAuthError::UnsupportedResponseType, Reason::ParameterInvalid("response_type"))),
+            ),
             (&[("response_mode", "fragment")], invalid("response_mode")),
             (&[("response_mode", "query")], None),
             (&[("state", "")], missing("state")),

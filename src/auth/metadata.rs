@@ -225,8 +225,25 @@ pub fn open_id(endpoints: &Endpoints) -> Value {
     document["acr_values_supported"] = IdentityLevel::ALL.iter().map(|level| level.uri()).collect();
     document["prompt_values_supported"] = json!(["none", "login", "consent", "select_account"]);
     document["claims_supported"] = json!([
-        "sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "at_hash", "fhirUser", "name", "given_name",
-        "family_name", "birthdate", "address", "phone_number", "email", "hl7_person_identifier"
+        "sub",
+        "iss",
+        "aud",
+        "exp",
+        "iat",
+        "auth_time",
+        "nonce",
+        "acr",
+        "amr",
+        "at_hash",
+        "fhirUser",
+        "name",
+        "given_name",
+        "family_name",
+        "birthdate",
+        "address",
+        "phone_number",
+        "email",
+        "hl7_person_identifier"
     ]);
     // Their defaults are true (OpenID Connect Discovery 3).
     for name in ["request_uri_parameter_supported", "request_parameter_supported", "claims_parameter_supported"] {
@@ -264,7 +281,8 @@ mod tests {
 
     #[test]
     fn line_50_a_tefca_community_asks_for_its_certification() {
-        let document = udap(&Endpoints::of("https://server.example/fhir"), Validator::Tefca, &Scopes::default(), "a.b.c");
+        let document =
+            udap(&Endpoints::of("https://server.example/fhir"), Validator::Tefca, &Scopes::default(), "a.b.c");
         for list in ["udap_certifications_supported", "udap_certifications_required"] {
             assert_eq!(document[list], json!([TEFCA_BASIC_APP]), "{list}");
         }
@@ -292,7 +310,10 @@ mod tests {
         let endpoints = Endpoints::of("https://server.example/fhir");
         let scopes = Scopes::parse("openid patient/Patient.rs system/Patient.rs").expect("scopes");
         let document = udap(&endpoints, Validator::Core, &scopes, "a.b.c");
-        assert_eq!(document["grant_types_supported"], json!(["authorization_code", "refresh_token", "client_credentials"]));
+        assert_eq!(
+            document["grant_types_supported"],
+            json!(["authorization_code", "refresh_token", "client_credentials"])
+        );
         assert_eq!(document["authorization_endpoint"], "https://server.example/oauth/authorize");
         assert_eq!(document["udap_authorization_extensions_required"], json!([]));
     }
@@ -311,8 +332,15 @@ mod tests {
     #[test]
     fn the_provider_metadata_has_what_open_id_connect_discovery_requires() {
         let document = open_id(&Endpoints::of("https://server.example/fhir"));
-        for name in ["issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "response_types_supported",
-            "subject_types_supported", "id_token_signing_alg_values_supported"] {
+        for name in [
+            "issuer",
+            "authorization_endpoint",
+            "token_endpoint",
+            "jwks_uri",
+            "response_types_supported",
+            "subject_types_supported",
+            "id_token_signing_alg_values_supported",
+        ] {
             assert!(!document[name].is_null(), "{name}");
         }
         assert_eq!(document["issuer"], "https://server.example");

@@ -73,7 +73,9 @@ impl<'a> Form<'a> {
     /// # Errors
     /// `invalid_request`.
     pub fn sender(&self, header: &Header) -> Result<Sender<'a>, Refusal> {
-        let signs = ["client_assertion", "client_assertion_type", "client_secret", "udap"].iter().any(|name| self.get(name).is_some());
+        let signs = ["client_assertion", "client_assertion_type", "client_secret", "udap"]
+            .iter()
+            .any(|name| self.get(name).is_some());
         match self.get("client_id") {
             Some(client_id) if !signs && *header == Header::Absent => Ok(Sender::Named(client_id)),
             _ => self.credentials(header).map(Sender::Signed),

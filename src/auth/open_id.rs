@@ -114,7 +114,8 @@ pub fn person_claims(patient: &Value, identifier: Identifier) -> Map<String, Val
         put("family_name", Some(family));
     }
     put("birthdate", text(&patient["birthDate"]));
-    let telecom = |system: &str| list("telecom").iter().find(|one| one["system"] == system).and_then(|one| text(&one["value"]));
+    let telecom =
+        |system: &str| list("telecom").iter().find(|one| one["system"] == system).and_then(|one| text(&one["value"]));
     put("email", telecom("email"));
     put("phone_number", telecom("phone"));
     if identifier == Identifier::Told {
@@ -174,7 +175,10 @@ mod tests {
             nonce: Some("n1"),
             access_token: "jHkWEdUXMU1BwAsC4vtUsZwnNvTIxEl0z9K3vx5KF0Y",
             fhir_user: Some("https://server.example/fhir/Patient/p1".into()),
-            person: Map::from_iter([("sub".to_owned(), json!("somebody else")), ("name".to_owned(), json!("Robin Roe"))]),
+            person: Map::from_iter([
+                ("sub".to_owned(), json!("somebody else")),
+                ("name".to_owned(), json!("Robin Roe")),
+            ]),
             token_id: "t1",
             now_us: 1_800_000_030_000_000,
             expires_us: 1_800_000_630_000_000,

@@ -18,7 +18,8 @@ const CHALLENGE_BYTES: std::ops::RangeInclusive<usize> = 43..=128;
 /// Whether a text can be a challenge (RFC 7636 §4.2).
 #[must_use]
 pub fn is_challenge(text: &str) -> bool {
-    CHALLENGE_BYTES.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
+    CHALLENGE_BYTES.contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
 /// Whether the verifier is the one that the challenge was made of (RFC 7636 §4.6).
@@ -49,7 +50,8 @@ mod tests {
 
     #[test]
     fn a_challenge_has_43_to_128_unreserved_letters() {
-        let texts = [("a".repeat(42), false), ("a".repeat(43), true), ("a".repeat(128), true), ("a".repeat(129), false)];
+        let texts =
+            [("a".repeat(42), false), ("a".repeat(43), true), ("a".repeat(128), true), ("a".repeat(129), false)];
         for (text, expected) in texts {
             assert_eq!(is_challenge(&text), expected, "{}", text.len());
         }

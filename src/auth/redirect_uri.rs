@@ -184,7 +184,9 @@ mod tests {
     fn an_answer_joins_the_query_that_is_there_and_is_escaped() {
         let answer = [("code", "a b&c"), ("iss", "https://server.example")];
         let escaped = "code=a+b%26c&iss=https%3A%2F%2Fserver.example";
-        for (uri, joint) in [("https://app.example/cb", "?"), ("https://app.example/cb?x=1", "&"), ("com.example.app:/cb?", "")] {
+        for (uri, joint) in
+            [("https://app.example/cb", "?"), ("https://app.example/cb?x=1", "&"), ("com.example.app:/cb?", "")]
+        {
             assert_eq!(with_answer(uri, &answer), format!("{uri}{joint}{escaped}"));
         }
     }

@@ -87,7 +87,8 @@ pub enum Plain {
 }
 
 impl Plain {
-    const ALL: [Self; 6] = [Self::OpenId, Self::FhirUser, Self::Profile, Self::OfflineAccess, Self::Udap, Self::LaunchPatient];
+    const ALL: [Self; 6] =
+        [Self::OpenId, Self::FhirUser, Self::Profile, Self::OfflineAccess, Self::Udap, Self::LaunchPatient];
 
     #[must_use]
     pub const fn code(self) -> &'static str {

@@ -134,7 +134,12 @@ impl Wanted {
             client_name: members.text("client_name")?.to_owned(),
             scope: members.text("scope")?.to_owned(),
             grant_types: grant_types.iter().map(|grant| (*grant).to_owned()).collect(),
-            redirect_uris: members.optional_texts("redirect_uris")?.unwrap_or_default().into_iter().map(str::to_owned).collect(),
+            redirect_uris: members
+                .optional_texts("redirect_uris")?
+                .unwrap_or_default()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             parameters: known.map(|(name, value)| (name.clone(), value.clone())).collect(),
         }))
     }

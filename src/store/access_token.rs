@@ -50,7 +50,8 @@ impl Standing {
     /// Whether the token or what it came from was revoked.
     #[must_use]
     pub const fn is_revoked(&self) -> bool {
-        let of_family = self.family_id.is_some() && (self.family_revoked_us.is_some() || self.family_created_us.is_none());
+        let of_family =
+            self.family_id.is_some() && (self.family_revoked_us.is_some() || self.family_created_us.is_none());
         self.revoked_us.is_some() || of_family
     }
 }

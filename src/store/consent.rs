@@ -30,11 +30,7 @@ pub fn put(connection: &mut Connection, row: &ConsentRow) -> Result<(), StoreErr
 
 /// # Errors
 /// Those of the database.
-pub fn find(
-    connection: &mut Connection,
-    account_id: &str,
-    client_id: &str,
-) -> Result<Option<ConsentRow>, StoreError> {
+pub fn find(connection: &mut Connection, account_id: &str, client_id: &str) -> Result<Option<ConsentRow>, StoreError> {
     Ok(consent::table.find((account_id, client_id)).select(ConsentRow::as_select()).first(connection).optional()?)
 }
 

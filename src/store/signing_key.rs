@@ -60,12 +60,7 @@ pub fn list(connection: &mut Connection) -> Result<Vec<SigningKeyRow>, StoreErro
 ///
 /// # Errors
 /// Those of the database.
-pub fn retire_others(
-    connection: &mut Connection,
-    algorithm: &str,
-    kid: &str,
-    at_us: i64,
-) -> Result<(), StoreError> {
+pub fn retire_others(connection: &mut Connection, algorithm: &str, kid: &str, at_us: i64) -> Result<(), StoreError> {
     let others = signing_key::table
         .filter(signing_key::kid.ne(kid))
         .filter(signing_key::algorithm.eq(algorithm))

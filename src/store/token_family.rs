@@ -134,10 +134,7 @@ pub fn insert_refresh(connection: &mut Connection, row: &RefreshRow) -> Result<(
 ///
 /// # Errors
 /// Those of the database.
-pub fn find_refresh(
-    connection: &mut Connection,
-    token: &str,
-) -> Result<Option<(RefreshRow, FamilyRow)>, StoreError> {
+pub fn find_refresh(connection: &mut Connection, token: &str) -> Result<Option<(RefreshRow, FamilyRow)>, StoreError> {
     Ok(refresh_token::table
         .inner_join(token_family::table.on(token_family::family_id.eq(refresh_token::family_id)))
         .filter(refresh_token::token.eq(token))

@@ -123,7 +123,10 @@ pub fn refused(desk: &Desk, refusal: &Refusal) -> HttpResponse {
         OAuthError::ServerError | OAuthError::TemporarilyUnavailable => {
             ("This does not work at the moment", "Please try again in a little while.")
         }
-        _ => ("This request cannot be accepted", "Nothing was shared. If the app keeps sending you here, tell its makers."),
+        _ => (
+            "This request cannot be accepted",
+            "Nothing was shared. If the app keeps sending you here, tell its makers.",
+        ),
     };
     let detail = refusal.log.subject().map_or_else(String::new, |subject| format!(" ({})", escape(subject)));
     let body = format!(

@@ -74,7 +74,9 @@ fn known_by(known_by: &KnownBy, organization: &str) -> String {
     match known_by {
         KnownBy::Operator => format!("{organization} has added it"),
         KnownBy::Community(name) => {
-            format!("It has registered itself as a member of the trust community “{name}”; {organization} has not looked at it")
+            format!(
+                "It has registered itself as a member of the trust community “{name}”; {organization} has not looked at it"
+            )
         }
     }
 }
@@ -100,8 +102,11 @@ fn words(scopes: &Scopes) -> Vec<String> {
 
 fn verbs(letters: &str) -> String {
     let has = |any: &str| letters.chars().any(|letter| any.contains(letter));
-    let verbs: Vec<&str> =
-        [("rs", "see"), ("c", "add"), ("u", "change"), ("d", "delete")].into_iter().filter(|(any, _)| has(any)).map(|(_, verb)| verb).collect();
+    let verbs: Vec<&str> = [("rs", "see"), ("c", "add"), ("u", "change"), ("d", "delete")]
+        .into_iter()
+        .filter(|(any, _)| has(any))
+        .map(|(_, verb)| verb)
+        .collect();
     match verbs.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
@@ -137,6 +142,9 @@ mod tests {
             ]
         );
         assert_eq!(of("patient/*.cruds"), ["see, add, change and delete all data of yours"]);
-        assert_eq!(of("user/Observation.d"), ["delete the data of the kind Observation of everybody whose data you may see"]);
+        assert_eq!(
+            of("user/Observation.d"),
+            ["delete the data of the kind Observation of everybody whose data you may see"]
+        );
     }
 }

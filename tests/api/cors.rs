@@ -26,12 +26,9 @@ fn allowed(answer: &Answer) -> Option<&str> {
 }
 
 fn what_this_server_says_of_itself_is_for_everybodys_scripts(app: &TestApp) {
-    for path in [
-        "/fhir/metadata",
-        "/fhir/.well-known/smart-configuration",
-        "/.well-known/openid-configuration",
-        "/oauth/jwks",
-    ] {
+    for path in
+        ["/fhir/metadata", "/fhir/.well-known/smart-configuration", "/.well-known/openid-configuration", "/oauth/jwks"]
+    {
         assert_eq!(allowed(&from(app, path, EVIL).expect(200)), Some("*"), "{path}");
     }
 }
@@ -57,7 +54,10 @@ fn a_preflight_is_answered_without_a_token(app: &TestApp) {
     let guarded = app.beside(&[("server.open", "false")]);
     let ask = |path: &str, origin: &str| {
         let request = guarded.request("OPTIONS", &guarded.at_root(path)).header("origin", origin);
-        request.header("access-control-request-method", "GET").header("access-control-request-headers", "authorization").send()
+        request
+            .header("access-control-request-method", "GET")
+            .header("access-control-request-headers", "authorization")
+            .send()
     };
     for path in ["/fhir/Patient/own", "/oauth/token"] {
         let answer = ask(path, APP).expect(204);

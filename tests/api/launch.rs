@@ -142,8 +142,7 @@ impl<'a> Launch<'a> {
     }
 
     pub fn refresh(&self, token: &str, changes: &[(&str, &str)]) -> Answer {
-        let good =
-            [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", self.client_id.as_str())];
+        let good = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", self.client_id.as_str())];
         post_changed(self.app, &good, changes)
     }
 

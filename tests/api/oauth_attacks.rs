@@ -79,7 +79,9 @@ fn the_port_of_a_loopback_address_is_the_apps_and_nothing_else(app: &TestApp) {
     for uri in ["http://127.0.0.1:49152/cb", "http://127.0.0.1/cb", "org.example.app:/cb"] {
         launch.begin(&mut browser, &[("redirect_uri", uri)]).expect(303);
     }
-    for uri in ["http://127.0.0.1:49152/other", "http://localhost:49152/cb", "http://127.0.0.2/cb", "org.example.app:/x"] {
+    for uri in
+        ["http://127.0.0.1:49152/other", "http://localhost:49152/cb", "http://127.0.0.2/cb", "org.example.app:/x"]
+    {
         assert!(is_page(&launch.begin(&mut browser, &[("redirect_uri", uri)])), "{uri}");
     }
 }
@@ -117,7 +119,11 @@ fn a_code_without_its_proof_is_worth_nothing(app: &TestApp) {
     let mut browser = launch.browser("robin");
     for verifier in ["", "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", &challenge(crate::launch::VERIFIER)] {
         let code = launch.code(&mut browser, &[]);
-        assert_eq!(error(&launch.redeem(&code, &[("code_verifier", verifier)]).expect(400)), "invalid_grant", "{verifier}");
+        assert_eq!(
+            error(&launch.redeem(&code, &[("code_verifier", verifier)]).expect(400)),
+            "invalid_grant",
+            "{verifier}"
+        );
         // It was out, so it is used up.
         assert_eq!(error(&launch.redeem(&code, &[]).expect(400)), "invalid_grant", "{verifier}");
     }
@@ -182,9 +188,12 @@ fn a_code_is_good_for_a_minute(app: &TestApp) {
     let mut browser = launch.browser("robin");
     let code = launch.code(&mut browser, &[]);
     app.write(|connection| {
-        diesel::RunQueryDsl::execute(diesel::sql_query("UPDATE authorization_code SET expires_us = expires_us - 61000000"), connection)
-            .map(drop)
-            .map_err(Into::into)
+        diesel::RunQueryDsl::execute(
+            diesel::sql_query("UPDATE authorization_code SET expires_us = expires_us - 61000000"),
+            connection,
+        )
+        .map(drop)
+        .map_err(Into::into)
     });
     assert_eq!(error(&launch.redeem(&code, &[]).expect(400)), "invalid_grant");
 }

@@ -1,10 +1,10 @@
 //! SMART App Launch for people: from the app to the page, to the code, to the tokens, to the data, over HTTP with cookies by
 //! hand.
 
+use idi_match::app::clock::Clock;
 use idi_match::app::people::account::AccountKind;
 use idi_match::app::people::login::Login;
 use idi_match::app::people::manage;
-use idi_match::app::clock::Clock;
 use serde_json::{Value, json};
 
 use crate::launch::{Launch, REDIRECT, SCOPE, STATE, add_app, id_token_claims, location, own_patient, parameter};
@@ -278,9 +278,8 @@ fn an_app_introspects_and_revokes_its_own_tokens(app: &TestApp) {
     let claims = id_token_claims(app, token["id_token"].as_str().unwrap());
     assert_eq!((&told["iss"], &told["sub"]), (&claims["iss"], &claims["sub"]));
     assert_eq!((&introspect(refresh)["active"], &introspect("nothing")["active"]), (&json!(true), &json!(false)));
-    let revoke = |client_id: &str, token: &str| {
-        post_form(app, "/oauth/revoke", &[("client_id", client_id), ("token", token)])
-    };
+    let revoke =
+        |client_id: &str, token: &str| post_form(app, "/oauth/revoke", &[("client_id", client_id), ("token", token)]);
     let other = add_app(app, &[REDIRECT], SCOPE);
     assert_eq!(error(&revoke(&other, refresh).expect(400)), "invalid_grant");
     assert!(launch.stands(access));
@@ -302,7 +301,11 @@ fn an_app_signs_a_person_out_and_sends_them_where_it_is_registered(app: &TestApp
     };
     browser.get(&address("https://evil.example/bye")).expect(400);
     browser.get("/oauth/logout?id_token_hint=a.b.c").expect(400);
-    assert_eq!(location(&browser.get("/oauth/logout").expect(303)), "/sign-in", "without a word of the app the person is asked");
+    assert_eq!(
+        location(&browser.get("/oauth/logout").expect(303)),
+        "/sign-in",
+        "without a word of the app the person is asked"
+    );
     launch.ask(&mut browser, &[]);
     let gone = browser.get(&address("https://app.example/bye")).expect(303);
     assert_eq!(location(&gone), "https://app.example/bye?state=s");
@@ -331,17 +334,22 @@ fn the_metadata_say_what_holds(app: &TestApp) {
     let provider = get("/.well-known/openid-configuration").json();
     for document in [&smart, &provider] {
         assert_eq!(document["issuer"], json!(issuer));
-        for name in ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "end_session_endpoint", "jwks_uri"] {
+        for name in
+            ["authorization_endpoint", "token_endpoint", "userinfo_endpoint", "end_session_endpoint", "jwks_uri"]
+        {
             assert!(document[name].as_str().is_some_and(|url| url.starts_with(&issuer)), "{name}");
         }
         assert_eq!(document["code_challenge_methods_supported"], json!(["S256"]));
         assert_eq!(document["relaxed_for_some_clients"], Value::Null);
     }
-    for capability in ["launch-standalone", "client-public", "sso-openid-connect", "context-standalone-patient", "authorize-post"] {
+    for capability in
+        ["launch-standalone", "client-public", "sso-openid-connect", "context-standalone-patient", "authorize-post"]
+    {
         assert!(smart["capabilities"].as_array().unwrap().contains(&json!(capability)), "{capability}");
     }
     let keys = get("/oauth/jwks").json();
-    let mut algorithms: Vec<&str> = keys["keys"].as_array().unwrap().iter().filter_map(|key| key["alg"].as_str()).collect();
+    let mut algorithms: Vec<&str> =
+        keys["keys"].as_array().unwrap().iter().filter_map(|key| key["alg"].as_str()).collect();
     algorithms.sort_unstable();
     assert_eq!(algorithms, ["ES256", "RS256"]);
 }

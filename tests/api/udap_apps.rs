@@ -78,12 +78,8 @@ fn ask(server: &Trusting, client: &Client, client_id: &str, pairs: &[(&str, &str
 }
 
 fn redeem(server: &Trusting, client: &Client, launch: &Launch<'_>, code: &str) -> Answer {
-    let pairs = [
-        ("grant_type", "authorization_code"),
-        ("code", code),
-        ("redirect_uri", REDIRECT),
-        ("code_verifier", VERIFIER),
-    ];
+    let pairs =
+        [("grant_type", "authorization_code"), ("code", code), ("redirect_uri", REDIRECT), ("code_verifier", VERIFIER)];
     ask(server, client, &launch.client_id, &pairs)
 }
 
@@ -143,7 +139,8 @@ fn line_26_the_operators_switch_lets_a_test_suite_register_http(server: &Trustin
     let (client, launch) = registered(server);
     let http = of_app(&json!({"redirect_uris": ["http://suite.example/cb"]}));
     assert_eq!(error(&client.register(&server.app, &http).expect(400)), "invalid_redirect_uri");
-    let relax = |words: &[&str]| clients::relax(server.app.config(), Clock::system(), &launch.client_id, words).unwrap();
+    let relax =
+        |words: &[&str]| clients::relax(server.app.config(), Clock::system(), &launch.client_id, words).unwrap();
     relax(&["no-pkce", "http-redirect"]);
     let answer = client.register(&server.app, &http).expect(200).json();
     assert_eq!(answer["client_id"], json!(launch.client_id));

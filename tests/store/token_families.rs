@@ -76,8 +76,7 @@ fn with_its_family_a_token_falls(database: &Database) {
     for (token_id, family_id) in [("t1", Some("f1")), ("t2", None), ("t3", Some("gone"))] {
         access_token::insert(connection, &row(token_id, family_id)).unwrap();
     }
-    let is_revoked =
-        |connection: &mut _, id: &str| access_token::find(connection, id).unwrap().unwrap().is_revoked();
+    let is_revoked = |connection: &mut _, id: &str| access_token::find(connection, id).unwrap().unwrap().is_revoked();
     assert!(!is_revoked(connection, "t1") && !is_revoked(connection, "t2"));
     assert!(is_revoked(connection, "t3"), "a token of a family that nobody knows");
     for at_us in [5, 9] {
@@ -110,7 +109,10 @@ fn what_expired_long_ago_is_removed(database: &Database) {
         assert_eq!(token_family::delete_expired(connection, 30, 1)?, 3, "so many of each kind at a time");
         assert_eq!(token_family::delete_expired(connection, 30, 10)?, 3);
         assert_eq!(token_family::delete_expired(connection, 30, 10)?, 0, "what ends at the moment stays");
-        assert!(token_family::find(connection, "f30")?.is_some() && token_family::find_refresh(connection, "r30")?.is_some());
+        assert!(
+            token_family::find(connection, "f30")?.is_some()
+                && token_family::find_refresh(connection, "r30")?.is_some()
+        );
         Ok(())
     });
 }

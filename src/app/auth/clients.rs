@@ -200,7 +200,9 @@ fn row_of(new: &NewClient, client_id: String, now_us: i64) -> Result<ClientRow, 
         ClientKeys::Inline(text) => (Some(check_jwks(text).map_err(refused)?), None),
         ClientKeys::Url(url) if is_https_url(url) => (None, Some(url.clone())),
         ClientKeys::Url(_) => return refuse("the address of a key set is an https URL"),
-        ClientKeys::None if new.addresses.redirect_uris.is_empty() => return refuse("a client without keys needs a redirect URI"),
+        ClientKeys::None if new.addresses.redirect_uris.is_empty() => {
+            return refuse("a client without keys needs a redirect URI");
+        }
         ClientKeys::None => (None, None),
     };
     let auth_method = if new.keys == ClientKeys::None { PUBLIC } else { PRIVATE_KEY_JWT };
@@ -256,12 +258,18 @@ fn check_addresses(addresses: &Addresses) -> Result<(), &'static str> {
     }
     let is_accepted = |uri: &String| matches!(kind_of(uri), Some(Kind::Https | Kind::Loopback | Kind::PrivateUse));
     if !redirect_uris.iter().chain(logout_uris).all(is_accepted) {
-        return Err("a redirect URI is https, http://127.0.0.1 or http://[::1], or of a scheme such as org.example.app, without # and *");
+        return Err(
+            "a redirect URI is https, http://127.0.0.1 or http://[::1], or of a scheme such as org.example.app, without # and *",
+        );
     }
     if redirect_uris.is_empty() && !(logout_uris.is_empty() && origins.is_empty()) {
         return Err("a client without redirect URIs has no people to sign out and no scripts");
     }
-    if origins.iter().all(|origin| is_origin(origin)) { Ok(()) } else { Err("an origin is such as https://app.example.org, without a path") }
+    if origins.iter().all(|origin| is_origin(origin)) {
+        Ok(())
+    } else {
+        Err("an origin is such as https://app.example.org, without a path")
+    }
 }
 
 /// Every scope means something, and is of the system for a client without people, of people for an app of theirs.
@@ -361,8 +369,12 @@ mod tests {
             check_addresses(&Addresses { redirect_uris, logout_uris: owned(logout), origins: owned(origins) }).is_ok()
         };
         assert!(check("https://app.example/cb", &["https://app.example/bye"], &["https://app.example"]));
-        assert!(check("http://127.0.0.1/cb", &[], &[]) && check("org.example.app:/cb", &[], &[]) && check("", &[], &[]));
-        for redirect in ["http://app.example/cb", "http://localhost/cb", "https://*.example/cb", "https://app.example/cb#x"] {
+        assert!(
+            check("http://127.0.0.1/cb", &[], &[]) && check("org.example.app:/cb", &[], &[]) && check("", &[], &[])
+        );
+        for redirect in
+            ["http://app.example/cb", "http://localhost/cb", "https://*.example/cb", "https://app.example/cb#x"]
+        {
             assert!(!check(redirect, &[], &[]), "{redirect}");
         }
         assert!(!check("https://app.example/cb", &["http://app.example/bye"], &[]));

@@ -96,7 +96,8 @@ impl App {
             return Err(refuse());
         }
         let client_id = claim("aud").ok_or_else(refuse)?;
-        let client = self.find_active_client(client_id).map_err(|refusal| refusal.as_code(OAuthError::InvalidRequest))?;
+        let client =
+            self.find_active_client(client_id).map_err(|refusal| refusal.as_code(OAuthError::InvalidRequest))?;
         Ok(Hint { subject: claim("sub").ok_or_else(refuse)?.to_owned(), client })
     }
 }

@@ -144,7 +144,8 @@ impl Keys {
     pub fn open(connection: &mut Connection, sealer: &Sealer, clock: Clock) -> Result<Self, KeysError> {
         let now_us = (clock.now_us)();
         transaction::begin_write(connection)?;
-        let ring = match renew(connection, sealer, (Use::AccessTokens, Rotation::IfDue), None, (clock.secret)(), now_us) {
+        let ring = match renew(connection, sealer, (Use::AccessTokens, Rotation::IfDue), None, (clock.secret)(), now_us)
+        {
             Ok(ring) => ring,
             Err(error) => {
                 transaction::rollback(connection)?;
@@ -374,7 +375,14 @@ impl ListedKey {
             Some(_) => KeyState::Ended,
         };
         let retired = row.retired_us.map(instant);
-        Self { kid: row.kid, state, created: instant(row.created_us), retired, sealed_by: row.sealed_by, algorithm: row.algorithm }
+        Self {
+            kid: row.kid,
+            state,
+            created: instant(row.created_us),
+            retired,
+            sealed_by: row.sealed_by,
+            algorithm: row.algorithm,
+        }
     }
 }
 

@@ -76,12 +76,7 @@ impl App {
         self.end(ctx, audit, result)
     }
 
-    fn udap_metadata(
-        &self,
-        ctx: &Context,
-        speaker: Speaker,
-        community: Option<&str>,
-    ) -> Result<Discovered, Refusal> {
+    fn udap_metadata(&self, ctx: &Context, speaker: Speaker, community: Option<&str>) -> Result<Discovered, Refusal> {
         let snapshot = self.communities.current();
         let Some(default) = snapshot.default_community() else { return Ok(Discovered::Nothing) };
         let live = community.map_or(Some(default), |uri| snapshot.find_by_uri(uri));

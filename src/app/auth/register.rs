@@ -26,8 +26,8 @@ use crate::store::client::{self, ACTIVE, CANCELLED, ClientRow, DISABLED, Inserte
 use crate::store::replay::{self, Taken};
 use crate::store::{Connection, StoreError};
 
-use super::communities::LiveCommunity;
 use super::authorize::HTTP_REDIRECT;
+use super::communities::LiveCommunity;
 use super::leaf::verify_with_leaf;
 use super::metadata::scopes_of;
 use super::organization;

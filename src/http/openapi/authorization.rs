@@ -63,11 +63,7 @@ pub(super) const DESCRIBED: &[Described] = &[
         answers: USER,
         ..row("GET", "/oauth/userinfo", Code::Always, "Who has signed in, told to the bearer of a token for it")
     },
-    Described {
-        parameters: &[],
-        answers: USER,
-        ..row("POST", "/oauth/userinfo", Code::Always, "The same")
-    },
+    Described { parameters: &[], answers: USER, ..row("POST", "/oauth/userinfo", Code::Always, "The same") },
     Described {
         parameters: &[],
         body: Body::Json,

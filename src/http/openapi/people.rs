@@ -6,7 +6,8 @@ use super::description::{Answer, Body, Code, Described, row};
 
 const HTML: Answer = Answer::Text("text/html");
 
-const PAGE: &[(u16, Answer)] = &[(200, HTML), (303, HTML), (400, HTML), (403, HTML), (500, HTML), (503, HTML), (507, HTML)];
+const PAGE: &[(u16, Answer)] =
+    &[(200, HTML), (303, HTML), (400, HTML), (403, HTML), (500, HTML), (503, HTML), (507, HTML)];
 const ANSWERED: &[(u16, Answer)] = &[
     (200, HTML),
     (303, HTML),
@@ -35,7 +36,12 @@ pub(super) const DESCRIBED: &[Described] = &[
     Described {
         parameters: &[],
         answers: PAGE,
-        ..row("GET", "/oauth/authorize/continue", Code::Always, "The question to the person, or what comes before or after it")
+        ..row(
+            "GET",
+            "/oauth/authorize/continue",
+            Code::Always,
+            "The question to the person, or what comes before or after it",
+        )
     },
     Described {
         parameters: &[],
@@ -46,7 +52,12 @@ pub(super) const DESCRIBED: &[Described] = &[
     Described {
         parameters: &[],
         answers: PAGE,
-        ..row("GET", "/oauth/logout", Code::Always, "An app asks to sign somebody out (OpenID Connect RP-Initiated Logout)")
+        ..row(
+            "GET",
+            "/oauth/logout",
+            Code::Always,
+            "An app asks to sign somebody out (OpenID Connect RP-Initiated Logout)",
+        )
     },
     Described {
         parameters: &[],

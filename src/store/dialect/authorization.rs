@@ -8,8 +8,8 @@ use diesel::upsert::excluded;
 
 use crate::store::client::ClientRow;
 use crate::store::connection::Connection;
-use crate::store::error::StoreError;
 use crate::store::consent::ConsentRow;
+use crate::store::error::StoreError;
 use crate::store::schema::{client, consent, replay};
 
 /// How many rows were written: none when a unique key stands against it.

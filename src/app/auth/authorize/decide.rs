@@ -94,7 +94,12 @@ impl App {
         let Some(signed_in) = fresh else {
             if request.prompt == Prompt::None {
                 let text = "Nobody is signed in, and nothing may be shown.";
-                return self.send_back(ctx, audit, &request, Refusal::new(OAuthError::LoginRequired, text, Reason::NotSignedIn));
+                return self.send_back(
+                    ctx,
+                    audit,
+                    &request,
+                    Refusal::new(OAuthError::LoginRequired, text, Reason::NotSignedIn),
+                );
             }
             return self.end(ctx, audit, Ok(Next::SignIn));
         };
@@ -176,8 +181,7 @@ impl App {
     ) -> Result<Asked, Refusal> {
         let account = self.account(&signed_in.subject).map_err(|error| refusal_of(&error))?;
         let account = account.filter(|account| account.state == AccountState::Active);
-        let account =
-            account.ok_or(Refusal::new(OAuthError::AccessDenied, DENIED, Reason::AccountNotUsable))?;
+        let account = account.ok_or(Refusal::new(OAuthError::AccessDenied, DENIED, Reason::AccountNotUsable))?;
         let scopes = of_account(&request.scope, &client, &self.supported_for(&client), account.kind)?;
         Ok(Asked { request, client, account, signed_in: SignedIn::from(signed_in), scopes })
     }
@@ -202,8 +206,8 @@ impl App {
     /// Whether all of it was agreed to before, and nobody else can receive the answer: of an app without a key, only its https
     /// address says who it is (RFC 8252 §8.6).
     fn has_agreed(&self, asked: &Asked) -> Result<bool, Refusal> {
-        let is_proven = !asked.client.is_public()
-            || redirect_uri::kind_of(&asked.request.redirect_uri) == Some(Kind::Https);
+        let is_proven =
+            !asked.client.is_public() || redirect_uri::kind_of(&asked.request.redirect_uri) == Some(Kind::Https);
         let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
         let found = consent::find(&mut connection, &asked.account.account_id, &asked.client.client_id);
         let found = found.map_err(|error| refusal_of(&error.into()))?;

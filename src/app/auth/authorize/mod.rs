@@ -97,7 +97,8 @@ impl App {
             _ => refusal,
         })?;
         let uris = ClientRow::uris(&client.redirect_uris);
-        let uri = authorization_request::redirect_uri(pairs, &terms(&client, &uris, &self.authorization.endpoints.base))?;
+        let uri =
+            authorization_request::redirect_uri(pairs, &terms(&client, &uris, &self.authorization.endpoints.base))?;
         Ok((client, uri))
     }
 
@@ -142,7 +143,8 @@ impl App {
 
     /// The request behind a handle, while it lasts.
     fn open_request(&self, handle: &str, now_us: i64) -> Result<AuthorizationRequest, Refusal> {
-        let text = "This page has been open for too long, or its address is not whole. Go back to the app and begin again.";
+        let text =
+            "This page has been open for too long, or its address is not whole. Go back to the app and begin again.";
         let refuse = |reason| Refusal::new(OAuthError::InvalidRequest, text, reason);
         let sealed = URL_SAFE_NO_PAD.decode(handle).ok().filter(|_| handle.len() <= HANDLE_BYTES_MAX);
         let plain = sealed.and_then(|sealed| self.sealer.open_sealed(PLACE, &sealed));

@@ -42,7 +42,12 @@ pub fn of_anybody(requested: &str, client: &ClientRow, supported: &Scopes) -> Re
 ///
 /// # Errors
 /// `invalid_scope` where nothing is left.
-pub fn of_account(requested: &str, client: &ClientRow, supported: &Scopes, kind: AccountKind) -> Result<Scopes, Refusal> {
+pub fn of_account(
+    requested: &str,
+    client: &ClientRow,
+    supported: &Scopes,
+    kind: AccountKind,
+) -> Result<Scopes, Refusal> {
     let granted = of_anybody(requested, client, supported)?;
     let granted = match kind {
         AccountKind::Person => granted.at_levels(&[Level::Patient]),
@@ -91,9 +96,12 @@ mod tests {
 
     #[test]
     fn whatever_is_of_a_patient_needs_one() {
-        for (scopes, expected) in
-            [("patient/Patient.rs", true), ("launch/patient", true), ("openid fhirUser", false), ("user/Patient.rs", false)]
-        {
+        for (scopes, expected) in [
+            ("patient/Patient.rs", true),
+            ("launch/patient", true),
+            ("openid fhirUser", false),
+            ("user/Patient.rs", false),
+        ] {
             assert_eq!(needs_patient(&Scopes::parse(scopes).expect("scopes")), expected, "{scopes}");
         }
     }

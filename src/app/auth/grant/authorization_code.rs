@@ -61,10 +61,11 @@ impl App {
         header: &Header,
     ) -> Result<IssuedToken, Refusal> {
         let mut audit = audit_of(ctx, Action::IssueToken);
-        let (client, form, code) = match self.read_person_request(ctx, pairs, header, GrantType::AuthorizationCode, "code") {
-            Ok(read) => read,
-            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
-        };
+        let (client, form, code) =
+            match self.read_person_request(ctx, pairs, header, GrantType::AuthorizationCode, "code") {
+                Ok(read) => read,
+                Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+            };
         audit.caller.clone_from(&client.client.client_id);
         note_client(&mut audit.detail, &client.client);
         let code = digest(code);
@@ -171,12 +172,7 @@ impl App {
 }
 
 /// Whether a token request may have the code of this request; `expires_us` is none where the code is another client's.
-fn judge(
-    request: &AuthorizationRequest,
-    form: &Form<'_>,
-    expires_us: Option<i64>,
-    now_us: i64,
-) -> Result<(), Refusal> {
+fn judge(request: &AuthorizationRequest, form: &Form<'_>, expires_us: Option<i64>, now_us: i64) -> Result<(), Refusal> {
     match expires_us {
         None => return Err(refused(Reason::ClientUnknown)),
         Some(expires_us) if expires_us <= now_us => return Err(refused(Reason::Expired)),

@@ -25,7 +25,10 @@ enum Shown {
     Unknown,
     /// It is in the wrong hands.
     Stolen(FamilyRow),
-    Exchanged { token: RefreshRow, draft: Box<PersonDraft> },
+    Exchanged {
+        token: RefreshRow,
+        draft: Box<PersonDraft>,
+    },
     /// The request is refused, and the token is as good as before.
     Refused(Refusal),
 }
@@ -50,7 +53,9 @@ impl App {
         audit.caller.clone_from(&client.client.client_id);
         note_client(&mut audit.detail, &client.client);
         let shown = match self.find_refresh(token) {
-            Ok(Some((token, family))) => self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit.detail),
+            Ok(Some((token, family))) => {
+                self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit.detail)
+            }
             Ok(None) => Shown::Unknown,
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
         };

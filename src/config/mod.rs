@@ -38,6 +38,7 @@ pub struct Config {
     pub log: Log,
     pub auth: Auth,
     pub outbound: Outbound,
+    pub otlp: Otlp,
     /// `[[sources]]`: verification assumed for records that carry none themselves.
     #[serde(default)]
     pub sources: Vec<Source>,
@@ -216,6 +217,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// Where traces go.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Otlp {
+    pub endpoint: String,
+    pub sample_ratio: f64,
+    pub queue_spans_max: usize,
+}
+
 /// Verification assumed for the records of one source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -351,6 +361,13 @@ impl Config {
         if !self.server.listen.ip().is_loopback() && !is_https {
             let reason = "must be an https URL beyond loopback: give server.tls_cert, or what callers of the proxy see";
             return refuse("server.base_url", reason);
+        }
+        let collector = &self.otlp.endpoint;
+        if !collector.is_empty() && !collector.starts_with("http://") && !collector.starts_with("https://") {
+            return refuse("otlp.endpoint", "must be an absolute http or https URL");
+        }
+        if !(0.0..=1.0).contains(&self.otlp.sample_ratio) {
+            return refuse("otlp.sample_ratio", "must be a share from 0 to 1");
         }
         communities::check(&self.communities)?;
         id_token_issuers::check(&self.id_token_issuers)?;

@@ -4,6 +4,7 @@
 //! Not here: what an option is (see `setting`), the typed form (see `config`), lists of tables such as `[[sources]]`.
 
 mod gate;
+mod otlp;
 
 use std::sync::LazyLock;
 
@@ -12,7 +13,7 @@ use crate::fhir::match_parameters::RuleBook;
 use super::setting::{Kind, Setting, integer, setting};
 
 /// Every option, in the order of the documentation.
-pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [GENERAL, gate::GATE].concat());
+pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [GENERAL, gate::GATE, otlp::OTLP].concat());
 
 const GENERAL: &[Setting] = &[
     setting(

@@ -1,4 +1,4 @@
-//! Around every request: request id, one log line, metrics.
+//! Around every request: request id, one log line, metrics, the first span of its trace.
 //!
 //! Log lines and metric labels carry method, route pattern, status and duration; never a path, a query or a body.
 
@@ -9,6 +9,8 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::app::App;
 use crate::app::context::Context;
@@ -18,6 +20,7 @@ use super::transport::client_address;
 
 /// The header that carries the request id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Wraps every route.
 ///
@@ -36,13 +39,29 @@ pub async fn around<B: MessageBody + 'static>(
     let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
-    let mut response = next.call(request).await?;
+    let span = span(&request, &ctx);
+    let mut response = next.call(request).instrument(span.clone()).await?;
     if let Ok(value) = HeaderValue::from_str(&ctx.request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    span.record("http.route", &*route).record("http.response.status_code", response.status().as_u16());
     record(&ctx, method.as_str(), &route, response.status().as_u16());
     Ok(response)
+}
+
+/// The request as the first span of its trace, or a further one of its caller's (W3C Trace Context).
+fn span(request: &ServiceRequest, ctx: &Context) -> Span {
+    let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tracing::info_span!(
+        parent: None,
+        "request",
+        http.request.method = known_method(request.method().as_str()),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        request.id = %ctx.request_id,
+        traceparent,
+    )
 }
 
 fn record(ctx: &Context, method: &str, route: &str, status: u16) {

@@ -33,6 +33,9 @@ fn install() -> Result<PrometheusHandle, String> {
 fn begin_at_zero() {
     metrics::counter!("idi_match_audit_seals_total").increment(0);
     metrics::gauge!("idi_match_audit_backlog_rows").set(0.0);
+    for outcome in ["sent", "failed", "dropped"] {
+        metrics::counter!("idi_match_trace_spans_total", "outcome" => outcome).increment(0);
+    }
     for outcome in ["fetched", "failed", "unusable"] {
         metrics::counter!("idi_match_crl_fetches_total", "outcome" => outcome).increment(0);
     }

@@ -1,5 +1,5 @@
 //! Two hundred marked values through every route, method and error of the real server, and through its crash: none of them
-//! may be in its log at TRACE, its metrics, its audit, its refusals, or in what the database shows of its statements.
+//! may be in its log at TRACE, its metrics, its traces, its audit, its refusals, or in what the database shows of its statements.
 //!
 //! Marks look like what they stand for (names, dates, phones, identifiers, tokens, passwords in URLs, …) and like nothing
 //! that the server makes itself. Not here: what is stored because it was asked to be, and what reading it gives back.
@@ -13,6 +13,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::collector::{Answers, Collector};
 use crate::database::Database;
 use crate::program::{PATIENCE, Server};
 
@@ -435,7 +436,10 @@ fn without_table(database: &Database, table: &str, work: impl FnOnce()) {
 fn no_value_that_was_received_is_told_anywhere(database: &Database) {
     let marks = &Marks::new();
     assert_eq!(marks.needles.iter().collect::<BTreeSet<_>>().len(), MARKS);
-    let start = || Server::start(&database.url(), &["--log-filter", "trace", "--limits-database-timeout-ms", "2000"]);
+    let collector = Collector::start(Answers::Well);
+    let options =
+        ["--log-filter", "trace", "--limits-database-timeout-ms", "2000", "--otlp-endpoint", &collector.endpoint];
+    let start = || Server::start(&database.url(), &options);
     let create =
         |storm: &Storm<'_>| storm.send("POST", "/fhir/Patient", &[JSON], marks.patient().to_string().as_bytes());
     let mut server = start();
@@ -471,6 +475,8 @@ fn no_value_that_was_received_is_told_anywhere(database: &Database) {
     assert!(server.running.stop().success());
     check_log(marks, "stopped", &server.running.rest());
     check_database(marks, database);
+    assert!(collector.spans().len() > 1000, "{} spans", collector.spans().len());
+    assert_eq!(marks.within(&collector.text()), Vec::<&str>::new(), "traces tell what was received");
     assert!(
         told.is_empty(),
         "{} refusals tell what they were given, such as {:#?}",

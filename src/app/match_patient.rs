@@ -28,7 +28,6 @@ use crate::store::body::{Head, fitting, list_heads, load};
 use crate::store::record::{self, RecordRow};
 use crate::store::{Connection, resource, transaction};
 
-use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
 use super::assured_match::{self, Held};
 use super::candidates::Proposed;
@@ -38,10 +37,12 @@ use super::error::AppError;
 use super::golden;
 use super::links::ELSEWHERE;
 use super::live_index::features_of;
+use super::metering::{Attempt, Ended, Metered};
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
 use super::select::{Reason, Selection, select};
 use super::steward::state;
+use super::{App, close};
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +74,23 @@ impl App {
     /// Answers a request to match.
     ///
     /// # Errors
-    /// `Invalid` for what is no request, `Unprocessable` for a Patient that does not meet its profile or weight.
+    /// `Invalid` for what is no request, `Unprocessable` for a Patient that does not meet its profile or weight, `Throttled`
+    /// beyond a budget.
     pub fn match_patient(
         &self,
         ctx: &Context,
         request: &MatchRequest<'_>,
-    ) -> Result<(MatchAnswer, AnswerShape), AppError> {
-        self.answer(ctx, Action::Match, |audit| self.find_match(ctx, request, audit))
+    ) -> Result<Metered<(MatchAnswer, AnswerShape)>, AppError> {
+        let (mut audit, mut attempt) = (ctx.audit(Action::Match), None);
+        let result = self.find_match(ctx, request, &mut audit, &mut attempt);
+        close(&mut audit, result.as_ref().err(), (self.clock.now_us)());
+        let ended = match &result {
+            Err(_) => Ended::Broken,
+            Ok((answer, _)) if answer.patients.is_empty() => Ended::Failed,
+            Ok(_) => Ended::Found,
+        };
+        let rate = self.settle_attempt(ctx, attempt, audit, ended)?;
+        result.map(|answer| Metered { answer, rate })
     }
 
     fn find_match(
@@ -87,6 +98,7 @@ impl App {
         ctx: &Context,
         request: &MatchRequest<'_>,
         audit: &mut AuditRecord,
+        attempt: &mut Option<Attempt>,
     ) -> Result<(MatchAnswer, AnswerShape), AppError> {
         let document = parse(request.body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
         let issues = info_span!("validate").in_scope(|| self.rules.profiles.validate_base(&document));
@@ -107,7 +119,10 @@ impl App {
         }));
         let record = info_span!("normalise").in_scope(|| Record::from_patient(&patient, &self.rules.normaliser));
         let query = Asked::of(record, ctx)?;
-        let selection = self.find_held(ctx, &judged, &query, &mut parameters, request.operation, audit)?;
+        let held = self.hold(ctx, &judged, &query.record, audit)?;
+        // What is refused until here is known from the request and its token alone, and costs nothing.
+        *attempt = self.admit(ctx, &probed(&query, held.as_ref()))?;
+        let selection = self.find_held(ctx, held.as_ref(), &query, &mut parameters, request.operation, audit)?;
         note(audit, &selection, self.rules.model.version());
         let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
         let base_url = &self.config.server.base_url;
@@ -135,14 +150,13 @@ impl App {
     fn find_held(
         &self,
         ctx: &Context,
-        judged: &IdiValidation,
+        held: Option<&Held<'_>>,
         query: &Asked,
         parameters: &mut MatchParameters<'_>,
         operation: MatchOperation,
         audit: &mut AuditRecord,
     ) -> Result<Selection, AppError> {
-        let held = self.hold(ctx, judged, &query.record, audit)?;
-        let Some(held) = &held else {
+        let Some(held) = held else {
             let query = Asked { rule_book: self.rule_book(ctx, parameters), ..query.clone() };
             return self.find_selection(&query, parameters, operation, &self.config.matching, None);
         };
@@ -285,6 +299,12 @@ impl App {
         let notes = combined.map(|combined| notes(&combined, &ids, &identities));
         Judged { identities, notes }
     }
+}
+
+/// The persons whom a request probes: the one asked for, and the user where both are looked for.
+fn probed<'q>(query: &'q Asked, held: Option<&'q Held<'_>>) -> Vec<&'q Record> {
+    let user = held.filter(|held| held.terms.representative == Representative::Yes).and_then(|held| held.user.as_ref());
+    std::iter::once(&query.record).chain(user).collect()
 }
 
 /// Who is asked for, and by which rules.

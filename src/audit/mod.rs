@@ -59,6 +59,15 @@ pub enum Action {
     IntrospectToken,
     /// An operator added or disabled a client.
     ManageClient,
+    /// A person signed in, or tried to.
+    SignIn,
+    SignOut,
+    /// An operator added, disabled or reset an account.
+    ManageAccount,
+    /// The server saw somebody go through a list of people.
+    Alarm,
+    /// An operator let a new key sign.
+    ManageKeys,
 }
 
 impl Action {
@@ -98,6 +107,11 @@ impl Action {
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
             Self::ManageClient => "manage-client",
+            Self::SignIn => "sign-in",
+            Self::SignOut => "sign-out",
+            Self::ManageAccount => "manage-account",
+            Self::Alarm => "alarm",
+            Self::ManageKeys => "manage-keys",
         }
     }
 }
@@ -252,6 +266,9 @@ pub struct Detail {
     /// The combination that holds for the best identity returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combination: Option<String>,
+    /// The budget that was spent, or of which an alarm tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
     /// How many candidates were scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,

@@ -114,6 +114,7 @@ pub enum Reason {
     LifetimeTooLong,
     Replayed,
     TokenRevoked,
+    GrantMismatch,
     // The client and what it asks for.
     ClientUnknown,
     ClientDisabled,
@@ -172,6 +173,7 @@ impl Reason {
             Self::LifetimeTooLong => "lifetime-too-long",
             Self::Replayed => "replayed",
             Self::TokenRevoked => "token-revoked",
+            Self::GrantMismatch => "grant-mismatch",
             _ => self.code_of_request(),
         }
     }

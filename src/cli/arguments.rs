@@ -13,6 +13,7 @@ use crate::config::settings::SETTINGS;
 
 use super::client::arguments::ClientArgs;
 use super::synth::SynthArgs;
+use super::user::arguments::UserArgs;
 
 /// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
 #[derive(Debug, Parser)]
@@ -65,10 +66,37 @@ pub enum Commands {
     Health(HealthArgs),
     /// Look at configuration, certificates, keys and database; exit code 1 for warnings, 2 for errors.
     Doctor(DoctorArgs),
+    /// Look after the accounts of people who sign in.
+    User(Box<UserArgs>),
+    /// List the keys that access tokens are signed with, or let a new one sign.
+    Key(KeyArgs),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.
     Completions { shell: clap_complete::Shell },
+}
+
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommands,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommands {
+    /// List the keys and what each does: signing, verifying, ended.
+    List {
+        /// Print a line of JSON for each.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Let a new key sign, and print its id. Running servers follow within a minute, and tokens stay as they are.
+    Rotate {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod doctor;
 mod evaluate;
 mod explain;
 mod health;
+mod key;
 mod load;
 mod match_file;
 mod model;
@@ -25,6 +26,7 @@ mod service_manager;
 pub mod synth;
 mod traces;
 mod train;
+mod user;
 mod validate;
 mod weigh;
 
@@ -177,6 +179,8 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Client(args) => client::run(&args.command, environment),
         Commands::Health(args) => health::run(&args, environment),
         Commands::Doctor(args) => doctor::run(&args, environment),
+        Commands::User(args) => user::run(&args.command, environment),
+        Commands::Key(args) => key::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

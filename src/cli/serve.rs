@@ -89,9 +89,7 @@ pub fn serve(
     check_gate(&app)?;
     prepare(&app)?;
     actix_web::rt::System::new().block_on(async {
-        let running = actix_web::rt::spawn(server::start(Arc::clone(&app), listener, metrics)?);
-        // The server's first step listens to signals; before it, a signal would end the process as it stands.
-        tokio::task::yield_now().await;
+        let running = actix_web::rt::spawn(server::start_until_signal(Arc::clone(&app), listener, metrics)?);
         tracing::info!(%address, records = app.indexed_records(), "ready");
         ready(&app)?;
         running.await.map_err(|error| CommandError::Failed(error.to_string()))??;

@@ -39,6 +39,8 @@ pub struct Config {
     pub auth: Auth,
     pub outbound: Outbound,
     pub otlp: Otlp,
+    pub people: People,
+    pub budgets: Budgets,
     /// `[[sources]]`: verification assumed for records that carry none themselves.
     #[serde(default)]
     pub sources: Vec<Source>,
@@ -58,6 +60,7 @@ pub struct Server {
     pub open: bool,
     pub profiles_dir: String,
     pub workers: usize,
+    pub drain_ms: u64,
     pub tls_cert: String,
     pub tls_key: String,
     pub tls_client_anchors: String,
@@ -112,6 +115,22 @@ pub struct Auth {
     pub crl_refresh_s: u64,
 }
 
+/// People who sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct People {
+    pub session_minutes: u32,
+    pub session_idle_minutes: u32,
+    /// Of one login.
+    pub sign_in_failures_free: u32,
+    pub sign_in_failures_max: u32,
+    /// Of one address.
+    pub address_failures_free: u32,
+    pub sign_in_pause_s: u32,
+    pub sign_in_pause_s_max: u32,
+    pub password_hashes_max: usize,
+}
+
 /// What may be fetched from elsewhere.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -122,6 +141,25 @@ pub struct Outbound {
     pub anchors: String,
     pub timeout_ms: u64,
     pub body_bytes_max: usize,
+}
+
+/// How often clients may match, and how often in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    pub enabled: bool,
+    pub client_requests_per_minute: u32,
+    pub client_failures_per_hour: u32,
+    pub organization_requests_per_minute: u32,
+    pub organization_failures_per_hour: u32,
+    /// Of one client about one person.
+    pub subject_failures_max: u32,
+    /// Of all clients about one person.
+    pub subject_failures_all_max: u32,
+    pub subject_period_h: u32,
+    /// For clients that the operator has added.
+    pub operator_factor: u32,
+    pub sweep_subjects_per_minute: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -187,6 +225,8 @@ pub struct Limits {
     pub page_bytes_max: usize,
     pub http_connections_max: usize,
     pub requests_in_flight_max: usize,
+    pub request_threads_max: usize,
+    pub queue_timeout_ms: u64,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
     pub shutdown_timeout_ms: u64,

@@ -22,6 +22,8 @@ pub struct NewAccessToken<'a> {
     pub expires_us: i64,
     /// Sealed.
     pub context: Option<&'a [u8]>,
+    /// Of the claims, as they were signed.
+    pub grant_sha256: &'a str,
 }
 
 /// What the database knows of a token and its client.
@@ -32,6 +34,8 @@ pub struct Standing {
     pub revoked_us: Option<i64>,
     /// Sealed.
     pub context: Option<Vec<u8>>,
+    /// Of the claims, as they were signed; a token of a program before this has none.
+    pub grant_sha256: Option<String>,
     /// Of the client; none when it is gone.
     pub client_state: Option<String>,
 }
@@ -56,6 +60,7 @@ pub fn find(connection: &mut Connection, token_id: &str) -> Result<Option<Standi
             access_token::expires_us,
             access_token::revoked_us,
             access_token::context,
+            access_token::grant_sha256,
             client::state.nullable(),
         ))
         .first(connection)

@@ -152,7 +152,8 @@ fn expired_ids_and_tokens_are_removed_oldest_first_and_no_others(database: &Data
 }
 
 fn token(id: &str, expires_us: i64) -> NewAccessToken<'_> {
-    NewAccessToken { token_id: id, client_id: "c1", issued_us: 1, expires_us, context: Some(b"sealed") }
+    let context = Some(&b"sealed"[..]);
+    NewAccessToken { token_id: id, client_id: "c1", issued_us: 1, expires_us, context, grant_sha256: "0f" }
 }
 
 fn a_token_stands_until_it_is_revoked_and_says_how_its_client_stands(database: &Database) {
@@ -161,6 +162,7 @@ fn a_token_stands_until_it_is_revoked_and_says_how_its_client_stands(database: &
     access_token::insert(connection, &token("t1", 100)).unwrap();
     let standing = access_token::find(connection, "t1").unwrap().unwrap();
     assert_eq!((standing.client_state, standing.context.as_deref()), (None, Some(&b"sealed"[..])));
+    assert_eq!(standing.grant_sha256.as_deref(), Some("0f"));
     client::insert(connection, &client("c1", "a", "u")).unwrap();
     let standing = access_token::find(connection, "t1").unwrap().unwrap();
     assert_eq!((standing.client_state.as_deref(), standing.revoked_us), (Some(ACTIVE), None));

@@ -89,7 +89,7 @@ const PAGE_CLIENTS: u32 = 200;
 /// When it is not as it must be, or the database cannot be used.
 pub fn add(config: &Config, clock: Clock, new: &NewClient) -> Result<Client, ClientError> {
     let row = row_of(new, (clock.uuid)(), (clock.now_us)())?;
-    write(config, clock, |connection, audit| {
+    write(config, clock, Action::ManageClient, |connection, audit| {
         audit.detail.records.push(row.client_id.clone());
         match client::insert(connection, &row)? {
             Inserted::Done => Ok(row.into()),
@@ -120,7 +120,7 @@ pub fn list(config: &Config) -> Result<Vec<Client>, ClientError> {
 /// # Errors
 /// When there is no such client that is active, or the database cannot be used.
 pub fn disable(config: &Config, clock: Clock, client_id: &str) -> Result<(), ClientError> {
-    write(config, clock, |connection, audit| {
+    write(config, clock, Action::ManageClient, |connection, audit| {
         audit.detail.records.push(client_id.to_owned());
         let row = client::find(connection, client_id)?.filter(|row| row.state == ACTIVE);
         let row = row.ok_or_else(|| ClientError::Refused("there is no active client of this id".to_owned()))?;
@@ -129,21 +129,22 @@ pub fn disable(config: &Config, clock: Clock, client_id: &str) -> Result<(), Cli
     })
 }
 
-fn open(config: &Config) -> Result<Store, ClientError> {
+pub(super) fn open(config: &Config) -> Result<Store, ClientError> {
     let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
     let cannot = |error| StartError::Store { place: url.to_string(), error };
     Ok(Store::open(&url, &store_options(config)).map_err(cannot)?)
 }
 
 /// One transaction with its audit row; what is refused is not audited, for nothing was done.
-fn write<T>(
+pub(super) fn write<T>(
     config: &Config,
     clock: Clock,
+    action: Action,
     work: impl FnOnce(&mut Connection, &mut AuditRecord) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
     let store = open(config)?;
     let mut connection = store.writer_connection()?;
-    let mut row = Context::new(Caller::Open, clock).audit(Action::ManageClient);
+    let mut row = Context::new(Caller::Open, clock).audit(action);
     row.detail.status = 200;
     transaction::begin_write(&mut connection)?;
     let done = work(&mut connection, &mut row).and_then(|done| {

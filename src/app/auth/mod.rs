@@ -22,6 +22,7 @@ pub mod granted;
 mod id_tokens;
 pub mod introspect;
 mod issuers;
+pub mod key_commands;
 mod key_sets;
 pub mod keys;
 mod leaf;

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use crate::app::App;
 use crate::app::context::Context;
 use crate::audit::{Action, Detail};
-use crate::auth::access_token::{Grant, claims_of};
+use crate::auth::access_token::{Grant, claims_of, digest_of};
 use crate::auth::client_assertion::Method;
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::extension::{Extensions, TokenContext};
@@ -27,6 +27,8 @@ use super::{Judged, audit_of, internal};
 /// How often expired rows are removed, and how many of each kind at a time: more than can have come in between.
 const PURGE_EVERY_US: i64 = 10_000_000;
 const PURGED_ROWS_MAX: u32 = 50_000;
+/// How long what has expired stays: at an instance whose clock is behind, it has not yet.
+const PURGE_MARGIN_US: i64 = 600_000_000;
 
 /// A token that was issued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -177,7 +179,9 @@ fn issue(
         Ok(draft) => draft,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let digest = digest_of(&text);
     let row = NewAccessToken {
+        grant_sha256: &digest,
         token_id: &grant.token_id,
         client_id: &grant.client_id,
         issued_us: now_us,
@@ -190,7 +194,8 @@ fn issue(
 }
 
 fn purge(connection: &mut Connection, now_us: i64) -> Result<(), StoreError> {
-    replay::delete_expired(connection, now_us, PURGED_ROWS_MAX)?;
-    access_token::delete_expired(connection, now_us, PURGED_ROWS_MAX)?;
+    let before_us = now_us.saturating_sub(PURGE_MARGIN_US);
+    replay::delete_expired(connection, before_us, PURGED_ROWS_MAX)?;
+    access_token::delete_expired(connection, before_us, PURGED_ROWS_MAX)?;
     Ok(())
 }

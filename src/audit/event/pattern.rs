@@ -37,6 +37,7 @@ const IMPORT: &str = "110107";
 const EXPORT: &str = "110106";
 const ACTIVITY: &str = "110100";
 const AUTHENTICATION: &str = "110114";
+const ALERT: &str = "110113";
 
 const fn rest(interaction: &'static str, action: &'static str, flow: Flow) -> Pattern {
     Pattern { kind: Kind::Rest(interaction), action, flow }
@@ -47,7 +48,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 19] = [
+const PATTERNS: [(&str, Pattern); 24] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -67,7 +68,13 @@ const PATTERNS: [(&str, Pattern); 19] = [
     ("introspect-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("register-client", dicom(ACTIVITY, "C", Flow::In)),
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
+    // DICOM has alerts of its own.
+    ("alarm", dicom(ALERT, "E", Flow::In)),
+    ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
+    ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("manage-account", dicom(ACTIVITY, "U", Flow::In)),
 ];
 
 pub const OPERATION: &str = "operation";
@@ -186,7 +193,17 @@ mod tests {
             ("CD", Stored::In(vec!["create", "delete", "load", "register-client"])),
             (
                 "ER",
-                Stored::NotIn(vec!["create", "update", "patch", "delete", "load", "register-client", "manage-client"]),
+                Stored::NotIn(vec![
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "load",
+                    "register-client",
+                    "manage-client",
+                    "manage-account",
+                    "manage-keys",
+                ]),
             ),
             ("", Stored::In(Vec::new())),
         ] {

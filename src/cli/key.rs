@@ -1,0 +1,32 @@
+//! `idi-match key`: the keys that access tokens are signed with, listed and replaced.
+//!
+//! Not here: making keys (see `app::auth::keys`).
+
+use crate::app::auth::key_commands;
+use crate::app::auth::keys::ListedKey;
+use crate::app::clock::Clock;
+
+use super::arguments::KeyCommands;
+use super::{CommandError, Ended, Environment, say};
+
+pub fn run(command: &KeyCommands, environment: &Environment) -> Result<Ended, CommandError> {
+    match command {
+        KeyCommands::List { json, config } => {
+            for key in key_commands::list(&environment.config(config)?, Clock::system())? {
+                if *json {
+                    let line = serde_json::to_string(&key);
+                    say(line.map_err(|error| CommandError::Failed(error.to_string()))?)?;
+                } else {
+                    say(line_of(&key))?;
+                }
+            }
+        }
+        KeyCommands::Rotate { config } => say(key_commands::rotate(&environment.config(config)?, Clock::system())?)?,
+    }
+    Ok(Ended::Done)
+}
+
+fn line_of(key: &ListedKey) -> String {
+    let retired = key.retired.as_ref().map(|at| format!("  retired {at}")).unwrap_or_default();
+    format!("{}  {}  {}  sealed by {}{retired}", key.kid, key.state.code(), key.created, key.sealed_by)
+}

@@ -7,6 +7,7 @@ pub mod communities;
 pub mod document;
 pub mod id_token_issuers;
 pub mod list;
+pub mod otlp;
 pub mod setting;
 pub mod settings;
 
@@ -23,6 +24,7 @@ use crate::fhir::match_parameters::RuleBook;
 use communities::Community;
 use id_token_issuers::IdTokenIssuer;
 use list::{HostPattern, List, Network, Ports};
+use otlp::Otlp;
 use setting::{Kind, Setting};
 use settings::SETTINGS;
 
@@ -257,15 +259,6 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where traces go.
-#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub struct Otlp {
-    pub endpoint: String,
-    pub sample_ratio: f64,
-    pub queue_spans_max: usize,
-}
-
 /// Verification assumed for the records of one source.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -402,13 +395,7 @@ impl Config {
             let reason = "must be an https URL beyond loopback: give server.tls_cert, or what callers of the proxy see";
             return refuse("server.base_url", reason);
         }
-        let collector = &self.otlp.endpoint;
-        if !collector.is_empty() && !collector.starts_with("http://") && !collector.starts_with("https://") {
-            return refuse("otlp.endpoint", "must be an absolute http or https URL");
-        }
-        if !(0.0..=1.0).contains(&self.otlp.sample_ratio) {
-            return refuse("otlp.sample_ratio", "must be a share from 0 to 1");
-        }
+        self.otlp.check()?;
         communities::check(&self.communities)?;
         id_token_issuers::check(&self.id_token_issuers)?;
         for source in &self.sources {

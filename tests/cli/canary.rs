@@ -382,6 +382,27 @@ impl<'s> Storm<'s> {
         self.send("GET", "/fhir/Patient/known", &[], b"");
     }
 
+    /// What people type into the form, and the cookies that they bring.
+    fn sign_in(&self) {
+        let marks = self.marks;
+        let token = |name: &str| format!("{name}={:A<43}", marks.get(Kind::Word));
+        let cookies = format!("{}; {}", token("__Host-form"), token("__Host-session"));
+        let page = ask(self.address, "GET", "/sign-in?request=form", &[("Cookie", &cookies)], b"");
+        let csrf = page.body.split_once("name=\"csrf\" value=\"").unwrap().1.split('"').next().unwrap();
+        let headers = [("Cookie", cookies.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+        for (login, password) in
+            [(Kind::Email, Kind::Password), (Kind::Password, Kind::Word), (Kind::Street, Kind::Given)]
+        {
+            let typed =
+                [("csrf", csrf), ("login", marks.get(login)), ("password", marks.get(password)), ("code", marks.any())];
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish();
+            assert_eq!(self.send("POST", "/sign-in", &headers, form.as_bytes()), 403);
+            let foreign = form.replace(csrf, marks.get(Kind::Word));
+            assert_eq!(self.send("POST", "/sign-in", &headers, foreign.as_bytes()), 403);
+        }
+        self.send("POST", "/sign-out", &headers, format!("csrf={}", marks.get(Kind::Word)).as_bytes());
+    }
+
     fn everything(&self) {
         let rows = served(self.address);
         let next = AtomicUsize::new(0);
@@ -398,6 +419,7 @@ impl<'s> Storm<'s> {
         });
         self.strays();
         self.known();
+        self.sign_in();
     }
 }
 
@@ -415,6 +437,7 @@ fn check_database(marks: &Marks, database: &Database) {
     let mut selects = vec![
         "SELECT request_id || ' ' || action || ' ' || caller || ' ' || COALESCE(resource_type, '') || ' ' || detail AS value FROM audit",
         "SELECT subject AS value FROM audit_subject",
+        "SELECT key AS value FROM sign_in_attempt",
     ];
     if matches!(database, Database::Postgres(_)) {
         selects.push("SELECT query AS value FROM pg_stat_activity WHERE query IS NOT NULL");

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value as Json;
 use tracing::field::Empty;
 use tracing::info_span;
 
@@ -174,6 +175,31 @@ impl App {
             };
             self.settle_consumer(held, today, user, &mut selection, audit)?;
         }
+        Ok(selection)
+    }
+
+    /// The one identity that a person's verified attributes are of, under these terms, or nobody (Consumer Match).
+    ///
+    /// # Errors
+    /// Those of the database; `Invalid` for attributes that are no Patient.
+    pub(in crate::app) fn find_consumer(
+        &self,
+        ctx: &Context,
+        attributes: &Json,
+        held: &Held<'_>,
+        audit: &mut AuditRecord,
+    ) -> Result<Selection, AppError> {
+        let text = attributes.to_string();
+        let document =
+            parse(text.as_bytes(), &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
+        let mut parameters = MatchParameters::read(document).map_err(AppError::invalid)?;
+        let patient = std::mem::replace(&mut parameters.patient, Value::Null);
+        let (patient, _) = name_text::complete(patient);
+        let query = Asked::of(Record::from_patient(&patient, &self.rules.normaliser), ctx)?;
+        assured_match::hold_to(&held.terms, &mut parameters);
+        let limits = assured_match::limits(&held.terms, &self.config.matching);
+        let mut selection = self.find_selection(&query, &parameters, MatchOperation::IdiMatch, &limits, Some(held))?;
+        self.settle_consumer(held, query.date, None, &mut selection, audit)?;
         Ok(selection)
     }
 

@@ -57,6 +57,12 @@ pub enum Action {
     IssueToken,
     RevokeToken,
     IntrospectToken,
+    /// An app asked for a person's permission, or the person has answered.
+    Authorize,
+    /// An app asked who has signed in.
+    UserInfo,
+    /// An app asked to sign somebody out.
+    EndSession,
     /// An operator added or disabled a client.
     ManageClient,
     /// A person signed in, or tried to.
@@ -106,6 +112,9 @@ impl Action {
             Self::IssueToken => "issue-token",
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
+            Self::Authorize => "authorize",
+            Self::UserInfo => "user-info",
+            Self::EndSession => "end-session",
             Self::ManageClient => "manage-client",
             Self::SignIn => "sign-in",
             Self::SignOut => "sign-out",
@@ -321,6 +330,7 @@ mod tests {
         let full = Detail {
             status: 200,
             reasons: vec!["ambiguous".to_owned()],
+            budget: None,
             client_id: Some("c1".to_owned()),
             client_address: Some("127.0.0.1".to_owned()),
             community: Some("exchange".to_owned()),

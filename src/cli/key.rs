@@ -53,5 +53,6 @@ pub fn run(command: &KeyCommands, environment: &Environment) -> Result<Ended, Co
 
 fn line_of(key: &ListedKey) -> String {
     let retired = key.retired.as_ref().map(|at| format!("  retired {at}")).unwrap_or_default();
-    format!("{}  {}  {}  sealed by {}{retired}", key.kid, key.state.code(), key.created, key.sealed_by)
+    let ListedKey { kid, created, sealed_by, algorithm, .. } = key;
+    format!("{kid}  {algorithm}  {}  {created}  sealed by {sealed_by}{retired}", key.state.code())
 }

@@ -115,6 +115,8 @@ pub struct Auth {
     pub aia: bool,
     pub reload_s: u64,
     pub crl_refresh_s: u64,
+    pub app_token_s: u64,
+    pub refresh_days: u64,
 }
 
 /// People who sign in.

@@ -72,6 +72,12 @@ impl Form {
         Ok(Self(fields))
     }
 
+    /// All fields.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+    }
+
     /// A field; empty when it is not there.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {

@@ -49,4 +49,5 @@ mod resources;
 mod search_plans;
 mod searching;
 mod stewards;
+mod token_families;
 mod transactions;

@@ -90,7 +90,8 @@ fn linked(
 fn entry(ctx: &Context, selection: &Selection, identity: &IdentityMatch, id: &str, body: String) -> PatientEntry {
     let is_fine = ctx.caller.sees_probabilities();
     // A number that never leaves is not confirmed digit by digit either.
-    let results = identity.attributes.iter().filter(|(attribute, _)| is_fine || *attribute != Attribute::SocialSecurity);
+    let results =
+        identity.attributes.iter().filter(|(attribute, _)| is_fine || *attribute != Attribute::SocialSecurity);
     let stewardship = selection.stewardship.get(&identity.identity_id).copied();
     let combination = selection.note(&identity.identity_id).cloned();
     PatientEntry {
@@ -102,10 +103,7 @@ fn entry(ctx: &Context, selection: &Selection, identity: &IdentityMatch, id: &st
         probability: is_fine.then_some(identity.probability),
         attributes: results.map(|(attribute, result)| (attribute.name().into(), result.code().into())).collect(),
         stewardship: stewardship.unwrap_or(Stewardship::Automatic).code().into(),
-        combination: combination.map(|note| CombinationNote {
-            collision: note.collision.filter(|_| is_fine),
-            ..note
-        }),
+        combination: combination.map(|note| CombinationNote { collision: note.collision.filter(|_| is_fine), ..note }),
     }
 }
 

@@ -25,7 +25,6 @@ use crate::store::body::{Head, fitting, list_heads, load};
 use crate::store::record::{self, RecordRow};
 use crate::store::{Connection, resource, transaction};
 
-use super::{App, close};
 use super::answer::{AnswerShape, MatchAnswer};
 use super::assured_match::{self, Held};
 use super::candidates::Proposed;
@@ -40,6 +39,7 @@ use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_co
 use super::search::bytes;
 use super::select::{Reason, Selection, select};
 use super::steward::state;
+use super::{App, close};
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn budgets_are_lists_of_structured_fields() {
-        let rate = RateLimit { standings: vec![standing("client-requests", 7, None), standing("client-failures", 3, None)] };
+        let rate =
+            RateLimit { standings: vec![standing("client-requests", 7, None), standing("client-failures", 3, None)] };
         let [policy, remaining, retry_after] = headers(&rate, tell);
         assert_eq!(policy.as_deref(), Some(r#""client-requests";q=1200;w=60, "client-failures";q=1200;w=60"#));
         assert_eq!(remaining.as_deref(), Some(r#""client-requests";r=7, "client-failures";r=3"#));
@@ -72,6 +73,9 @@ mod tests {
     fn a_refusal_says_when_to_come_back() {
         let rate = RateLimit { standings: vec![standing("subject-failures", 0, Some(42))] };
         let [_, remaining, retry_after] = headers(&rate, refuse);
-        assert_eq!((remaining.as_deref(), retry_after.as_deref()), (Some(r#""subject-failures";r=0;t=42"#), Some("42")));
+        assert_eq!(
+            (remaining.as_deref(), retry_after.as_deref()),
+            (Some(r#""subject-failures";r=0;t=42"#), Some("42"))
+        );
     }
 }

@@ -79,10 +79,12 @@ impl Limits {
     pub fn holders(&self, keyed: &Keyed, granted: &Granted) -> Vec<(Budget, Charge)> {
         let grant = &granted.grant;
         let charge = |(budget, limit): &(Budget, Limit), parts: &[&str]| {
-            let parts: Vec<&[u8]> = std::iter::once(budget.code()).chain(parts.iter().copied()).map(str::as_bytes).collect();
+            let parts: Vec<&[u8]> =
+                std::iter::once(budget.code()).chain(parts.iter().copied()).map(str::as_bytes).collect();
             (*budget, Charge { key: keyed.key(&parts), limit: *limit })
         };
-        let mut holders: Vec<(Budget, Charge)> = self.client.iter().map(|one| charge(one, &[&grant.client_id])).collect();
+        let mut holders: Vec<(Budget, Charge)> =
+            self.client.iter().map(|one| charge(one, &[&grant.client_id])).collect();
         if let Some(organization) = &grant.organization_id {
             let community = grant.community.as_deref().unwrap_or_default();
             holders.extend(self.organization.iter().map(|one| charge(one, &[community, organization])));

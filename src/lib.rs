@@ -16,3 +16,4 @@ pub mod outbound;
 pub mod profile;
 pub mod store;
 pub mod synth;
+pub mod web;

@@ -17,13 +17,15 @@ use crate::audit::AuditRecord;
 use crate::config::Match;
 use crate::fhir::date::Date;
 use crate::fhir::issue::{Issue, IssueCode};
+use crate::fhir::label::restricts;
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::fhir::search_parameter;
 use crate::matching::record::Record;
 use crate::profile::idi::{IdiProfile, IdiValidation};
 use crate::store::body::load;
+use crate::store::constraint::SearchConstraint;
 use crate::store::record::RecordRow;
-use crate::store::reference;
+use crate::store::reference::{self, Sought};
 
 use super::App;
 use super::auth::access::MATCH;
@@ -151,8 +153,10 @@ impl App {
         };
         let bytes_max = bytes(self.config.limits.page_bytes_max);
         let conn = &mut *self.connection()?;
-        let heads =
-            reference::list_sources(conn, &[of_patient.number], "Patient", &ids, REPRESENTATIVES_MAX, bytes_max)?;
+        // Whatever is on record counts here; it is not shown.
+        let constraint = &SearchConstraint::NONE;
+        let sought = Sought { source: "RelatedPerson", constraint, resource_type: "Patient" };
+        let heads = reference::list_sources(conn, &[of_patient.number], sought, &ids, REPRESENTATIVES_MAX, bytes_max)?;
         let heads = heads.into_iter().filter(|head| head.resource_type == "RelatedPerson").collect();
         let is_representative = |body: &str| {
             let Ok(related) = serde_json::from_str::<Json>(body) else { return false };
@@ -296,7 +300,7 @@ pub fn is_restricted(body: &str) -> bool {
 fn condition(body: &str) -> Condition {
     let Ok(patient) = serde_json::from_str::<Json>(body) else { return Condition::Restricted };
     let labels = patient["meta"]["security"].as_array().map_or(&[][..], Vec::as_slice);
-    let is_restricted = labels.iter().filter_map(|label| label["code"].as_str()).any(|code| matches!(code, "R" | "V"));
+    let is_restricted = labels.iter().filter_map(|label| label["code"].as_str()).any(restricts);
     let is_dead = patient["deceasedBoolean"] == true || !patient["deceasedDateTime"].is_null();
     match (is_restricted, is_dead) {
         (true, _) => Condition::Restricted,

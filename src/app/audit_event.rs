@@ -267,7 +267,7 @@ pub(super) fn condition(condition: &SearchCondition) -> Option<AuditCondition> {
             AuditCondition::Outcome(codes.map(|(outcome, _)| outcome.code().to_owned()).collect())
         }
         // Every event has a value for each other parameter.
-        SearchCondition::Missing { is_missing: false, .. } => return None,
+        SearchCondition::Missing { is_missing: false, .. } | SearchCondition::Unrestricted => return None,
         SearchCondition::Tokens { .. } | SearchCondition::Strings { .. } | SearchCondition::Missing { .. } => {
             AuditCondition::Seq(Vec::new())
         }

@@ -7,7 +7,8 @@
 use crate::config::Config;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::Connection;
-use crate::store::resource::{self, Resource, SearchCondition, SearchConstraint, SearchQuery, Total};
+use crate::store::constraint::SearchConstraint;
+use crate::store::resource::{self, Resource, SearchCondition, SearchQuery, Total};
 
 use super::auth::gate::permit_route;
 use super::context::Context;
@@ -44,7 +45,7 @@ impl Criteria {
         permit_route(&ctx.caller, "/{type}", "GET", kind.name())?;
         let reader = search_reader(config, ctx, kind.name());
         let conditions = conditions_of(&reader, &criteria_of(query)).map_err(|error| located(error, place))?;
-        Ok(Self { conditions, constraint: ctx.caller.search_constraint(), place: place.to_owned() })
+        Ok(Self { conditions, constraint: ctx.caller.search_constraint(kind.name()), place: place.to_owned() })
     }
 }
 
@@ -95,7 +96,7 @@ pub fn find_match(
     let query = SearchQuery {
         resource_type: kind.name().to_owned(),
         conditions: criteria.conditions.clone(),
-        constraint: criteria.constraint,
+        constraint: criteria.constraint.clone(),
         sort: Vec::new(),
         after: None,
         // One is enough to be found; whether there is another, the page says.

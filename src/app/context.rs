@@ -4,14 +4,16 @@
 
 use std::sync::Arc;
 
+use crate::assurance::facts::{Account, Interaction};
 use crate::audit::{Action, AuditRecord, Detail, Outcome};
+use crate::auth::scope::Interaction as Scope;
 use crate::fhir::disclosure::Disclosure;
 use crate::fhir::match_parameters::RuleBook;
 use crate::fhir::redact::redact;
-use crate::store::resource::SearchConstraint;
+use crate::store::constraint::{Labels, Persons, SearchConstraint};
 
 use super::assured_match::is_restricted;
-use super::auth::access::STEWARDSHIP;
+use super::auth::access::{Ask, STEWARDSHIP};
 use super::auth::account::note_grant;
 use super::auth::gate::permit_route;
 use super::auth::granted::Granted;
@@ -63,7 +65,7 @@ impl Caller {
         match self {
             Self::Open => true,
             Self::Anonymous => false,
-            Self::Client(granted) => granted.is_of_operator(),
+            Self::Client(granted) => granted.is_of_operator() && !granted.is_of_a_person(),
         }
     }
 
@@ -147,12 +149,40 @@ impl Caller {
         }
     }
 
-    /// What this caller's searches are narrowed to.
+    /// What is there for this caller who looks among resources of a type.
     #[must_use]
-    pub const fn search_constraint(&self) -> SearchConstraint {
-        match self {
-            Self::Open | Self::Anonymous | Self::Client(_) => SearchConstraint::None,
-        }
+    pub fn search_constraint(&self, resource_type: &str) -> SearchConstraint {
+        self.constraint(resource_type, &[Scope::Search], Interaction::Search)
+    }
+
+    /// What is there for this caller who reads resources of a type.
+    #[must_use]
+    pub fn read_constraint(&self, resource_type: &str) -> SearchConstraint {
+        self.constraint(resource_type, &[Scope::Read], Interaction::Read)
+    }
+
+    /// What is there for this caller who writes by these scopes.
+    #[must_use]
+    pub fn write_constraint(&self, resource_type: &str, scopes: &[Scope]) -> SearchConstraint {
+        self.constraint(resource_type, scopes, Interaction::Write)
+    }
+
+    /// What scopes of one level give is bounded by that level (SMART App Launch 2.2): `patient/` by the Patient in context.
+    fn constraint(&self, resource_type: &str, scopes: &[Scope], interaction: Interaction) -> SearchConstraint {
+        let labels = if self.sees_restricted() { Labels::All } else { Labels::Unrestricted };
+        let ask = Ask { resource_type, scopes, interaction };
+        let persons = match self {
+            Self::Open => Persons::Everybody,
+            Self::Anonymous => Persons::Nobody,
+            Self::Client(granted) => match (granted.account_for(&ask), granted.patient()) {
+                (Some(Account::Client | Account::Workforce), _) => Persons::Everybody,
+                // Who an organisation is may be read by whoever has the scope.
+                (Some(_), _) if !ask.is_about_people() => Persons::Everybody,
+                (Some(Account::Patient), Some(patient)) => Persons::OfIdentityOf(patient.to_owned()),
+                _ => Persons::Nobody,
+            },
+        };
+        SearchConstraint { labels, persons }
     }
 }
 

@@ -3,21 +3,20 @@
 //! A link to the next page names the last version of this one and no more. Not here: SQL (see `store::history`), the
 //! Bundle (see `http::render`).
 
-use std::collections::BTreeSet;
-
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::moment;
 use crate::fhir::path::printable;
+use crate::store::constraint::{Persons, list_members};
 use crate::store::history::{HistoryPosition, HistoryQuery, HistoryScope, HistoryVersion, Period, list};
 use crate::store::{Connection, resource, transaction};
 
 use super::App;
-use super::context::{Caller, Context};
+use super::context::Context;
 use super::create::stored_kind;
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, check_id};
-use super::read::{check_seen, is_seen};
+use super::read::{check_seen, is_own_version};
 use super::search::link::link;
 use super::search::{Handling, bytes};
 
@@ -60,12 +59,16 @@ impl App {
             id.map_or(Ok(()), check_id)?;
             let asked = read_parameters(pairs, handling)?;
             let limits = &self.config.limits;
+            let constraint = match id {
+                Some(_) => ctx.caller.read_constraint(kind.name()),
+                None => ctx.caller.search_constraint(kind.name()),
+            };
             let query = HistoryQuery {
                 resource_type: kind.name().to_owned(),
                 scope: id.map_or(HistoryScope::Type, |id| HistoryScope::Instance(id.to_owned())),
                 since_us: asked.since_us,
                 at: asked.at,
-                constraint: ctx.caller.search_constraint(),
+                constraint,
                 after: asked.after,
                 count: asked.count.unwrap_or(limits.page_size).min(limits.page_size_max),
                 bytes_max: bytes(limits.page_bytes_max),
@@ -77,9 +80,9 @@ impl App {
                 {
                     return Err(AppError::not_found("There is no such resource."));
                 }
-                id.map_or(Ok(()), |id| check_seen(conn, &ctx.caller, kind, id))?;
+                id.map_or(Ok(()), |id| check_seen(conn, &query.constraint, kind, id))?;
                 let mut page = list(conn, &query)?;
-                leave_out_hidden(conn, &ctx.caller, kind, &mut page.versions)?;
+                self.leave_out_others(conn, &query, &mut page.versions)?;
                 Ok(page)
             })?;
             audit.detail.records = page.versions.iter().map(|version| version.id.clone()).collect();
@@ -103,25 +106,21 @@ impl App {
     }
 }
 
-/// Leaves what the caller may be told of: resources by what they are now, and versions by their own label too.
-fn leave_out_hidden(
-    conn: &mut Connection,
-    caller: &Caller,
-    kind: ResourceKind,
-    versions: &mut Vec<HistoryVersion>,
-) -> Result<(), AppError> {
-    if caller.sees_restricted() {
-        return Ok(());
+impl App {
+    /// What is about a person now may have been about another one: such a version is left out.
+    fn leave_out_others(
+        &self,
+        conn: &mut Connection,
+        query: &HistoryQuery,
+        versions: &mut Vec<HistoryVersion>,
+    ) -> Result<(), AppError> {
+        let Persons::OfIdentityOf(patient) = &query.constraint.persons else { return Ok(()) };
+        let members = list_members(conn, patient)?;
+        let base_url = &self.config.server.base_url;
+        let is_own = |body: &str| is_own_version(&members, &query.resource_type, body, base_url);
+        versions.retain(|version| version.deleted || is_own(&version.body));
+        Ok(())
     }
-    let ids: BTreeSet<String> = versions.iter().map(|version| version.id.clone()).collect();
-    let mut hidden = BTreeSet::new();
-    for id in ids {
-        if !is_seen(conn, caller, kind, &id)? {
-            hidden.insert(id);
-        }
-    }
-    versions.retain(|version| !hidden.contains(&version.id) && (version.deleted || caller.may_see(&version.body)));
-    Ok(())
 }
 
 fn link_after(base: &str, understood: &[(String, String)], after: &HistoryPosition) -> String {

@@ -21,6 +21,7 @@ mod constraint_copy;
 pub mod context;
 pub mod create;
 pub mod delete;
+pub mod doctor;
 pub mod error;
 pub mod explain;
 pub mod export;
@@ -38,6 +39,7 @@ pub mod meta;
 pub mod metering;
 pub mod partition;
 pub mod patch;
+pub mod people;
 pub mod read;
 pub mod refresh;
 pub mod responder;
@@ -46,6 +48,7 @@ pub mod rules;
 pub mod search;
 pub mod select;
 pub mod settle;
+mod start;
 pub mod steward;
 pub mod stored_index;
 pub mod train;
@@ -57,13 +60,13 @@ pub mod who_looked;
 pub mod write;
 pub mod writer;
 
-use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::assurance::verdict::Verdict;
 use crate::audit::chain::SealKey;
 use crate::audit::{Action, AuditRecord, Outcome};
-use crate::config::{Config, IndexPlace};
+use crate::config::Config;
 use crate::fhir::json;
 use crate::matching::index::{Ask, Reach};
 use crate::outbound::fetch::Client;
@@ -82,8 +85,10 @@ use error::{AppError, ErrorKind};
 use follower::Follower;
 use incoming::Door;
 use metering::Meter;
+use people::People;
 use rules::Rules;
 use search::page_token::PageKey;
+use start::{open_index, start_pool};
 use writer::Writer;
 
 /// One running instance: configuration, rules, store, index and writer.
@@ -103,6 +108,7 @@ pub struct App {
     sealer: Sealer,
     communities: Communities,
     authorization: AuthorizationServer,
+    people: People,
     started_us: i64,
 }
 
@@ -179,6 +185,7 @@ impl App {
         let meter = store.writer_connection().and_then(|mut conn| Meter::open(&mut conn, clock)).map_err(cannot)?;
         let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
         let authorization = AuthorizationServer::open(&config, &store, &sealer, clock)?;
+        let people = People::open(&config, &store, &sealer, clock).map_err(cannot)?;
         let follower = Follower::start(follower::Workplace {
             store: store.clone(),
             candidates: Arc::clone(&candidates),
@@ -201,6 +208,7 @@ impl App {
             sealer,
             communities,
             authorization,
+            people,
             started_us: (clock.now_us)(),
         };
         app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
@@ -407,26 +415,6 @@ pub enum Readiness {
     Behind(Duration),
 }
 
-/// The index as configured, complete, and the ids of feature rows that are to be made again.
-fn open_index(
-    config: &Config,
-    store: &Store,
-    rules: &Arc<Rules>,
-    progress: impl FnMut(usize),
-) -> Result<(Candidates, Vec<String>), StoreError> {
-    let began = Instant::now();
-    let opened = match config.matching.index {
-        IndexPlace::Memory => Candidates::in_memory(&mut *store.connection()?, rules, progress)?,
-        IndexPlace::Database => (Candidates::in_database(store, rules, progress)?, Vec::new()),
-    };
-    let seconds = began.elapsed().as_secs_f64();
-    let figures = opened.0.figures();
-    let candidates::Figures { records, identities, bytes, .. } = figures;
-    tracing::info!(index = opened.0.name(), records, identities, bytes, seconds, "the index is complete");
-    metrics::gauge!("idi_match_index_start_seconds").set(seconds);
-    Ok(opened)
-}
-
 /// The limits of the store.
 fn store_options(config: &Config) -> StoreOptions {
     let timeout_ms = config.limits.database_timeout_ms;
@@ -436,18 +424,6 @@ fn store_options(config: &Config) -> StoreOptions {
         busy_timeout_ms: timeout_ms,
         statement_timeout_ms: timeout_ms,
     }
-}
-
-/// The one bounded pool that loads, batches and large queries are computed on. The first instance of a process sets its
-/// size; later ones (tests) share it.
-fn start_pool(threads: usize) {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|number| format!("match-{number}"));
-        if pool.build_global().is_err() {
-            tracing::debug!("the matching pool was started before");
-        }
-    });
 }
 
 impl Drop for App {

@@ -15,7 +15,6 @@ use super::context::{Caller, Context};
 use super::error::{AppError, ErrorKind};
 use super::incoming::{ResourceKind, admit};
 use super::keep::{Arrival, Expected, Kept, check_expected};
-use super::read::check_seen;
 use super::unit::Unit;
 use super::update::{Address, Condition};
 use super::write::{Desk, Verb};
@@ -60,7 +59,6 @@ impl Desk {
         settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
     ) -> Result<Arrival, AppError> {
         let current = resource::find(unit.conn, kind.name(), &id)?;
-        check_seen(unit.conn, &self.caller, kind, &id)?;
         let current = current.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         if current.deleted {
             return Err(AppError::gone());

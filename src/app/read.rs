@@ -1,19 +1,24 @@
 //! FHIR read and vread.
 
 use crate::audit::{Action, AuditRecord};
+use crate::fhir::compartment::reference_of;
+use crate::fhir::json::parse;
+use crate::fhir::search_parameter::search_values;
 use crate::profile::artifact::ARTIFACT_TYPES;
+use crate::store::constraint::{self, Labels, Persons, SearchConstraint};
 use crate::store::record::RecordRow;
 use crate::store::resource::{self, Resource};
 use crate::store::{Connection, record, transaction};
 
-use super::App;
-use super::context::{Caller, Context};
+use super::assured_match::is_restricted;
+use super::context::Context;
 use super::create::stored_kind;
 use super::error::{AppError, ErrorKind};
 use super::golden;
 use super::incoming::{ResourceKind, check_id};
 use super::search::{AUDIT_EVENT, bytes};
 use super::steward::queue::resolve;
+use super::{App, STORED_LIMITS};
 
 /// Which version is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,13 +94,16 @@ impl App {
             let kind = stored_kind(resource_type)?;
             audit.resource_type = Some(kind.name().to_owned());
             let mut conn = self.connection()?;
-            check_seen(&mut conn, &ctx.caller, kind, id).inspect_err(|_| audit.detail.records.push(id.to_owned()))?;
-            let found = match find_version(&mut conn, kind, id, version) {
+            let constraint = ctx.caller.read_constraint(kind.name());
+            let seen = check_seen(&mut conn, &constraint, kind, id);
+            let found = match seen.and_then(|()| find_version(&mut conn, kind, id, version)) {
                 Err(error) if error.kind == ErrorKind::NotFound && version == Version::Current => {
-                    return self.read_golden(ctx, audit, kind, id)?.ok_or(error);
+                    let golden = self.read_golden(ctx, audit, kind, id)?;
+                    return golden.ok_or(error).inspect_err(|_| audit.detail.records.push(id.to_owned()));
                 }
-                found => found?,
+                found => found.inspect_err(|_| audit.detail.records.push(id.to_owned()))?,
             };
+            check_own_version(&mut conn, &constraint, &found, &self.config.server.base_url)?;
             audit.detail.records.push(id.to_owned());
             let body = ctx.caller.outgoing(found.body)?;
             Ok(StoredVersion { version: found.version, updated_us: found.updated_us, body })
@@ -116,6 +124,11 @@ impl App {
         let found = transaction::read_snapshot(&mut *self.connection()?, |conn| {
             let Some(identity_id) = resolve(conn, identity_id)? else { return Ok(None) };
             let rows = record::list_of_identities(conn, &[&identity_id])?;
+            match ctx.caller.read_constraint(kind.name()).persons {
+                Persons::Everybody => {}
+                Persons::OfIdentityOf(patient) if rows.iter().any(|row| row.id == patient) => {}
+                Persons::OfIdentityOf(_) | Persons::Nobody => return Ok(None),
+            }
             let may_show = |_: &RecordRow, body: &str| ctx.caller.may_see(body);
             let made = golden::make(conn, &rows.iter().collect::<Vec<_>>(), bytes_max, may_show)?;
             Ok::<_, AppError>(made.filter(|made| !made.records.is_empty()).map(|made| (made, rows)))
@@ -137,13 +150,26 @@ impl App {
     }
 }
 
-/// Whether a caller may be told of a resource, of any version: the current one decides, and of what was deleted the last one
-/// before.
+/// Whether a resource, of any version, is there for a caller of this constraint: the current one decides, and of what was
+/// deleted the label of the last one before.
 ///
 /// # Errors
 /// Those of the database.
-pub fn is_seen(conn: &mut Connection, caller: &Caller, kind: ResourceKind, id: &str) -> Result<bool, AppError> {
-    if caller.sees_restricted() {
+pub fn is_seen(
+    conn: &mut Connection,
+    constraint: &SearchConstraint,
+    kind: ResourceKind,
+    id: &str,
+) -> Result<bool, AppError> {
+    if constraint.is_none() {
+        return Ok(true);
+    }
+    if constraint.persons != Persons::Everybody
+        && constraint::retain_seen(conn, constraint, kind.name(), vec![id.to_owned()])?.is_empty()
+    {
+        return Ok(false);
+    }
+    if constraint.labels == Labels::All {
         return Ok(true);
     }
     let Some(current) = resource::find(conn, kind.name(), id)? else { return Ok(true) };
@@ -153,15 +179,51 @@ pub fn is_seen(conn: &mut Connection, caller: &Caller, kind: ResourceKind, id: &
         Some(current)
     };
     // In doubt it is hidden.
-    Ok(last.is_some_and(|last| !last.deleted && caller.may_see(&last.body)))
+    Ok(last.is_some_and(|last| !last.deleted && !is_restricted(&last.body)))
 }
 
 /// Asked before anything of a resource is answered.
 ///
 /// # Errors
 /// `NotFound` where the caller may not be told of it.
-pub fn check_seen(conn: &mut Connection, caller: &Caller, kind: ResourceKind, id: &str) -> Result<(), AppError> {
-    if is_seen(conn, caller, kind, id)? { Ok(()) } else { Err(AppError::not_found("There is no such resource.")) }
+pub fn check_seen(
+    conn: &mut Connection,
+    constraint: &SearchConstraint,
+    kind: ResourceKind,
+    id: &str,
+) -> Result<(), AppError> {
+    if is_seen(conn, constraint, kind, id)? { Ok(()) } else { Err(no_such()) }
+}
+
+/// The answer for what is not there, and for what is not there for this caller.
+#[must_use]
+pub fn no_such() -> AppError {
+    AppError::not_found("There is no such resource.")
+}
+
+/// What is about a person now may have been about another one: an older version is there for whom it was about.
+///
+/// # Errors
+/// `NotFound`.
+pub fn check_own_version(
+    conn: &mut Connection,
+    constraint: &SearchConstraint,
+    found: &Resource,
+    base_url: &str,
+) -> Result<(), AppError> {
+    let Persons::OfIdentityOf(patient) = &constraint.persons else { return Ok(()) };
+    let members = constraint::list_members(conn, patient)?;
+    if is_own_version(&members, &found.resource_type, &found.body, base_url) { Ok(()) } else { Err(no_such()) }
+}
+
+/// Whether a document is about one of `members`. A Patient is by its id, which is asked elsewhere.
+#[must_use]
+pub fn is_own_version(members: &[String], resource_type: &str, body: &str, base_url: &str) -> bool {
+    let Some(parameter) = reference_of(resource_type) else { return true };
+    let Ok(resource) = parse(body.as_bytes(), &STORED_LIMITS) else { return false };
+    let values = search_values(&resource, base_url);
+    let mut about = values.tokens.iter().filter(|token| token.parameter == parameter && token.system == "Patient");
+    about.any(|token| members.contains(&token.value))
 }
 
 /// A stored version that can be read.
@@ -179,7 +241,7 @@ pub fn find_version(
         Version::Numbered(number) => resource::find_version(conn, kind.name(), id, number)?,
         Version::Unknown => None,
     };
-    let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
+    let found = found.ok_or_else(no_such)?;
     if found.deleted { Err(AppError::gone()) } else { Ok(found) }
 }
 

@@ -180,7 +180,7 @@ impl App {
 
     fn find_stored(&self, ctx: &Context, kind: ResourceKind, id: &str) -> Result<Resource, AppError> {
         let mut conn = self.connection()?;
-        check_seen(&mut conn, &ctx.caller, kind, id)?;
+        check_seen(&mut conn, &ctx.caller.read_constraint(kind.name()), kind, id)?;
         let found = resource::find(&mut conn, kind.name(), id)?;
         let found = found.ok_or_else(|| AppError::not_found("There is no such resource."))?;
         if found.deleted { Err(AppError::gone()) } else { Ok(found) }

@@ -7,11 +7,16 @@
 
 use std::sync::Arc;
 
+use crate::assurance::verdict::Missing;
 use crate::audit::subject::FOUND;
 use crate::audit::{Action, AuditRecord};
+use crate::auth::scope::Interaction as Scope;
 use crate::config::Config;
+use crate::fhir::compartment::reference_of;
 use crate::fhir::issue::{Issue, IssueCode};
+use crate::fhir::search_parameter::TokenValue;
 use crate::matching::index::Ask;
+use crate::store::constraint::{Persons, SearchConstraint, list_members};
 use crate::store::resource::{self, Resource};
 
 use super::clock::Clock;
@@ -22,11 +27,12 @@ use super::error::{AppError, ErrorKind};
 use super::incoming::{Door, Incoming, ResourceKind, admit, check_id};
 use super::keep::{Arrival, Expected, Keeper, Kept, check_expected, keep_single, kept};
 use super::patch::Patched;
+use super::read::{is_seen, no_such};
 use super::responder::check_not_responder;
 use super::rules::Rules;
 use super::unit::Unit;
 use super::update::check_same_id;
-use super::writer::{Done, Scope};
+use super::writer::{Done, Scope as Reach};
 use super::{App, close, document_limits, panicked};
 
 /// One change that is asked for.
@@ -91,6 +97,23 @@ pub enum Aim {
     There(Resource),
     /// A conditional delete found nothing: nothing is to be done.
     Nowhere,
+}
+
+/// Whether a resource is there for who writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum There {
+    Seen,
+    NotSeen,
+}
+
+impl Write {
+    /// Whether `id` is one that this server has made for it.
+    fn is_new(&self, id: &str) -> bool {
+        match &self.target {
+            Target::New(new) | Target::NewUnless(new, _) | Target::Fitting(_, new) => new == id,
+            Target::Id(_) => false,
+        }
+    }
 }
 
 /// What came of a write.
@@ -160,6 +183,7 @@ impl Desk {
         write: Write,
         settle: impl FnOnce(&mut Unit<'_>, Patched) -> Result<String, AppError>,
     ) -> Result<Written, AppError> {
+        let constraint = self.write_constraint(&write);
         let (id, expected) = match self.aim(unit, &write)? {
             Aim::At(id, expected) => (id, expected),
             Aim::There(found) => return Ok(Written::Kept(kept(write.kind, &found, false))),
@@ -171,11 +195,13 @@ impl Desk {
                 Ok(Written::Deleted(Some(id).filter(|_| found)))
             }
             Content::Resource(incoming) => {
+                self.check_content(unit, &constraint, &incoming)?;
                 let arrival = Arrival { id, incoming: *incoming, expected };
                 keep_single(self.keeper(), unit, arrival).map(Written::Kept)
             }
             Content::Patch(patch) => {
                 let arrival = self.patched(unit, write.kind, id, expected, &patch, settle)?;
+                self.check_content(unit, &constraint, &arrival.incoming)?;
                 keep_single(self.keeper(), unit, arrival).map(Written::Kept)
             }
         }
@@ -186,6 +212,76 @@ impl Desk {
     /// # Errors
     /// `PreconditionFailed` when several fit; `NotFound` when there is none to patch; `Conflict` for the responder.
     pub fn aim(&self, unit: &mut Unit<'_>, write: &Write) -> Result<Aim, AppError> {
+        let constraint = self.write_constraint(write);
+        if constraint.persons != Persons::Everybody && write.kind == ResourceKind::Patient {
+            // Who is who would change with it.
+            return Err(AppError::not_authorized(&[Missing::Patient]));
+        }
+        let aim = self.aim_at(unit, write, &constraint)?;
+        match &aim {
+            Aim::At(id, expected) if !write.is_new(id) => match self.is_there(unit, write.kind, id, &constraint)? {
+                There::Seen => Ok(aim),
+                // What is not there for the caller, and what is not there at all, look alike: so neither is created.
+                There::NotSeen => match &write.content {
+                    Content::Nothing => check_expected(None, *expected).map(|()| Aim::Nowhere),
+                    Content::Resource(_) | Content::Patch(_) => Err(no_such()),
+                },
+            },
+            _ => Ok(aim),
+        }
+    }
+
+    /// What is there for the caller of this write.
+    pub fn write_constraint(&self, write: &Write) -> SearchConstraint {
+        let scopes: &[Scope] = match (&write.content, &write.target) {
+            (Content::Resource(_), Target::New(_) | Target::NewUnless(..)) => &[Scope::Create],
+            (Content::Resource(_), _) => &[Scope::Create, Scope::Update],
+            (Content::Patch(_), _) => &[Scope::Update],
+            (Content::Nothing, _) => &[Scope::Delete],
+        };
+        self.caller.write_constraint(write.kind.name(), scopes)
+    }
+
+    fn is_there(
+        &self,
+        unit: &mut Unit<'_>,
+        kind: ResourceKind,
+        id: &str,
+        constraint: &SearchConstraint,
+    ) -> Result<There, AppError> {
+        if constraint.is_none() {
+            return Ok(There::Seen);
+        }
+        let is_live = resource::find(unit.conn, kind.name(), id)?.is_some_and(|found| !found.deleted);
+        let is_seen = is_live && is_seen(unit.conn, constraint, kind, id)?;
+        Ok(if is_seen { There::Seen } else { There::NotSeen })
+    }
+
+    /// Whether what is to be kept is about nobody but those whom the caller may write about.
+    ///
+    /// # Errors
+    /// `Forbidden`.
+    pub fn check_content(
+        &self,
+        unit: &mut Unit<'_>,
+        constraint: &SearchConstraint,
+        incoming: &Incoming,
+    ) -> Result<(), AppError> {
+        let members = match &constraint.persons {
+            Persons::Everybody => return Ok(()),
+            Persons::OfIdentityOf(patient) => list_members(unit.conn, patient)?,
+            Persons::Nobody => Vec::new(),
+        };
+        let parameter = reference_of(incoming.kind.name());
+        let mut about = incoming.search.tokens.iter().filter(|token| Some(token.parameter) == parameter).peekable();
+        let is_own = |token: &TokenValue| token.system == "Patient" && members.contains(&token.value);
+        if about.peek().is_some() && about.all(is_own) {
+            return Ok(());
+        }
+        Err(AppError::not_authorized(&[Missing::Patient]))
+    }
+
+    fn aim_at(&self, unit: &mut Unit<'_>, write: &Write, constraint: &SearchConstraint) -> Result<Aim, AppError> {
         Ok(match &write.target {
             Target::New(id) | Target::Id(id) => Aim::At(id.clone(), write.expected),
             Target::NewUnless(id, criteria) => match find_match(unit.conn, write.kind, criteria)? {
@@ -198,7 +294,8 @@ impl Desk {
                 let aim = aim_at_fitting(write, found, new_id)?;
                 if let Aim::At(id, _) = &aim {
                     check_not_responder(&self.config, write.kind, id)?;
-                    if !is_found {
+                    // Who is not told of everything creates under no id of their own (see `aim`).
+                    if !is_found && constraint.is_none() {
                         check_free(unit, write.kind, id)?;
                     }
                 }
@@ -288,7 +385,7 @@ impl App {
             Ok(write) => write,
             Err(error) => return Err(self.refuse_with(audit, error)),
         };
-        let written = self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
+        let written = self.writer.submit(Reach::Identities, panicked(&audit), move |unit| {
             desk.perform_audited(unit, write, audit, |_, patched| Ok(patched.document))
         })?;
         let Written::Kept(kept) = written else { return Ok(written) };

@@ -6,7 +6,7 @@
 
 use super::facts::Representation;
 use super::facts::{Account, Age, Condition, Confidence, Consent, Facts, Interaction, Registration, Stored, User};
-use super::policy::{Needs, Policy, Returns, Served, Subject, Workflow};
+use super::policy::{Needs, Own, Policy, Returns, Served, Subject, Workflow};
 use super::verdict::{
     Elements, Identities, Missing, Representative, StoredTerms, Terms, Unverified, Verdict, Withheld,
 };
@@ -14,6 +14,9 @@ use super::verdict::{
 /// The decision.
 #[must_use]
 pub fn decide(facts: &Facts, policy: &Policy) -> Verdict {
+    if facts.account == Account::Patient {
+        return decide_own(facts, policy.own());
+    }
     let workflows = policy.called_for(facts);
     let mut missing = missing_of_caller(facts, &workflows);
     for workflow in &workflows {
@@ -27,6 +30,35 @@ pub fn decide(facts: &Facts, policy: &Policy) -> Verdict {
     let terms = terms(facts, &workflows);
     let withheld = facts.stored.map(|stored| withheld(stored, &terms)).unwrap_or_default();
     if withheld.is_empty() { Verdict::Permit(terms) } else { Verdict::Withhold(withheld) }
+}
+
+/// A person about their own records: no purpose and no agreement widens that, and whose records they are is the store's to
+/// say.
+fn decide_own(facts: &Facts, own: Option<&Own>) -> Verdict {
+    let Some(own) = own else { return Verdict::Refuse(vec![Missing::Account]) };
+    let mut missing = Vec::new();
+    if facts.interaction == Interaction::Match {
+        missing.push(Missing::Account);
+    } else if !own.interactions.contains(&facts.interaction) {
+        missing.push(Missing::Interaction);
+    }
+    if facts.identity < own.identity {
+        missing.push(Missing::Identity(own.identity));
+    }
+    if facts.authentication < own.authentication {
+        missing.push(Missing::Authentication(own.authentication));
+    }
+    if !missing.is_empty() {
+        return Verdict::Refuse(missing);
+    }
+    Verdict::Permit(Terms {
+        workflows: vec!["own".to_owned()],
+        identities: Identities::HighConfidence,
+        identities_max: Some(1),
+        stored: StoredTerms { level: own.identity, unverified: Unverified::Withhold },
+        representative: Representative::No,
+        elements: own.elements.clone(),
+    })
 }
 
 /// What no workflow can make up for.
@@ -299,6 +331,32 @@ mod tests {
             assert_eq!(terms.representative == Representative::Yes, expected["two_matches"] == true, "{row}");
         }
         assert_eq!(seen.len(), 25, "every reason is in the table: {seen:?}");
+    }
+
+    #[test]
+    fn a_person_with_a_patient_in_context_matches_nobody_whatever_else_the_token_says() {
+        let policy = shipped();
+        let own = |interaction| Facts {
+            account: Account::Patient,
+            identity: IdentityLevel::Idial1_8,
+            authentication: AuthenticationLevel::Aal2,
+            registration: Registration::Operator,
+            purposes: BTreeSet::from(["TREAT".to_owned()]),
+            ..Facts::unknown(interaction)
+        };
+        for interaction in Interaction::ALL {
+            use Interaction::{Match, Read, Search, Write};
+            let expected: &[&str] = match interaction {
+                Read | Search | Write => &[],
+                Match => &["account"],
+                _ => &["interaction"],
+            };
+            assert_eq!(decide(&own(interaction), &policy).reasons(), expected, "{interaction:?}");
+        }
+        let weak = Facts { identity: IdentityLevel::Idial1_6, ..own(Interaction::Read) };
+        assert_eq!(decide(&weak, &policy).reasons(), ["identity-level"]);
+        let weak = Facts { authentication: AuthenticationLevel::Aal1, ..own(Interaction::Read) };
+        assert_eq!(decide(&weak, &policy).reasons(), ["authentication-level"]);
     }
 
     #[test]

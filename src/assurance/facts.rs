@@ -68,7 +68,9 @@ pub enum Account {
     Client,
     /// `user/` of a workforce member.
     Workforce,
-    /// `patient/`, and `user/` of anybody else.
+    /// `patient/` with a Patient in context: that person, about themselves alone.
+    Patient,
+    /// `user/` of anybody else, and `patient/` without a Patient in context.
     #[default]
     Person,
 }

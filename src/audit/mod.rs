@@ -59,6 +59,11 @@ pub enum Action {
     IntrospectToken,
     /// An operator added or disabled a client.
     ManageClient,
+    /// A person signed in, or tried to.
+    SignIn,
+    SignOut,
+    /// An operator added, disabled or reset an account.
+    ManageAccount,
     /// The server saw somebody go through a list of people.
     Alarm,
 }
@@ -100,6 +105,9 @@ impl Action {
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
             Self::ManageClient => "manage-client",
+            Self::SignIn => "sign-in",
+            Self::SignOut => "sign-out",
+            Self::ManageAccount => "manage-account",
             Self::Alarm => "alarm",
         }
     }

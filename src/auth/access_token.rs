@@ -44,6 +44,37 @@ pub struct Grant {
     pub expires_us: i64,
     /// Whom the token is about, where that is not the client itself.
     pub subject: Option<String>,
+    /// SMART App Launch 2.2, launch context: the id of the Patient in context, to whose records `patient/` scopes are confined.
+    pub patient: Option<String>,
+    pub holder: Holder,
+}
+
+/// Who holds a token: the client in its own name, or somebody who has signed in and uses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Holder {
+    /// The token says nothing of an account.
+    #[default]
+    Client,
+    /// Somebody with an account of the workforce.
+    Workforce,
+    /// Anybody else who has signed in.
+    Person,
+}
+
+impl Holder {
+    /// The claim; a client has none.
+    #[must_use]
+    pub const fn code(self) -> Option<&'static str> {
+        match self {
+            Self::Client => None,
+            Self::Workforce => Some("workforce"),
+            Self::Person => Some("person"),
+        }
+    }
+
+    fn parse(code: &str) -> Option<Self> {
+        [Self::Workforce, Self::Person].into_iter().find(|holder| holder.code() == Some(code))
+    }
 }
 
 /// A key of this server, by its name.
@@ -81,6 +112,12 @@ pub fn claims_of(grant: &Grant, issuer: &str, audience: &str, now_us: i64) -> Ma
     }
     if let Some(entity_type) = grant.entity_type {
         put("entity_type", json!(entity_type.code()));
+    }
+    if let Some(patient) = &grant.patient {
+        put("patient", json!(patient));
+    }
+    if let Some(holder) = grant.holder.code() {
+        put("account", json!(holder));
     }
     claims
 }
@@ -137,6 +174,8 @@ pub fn read(token: &Verified, issuer: &str, audience: &str, now_us: i64) -> Resu
         token_id: text("jti")?,
         expires_us: times.expires_us,
         subject: (subject != client_id).then_some(subject),
+        patient: optional(token, "patient")?,
+        holder: known(token, "account", Holder::parse)?.unwrap_or_default(),
         client_id,
     })
 }
@@ -211,6 +250,8 @@ mod tests {
             token_id: "token-1".into(),
             expires_us: NOW_US + 300 * SECOND_US,
             subject: None,
+            patient: None,
+            holder: Holder::Client,
         }
     }
 
@@ -235,6 +276,8 @@ mod tests {
             grant(),
             Grant { community: None, organization_id: None, entity_type: None, purposes: Vec::new(), ..grant() },
             Grant { subject: Some("person-1".into()), extensions: BTreeMap::new(), ..grant() },
+            Grant { patient: Some("patient-1".into()), holder: Holder::Person, ..grant() },
+            Grant { subject: Some("person-1".into()), holder: Holder::Workforce, ..grant() },
         ] {
             let text = signer.sign("at+jwt", None, &claims_of(&grant, ISSUER, AUDIENCE, NOW_US)).unwrap();
             let read = verify(&text, &keys(&signer), ISSUER, AUDIENCE, NOW_US).unwrap();
@@ -292,6 +335,10 @@ mod tests {
             ("extensions", json!({"hl7-b2b": {}}), Reason::ClaimInvalid("extensions")),
             ("entity_type", json!("king"), Reason::ClaimInvalid("entity_type")),
             ("community", json!(["test"]), Reason::ClaimInvalid("community")),
+            ("patient", json!(""), Reason::ClaimInvalid("patient")),
+            ("patient", json!(["patient-1"]), Reason::ClaimInvalid("patient")),
+            ("account", json!("client"), Reason::ClaimInvalid("account")),
+            ("account", json!(7), Reason::ClaimInvalid("account")),
         ];
         for (name, value, expected) in table {
             let mut claims = claims_of(&grant(), ISSUER, AUDIENCE, NOW_US);

@@ -13,6 +13,7 @@ use crate::config::settings::SETTINGS;
 
 use super::client::arguments::ClientArgs;
 use super::synth::SynthArgs;
+use super::user::arguments::UserArgs;
 
 /// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
 #[derive(Debug, Parser)]
@@ -61,6 +62,12 @@ pub enum Commands {
     Model(ModelArgs),
     /// Add, list and disable clients; or be one: register at any UDAP server, get a token, match.
     Client(Box<ClientArgs>),
+    /// Ask the server of this configuration on this machine whether it lives; exit code 1 when it does not.
+    Health(HealthArgs),
+    /// Look at configuration, certificates, keys and database; exit code 1 for warnings, 2 for errors.
+    Doctor(DoctorArgs),
+    /// Look after the accounts of people who sign in.
+    User(Box<UserArgs>),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.
@@ -69,6 +76,24 @@ pub enum Commands {
 
 #[derive(Debug, Args)]
 pub struct ServeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Ask whether it is ready for requests (/readyz) and not only whether it lives (/livez).
+    #[arg(long)]
+    pub ready: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
 }

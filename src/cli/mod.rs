@@ -11,16 +11,20 @@ mod backup;
 mod client;
 mod config;
 mod demo;
+mod doctor;
 mod evaluate;
 mod explain;
+mod health;
 mod load;
 mod match_file;
 mod model;
 mod partition;
 mod progress;
 mod serve;
+mod service_manager;
 pub mod synth;
 mod train;
+mod user;
 mod validate;
 mod weigh;
 
@@ -47,6 +51,8 @@ pub enum Ended {
     Done,
     /// 1
     ProblemsFound,
+    /// 2: what `doctor` has found keeps a server from working.
+    ErrorsFound,
 }
 
 /// Why a command could not do its work.
@@ -127,6 +133,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, variables: Vec<(String
     match dispatch(arguments.command, &Environment { variables }) {
         Ok(Ended::Done) | Err(CommandError::NoReader) => ExitCode::SUCCESS,
         Ok(Ended::ProblemsFound) => ExitCode::from(1),
+        Ok(Ended::ErrorsFound) => ExitCode::from(2),
         Err(error) => {
             eprintln!("idi-match: {error}");
             ExitCode::from(if matches!(error, CommandError::Usage(_)) { 2 } else { 3 })
@@ -158,6 +165,9 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Train(args) => train::run(&args, environment),
         Commands::Model(args) => model::run(&args, environment),
         Commands::Client(args) => client::run(&args.command, environment),
+        Commands::Health(args) => health::run(&args, environment),
+        Commands::Doctor(args) => doctor::run(&args, environment),
+        Commands::User(args) => user::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

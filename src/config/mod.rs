@@ -38,6 +38,7 @@ pub struct Config {
     pub log: Log,
     pub auth: Auth,
     pub outbound: Outbound,
+    pub people: People,
     pub budgets: Budgets,
     /// `[[sources]]`: verification assumed for records that carry none themselves.
     #[serde(default)]
@@ -58,6 +59,7 @@ pub struct Server {
     pub open: bool,
     pub profiles_dir: String,
     pub workers: usize,
+    pub drain_ms: u64,
     pub tls_cert: String,
     pub tls_key: String,
     pub tls_client_anchors: String,
@@ -110,6 +112,22 @@ pub struct Auth {
     pub aia: bool,
     pub reload_s: u64,
     pub crl_refresh_s: u64,
+}
+
+/// People who sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct People {
+    pub session_minutes: u32,
+    pub session_idle_minutes: u32,
+    /// Of one login.
+    pub sign_in_failures_free: u32,
+    pub sign_in_failures_max: u32,
+    /// Of one address.
+    pub address_failures_free: u32,
+    pub sign_in_pause_s: u32,
+    pub sign_in_pause_s_max: u32,
+    pub password_hashes_max: usize,
 }
 
 /// What may be fetched from elsewhere.
@@ -206,6 +224,8 @@ pub struct Limits {
     pub page_bytes_max: usize,
     pub http_connections_max: usize,
     pub requests_in_flight_max: usize,
+    pub request_threads_max: usize,
+    pub queue_timeout_ms: u64,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
     pub shutdown_timeout_ms: u64,

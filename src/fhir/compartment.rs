@@ -3,9 +3,18 @@
 //! Not here: finding them, and the Patients that they are about.
 
 use super::json::Value;
+use super::search_parameter::find;
 
 /// The types of resource that can be in the compartment of a Patient and are stored here.
 pub const PATIENT_COMPARTMENT: [&str; 5] = ["Patient", "RelatedPerson", "Person", "Consent", "Provenance"];
+
+/// The number of the search parameter by which a resource of this type is in the compartment of a Patient; `None` of types
+/// that are in none, and of Patient, which is in it by itself.
+#[must_use]
+pub fn reference_of(resource_type: &str) -> Option<i16> {
+    let is_inside = resource_type != "Patient" && PATIENT_COMPARTMENT.contains(&resource_type);
+    find(resource_type, "patient").filter(|_| is_inside).map(|parameter| parameter.number)
+}
 
 /// Whether `resource` is in the compartment of some Patient.
 #[must_use]
@@ -36,6 +45,17 @@ fn refers_to_patient(reference: &Value<'_>) -> bool {
 mod tests {
     use super::*;
     use crate::fhir::json::{Limits, parse};
+
+    #[test]
+    fn every_type_of_the_compartment_but_the_patient_is_found_by_one_reference() {
+        for name in PATIENT_COMPARTMENT {
+            assert_eq!(reference_of(name).is_some(), name != "Patient", "{name}");
+        }
+        assert_eq!(
+            (reference_of("RelatedPerson"), reference_of("Task"), reference_of("Organization")),
+            (Some(82), None, None)
+        );
+    }
 
     #[test]
     fn a_resource_is_of_a_patient_when_it_refers_to_one_where_the_definition_says() {

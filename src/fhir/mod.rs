@@ -14,6 +14,7 @@ pub mod fold;
 pub mod issue;
 pub mod json;
 pub mod json_patch;
+pub mod label;
 pub mod match_parameters;
 pub mod moment;
 pub mod name_text;

@@ -136,6 +136,8 @@ pub struct SearchValues {
     pub strings: Vec<StringValue>,
     pub tokens: Vec<TokenValue>,
     pub dates: Vec<DateValue>,
+    /// Labelled so: by this it is not found by everybody.
+    pub is_restricted: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -31,8 +31,11 @@ async fn livez() -> HttpResponse {
     HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
 }
 
-/// The database answers too, and the index is near enough to what it holds.
+/// The database answers too, the server is not about to stop, and the index is near enough to what it holds.
 async fn readyz(app: AppData) -> HttpResponse {
+    if app.draining.is_on() {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({ "status": "stopping" }));
+    }
     match run_probe(&app, |app| app.check_ready()).await {
         Ok(Readiness::Ready { records, lag }) => {
             let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);

@@ -19,9 +19,21 @@ pub fn start() -> Result<PrometheusHandle, String> {
 }
 
 fn install() -> Result<PrometheusHandle, String> {
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .map_err(|error| error.to_string())?
         .install_recorder()
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    begin_at_zero();
+    Ok(handle)
+}
+
+/// What alarms look at is there from the start: a series that appears with its first event has no rate, and one that never
+/// appears looks like one that nobody asks for.
+fn begin_at_zero() {
+    metrics::counter!("idi_match_audit_seals_total").increment(0);
+    metrics::gauge!("idi_match_audit_backlog_rows").set(0.0);
+    for outcome in ["fetched", "failed", "unusable"] {
+        metrics::counter!("idi_match_crl_fetches_total", "outcome" => outcome).increment(0);
+    }
 }

@@ -4,14 +4,16 @@
 //! the current row where it is old enough, else the newest older version of that moment. Every function runs in the
 //! caller's snapshot. Not here: which moment, and what is made of the rows.
 
+use std::collections::HashSet;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool};
 
 use super::body::{self, Named};
 use super::connection::Connection;
+use super::constraint::{Labels, Persons, SearchConstraint, list_restricted};
 use super::error::StoreError;
-use super::resource::SearchConstraint;
 use super::schema::{resource, resource_history};
 
 /// A stretch of the resources of one type, as they were at one moment.
@@ -63,7 +65,10 @@ struct Row {
 /// # Errors
 /// Those of the database.
 pub fn look(connection: &mut Connection, stretch: &Stretch, rows_max: u32) -> Result<Look, StoreError> {
-    let SearchConstraint::None = stretch.constraint;
+    // A person's own records are read and searched, and never exported.
+    if stretch.constraint.persons != Persons::Everybody {
+        return Ok(Look { standing: Vec::new(), reached: stretch.last_number });
+    }
     let live = list_rows(connection, stretch, LIVE, rows_max)?;
     let tombstones = list_rows(connection, stretch, TOMBSTONE, rows_max)?;
     let end = |rows: &[Row]| match rows.last() {
@@ -73,10 +78,11 @@ pub fn look(connection: &mut Connection, stretch: &Stretch, rows_max: u32) -> Re
     let reached = end(&live).min(end(&tombstones));
     let mut rows: Vec<Row> = live.into_iter().chain(tombstones).filter(|row| row.number <= reached).collect();
     rows.sort_unstable_by_key(|row| row.number);
+    let hidden = Hidden::among(connection, stretch, &rows)?;
     let mut standing = Vec::with_capacity(rows.len());
-    for row in rows {
+    for row in rows.into_iter().filter(|row| !hidden.holds(row)) {
         let row = if row.updated_us <= stretch.at_us { Some(row) } else { find_older(connection, stretch, row)? };
-        standing.extend(row.map(|row| Standing {
+        standing.extend(row.filter(|row| !hidden.holds(row)).map(|row| Standing {
             number: row.number,
             id: row.id,
             version: row.version,
@@ -87,6 +93,31 @@ pub fn look(connection: &mut Connection, stretch: &Stretch, rows_max: u32) -> Re
     }
     Ok(Look { standing, reached })
 }
+
+/// The versions of some resources that are restricted.
+struct Hidden(HashSet<(String, i64)>);
+
+impl Hidden {
+    fn among(connection: &mut Connection, stretch: &Stretch, rows: &[Row]) -> Result<Self, StoreError> {
+        if stretch.constraint.labels == Labels::All {
+            return Ok(Self(HashSet::new()));
+        }
+        let mut hidden = HashSet::new();
+        for rows in rows.chunks(IDS_MAX) {
+            let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+            hidden.extend(list_restricted(connection, &stretch.resource_type, &ids)?);
+        }
+        Ok(Self(hidden))
+    }
+
+    fn holds(&self, row: &Row) -> bool {
+        // What was deleted counts as what it was before.
+        !self.0.is_empty() && self.0.contains(&(row.id.clone(), row.version - i64::from(row.deleted)))
+    }
+}
+
+/// Ids that one statement asks for at most.
+const IDS_MAX: usize = 1_000;
 
 /// Both are written out, for the partial indexes to be seen to fit.
 const LIVE: &str = "deleted = FALSE";

@@ -38,6 +38,8 @@ pub struct ExportJobRow {
     pub attempts: i32,
     pub created_us: i64,
     pub expires_us: i64,
+    /// Whose labels it was taken on for (see [`super::constraint::Labels`]).
+    pub labels: String,
 }
 
 /// A part of a complete job, to write and as read.

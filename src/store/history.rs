@@ -9,8 +9,8 @@ use diesel::sql_types::{BigInt, Bool, Nullable, Text};
 
 use super::body::{self, Named, columns};
 use super::connection::Connection;
+use super::constraint::{Labels, SearchConstraint};
 use super::error::StoreError;
-use super::resource::SearchConstraint;
 use super::search::Sql;
 
 /// Which versions are asked for.
@@ -78,7 +78,6 @@ pub struct HistoryPage {
 /// # Errors
 /// Those of the database.
 pub fn list(connection: &mut Connection, query: &HistoryQuery) -> Result<HistoryPage, StoreError> {
-    let SearchConstraint::None = query.constraint;
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
     if count == 0 {
         return Ok(HistoryPage { versions: Vec::new(), next: None });
@@ -151,10 +150,26 @@ impl Sql {
         if let HistoryScope::Instance(id) = &query.scope {
             self.push(" AND v.id = ").text(id);
         }
+        self.seen_versions(query);
         if let Some(after) = &query.after {
             self.behind(&query.scope, after);
         }
         self.newest_first(query)
+    }
+
+    /// Versions of what is there for the caller now, and of those none that was restricted itself.
+    fn seen_versions(&mut self, query: &HistoryQuery) {
+        if query.constraint.is_none() {
+            return;
+        }
+        self.push(" AND EXISTS (SELECT 1 FROM resource AS n WHERE n.resource_type = v.resource_type AND n.id = v.id");
+        self.seen(&query.constraint, &query.resource_type, "n.number").push(")");
+        if query.constraint.labels == Labels::Unrestricted {
+            self.push(
+                " AND NOT EXISTS (SELECT 1 FROM restricted_version AS l WHERE l.resource_type = v.resource_type \
+                 AND l.id = v.id AND l.version = v.version)",
+            );
+        }
     }
 
     fn behind(&mut self, scope: &HistoryScope, after: &HistoryPosition) {

@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{Head, fitting, heads, load};
 use super::connection::Connection;
+use super::constraint::insert_restricted;
 use super::dialect;
 use super::error::StoreError;
 use super::schema::{resource, resource_history, search_date, search_string, search_token};
 pub use super::search::{
-    DatePrefix, DateTest, Direction, Position, SORTS_MAX, SearchCondition, SearchConstraint, SearchPage, SearchQuery,
-    Sort, SortKey, SortValue, StringMatch, Token, Total, explain_search, search,
+    DatePrefix, DateTest, Direction, Position, SORTS_MAX, SearchCondition, SearchPage, SearchQuery, Sort, SortKey,
+    SortValue, StringMatch, Token, Total, explain_search, search,
 };
 use super::search::{name_key, token_key};
 use crate::fhir::search_parameter::{SEARCH_VERSION, SearchValues};
@@ -35,6 +36,10 @@ pub struct Resource {
 }
 
 impl Resource {
+    pub(super) fn named(&self) -> (&str, &str, i64) {
+        (&self.resource_type, &self.id, self.version)
+    }
+
     fn row(&self) -> ResourceRow<'_> {
         ResourceRow {
             number: self.number,
@@ -130,6 +135,11 @@ pub(super) struct DateRow {
 }
 
 impl NewResource {
+    /// The version, where a label restricts it.
+    fn restricted(&self) -> Option<(&str, &str, i64)> {
+        self.search.is_restricted.then_some((&self.resource_type, &self.id, self.version))
+    }
+
     fn row(&self, number: i64) -> ResourceRow<'_> {
         ResourceRow {
             number,
@@ -245,6 +255,7 @@ pub fn insert_many(connection: &mut Connection, resources: &[NewResource]) -> Re
     let numbers = dialect::next_resource_numbers(connection, resources.len())?;
     let rows: Vec<_> = numbers.iter().zip(resources).map(|(number, resource)| resource.row(*number)).collect();
     dialect::insert_resources(connection, &rows)?;
+    insert_restricted(connection, resources.iter().filter_map(NewResource::restricted))?;
     let values = numbers.iter().copied().zip(resources.iter().map(|resource| &resource.search));
     dialect::insert_search_rows(connection, &SearchRows::of(values))
 }
@@ -259,6 +270,8 @@ pub(super) fn insert_numbered(
 ) -> Result<(), StoreError> {
     let rows: Vec<ResourceRow<'_>> = resources.iter().map(|(resource, _)| resource.row()).collect();
     dialect::insert_resources(connection, &rows)?;
+    let restricted = resources.iter().filter(|(_, search)| search.is_restricted);
+    insert_restricted(connection, restricted.map(|(resource, _)| resource.named()))?;
     let values = resources.iter().map(|(resource, search)| (resource.number, search));
     dialect::insert_search_rows(connection, &SearchRows::of(values))
 }
@@ -276,6 +289,7 @@ pub fn update(connection: &mut Connection, resource: &NewResource, expected_vers
         body: &resource.body,
     };
     let number = replace(connection, &resource.resource_type, &resource.id, &version, expected_version)?;
+    insert_restricted(connection, resource.restricted())?;
     dialect::put_search_rows(connection, number, &SearchRows::of([(number, &resource.search)]))
 }
 

@@ -171,6 +171,7 @@ diesel::table! {
         attempts -> Integer,
         created_us -> BigInt,
         expires_us -> BigInt,
+        labels -> Text,
     }
 }
 
@@ -292,6 +293,15 @@ diesel::table! {
         expires_us -> BigInt,
         revoked_us -> Nullable<BigInt>,
         context -> Nullable<Binary>,
+        grant_sha256 -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    restricted_version (resource_type, id, version) {
+        resource_type -> Text,
+        id -> Text,
+        version -> BigInt,
     }
 }
 
@@ -312,8 +322,50 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    person_account (account_id) {
+        account_id -> Text,
+        login -> Text,
+        kind -> Text,
+        state -> Text,
+        password_hash -> Text,
+        totp_secret -> Text,
+        totp_step -> BigInt,
+        level -> Text,
+        verified_on -> Text,
+        attributes -> Text,
+        identity_id -> Nullable<Text>,
+        created_us -> BigInt,
+        updated_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    session (token_sha256) {
+        token_sha256 -> Text,
+        account_id -> Text,
+        identity_level -> Text,
+        authentication_level -> Text,
+        methods -> Text,
+        signed_in_us -> BigInt,
+        seen_us -> BigInt,
+        expires_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    sign_in_attempt (key) {
+        key -> Text,
+        failures -> BigInt,
+        last_us -> BigInt,
+        next_us -> BigInt,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
 diesel::allow_tables_to_appear_in_same_query!(access_token, client);
+diesel::allow_tables_to_appear_in_same_query!(audit, audit_subject);
+diesel::allow_tables_to_appear_in_same_query!(session, person_account);
 
 #[diesel::declare_sql_function]
 extern "SQL" {

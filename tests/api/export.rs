@@ -336,6 +336,7 @@ fn left(app: &TestApp, worker: Option<&str>, heartbeat_us: i64, attempts: i32) -
         attempts,
         created_us: now_us,
         expires_us: now_us + 3_600_000_000,
+        labels: "all".to_owned(),
     }
 }
 

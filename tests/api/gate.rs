@@ -18,24 +18,6 @@ use crate::people::{
 };
 use crate::support::{Database, TestApp};
 
-/// Names the tests of this file; each gets a guarded server of its own, once on SQLite and once on PostgreSQL.
-macro_rules! on_both_databases_guarded {
-    ($($test:ident,)+) => {
-        mod sqlite {
-            $(#[test]
-            fn $test() {
-                super::$test(&crate::gated::Guarded::start(crate::support::Database::sqlite(), &[]));
-            })+
-        }
-        mod postgres {
-            $(#[test]
-            fn $test() {
-                super::$test(&crate::gated::Guarded::start(crate::support::Database::postgres(), &[]));
-            })+
-        }
-    };
-}
-
 on_both_databases_guarded! {
     without_a_token_that_is_in_force_there_is_no_answer,
     what_the_server_says_of_itself_needs_no_token,
@@ -808,9 +790,13 @@ fn one_restricted_resource_takes_no_page_with_it(server: &Guarded) {
     assert_eq!((ids(&page), &page["total"]), (vec!["o1".to_owned(), "o3".to_owned()], &json!(2)));
     let none = get("/Organization?_id=o2&_include=Organization:partof");
     assert_eq!((ids(&none).len(), &none["total"]), (0, &json!(0)), "nothing comes along with it either");
-    for path in ["/Organization?_id=o2&_summary=count", "/Organization?_count=1&_total=accurate"] {
-        assert_eq!(get(path)["total"], Value::Null, "what is hidden is not counted: {path}");
+    for (path, total) in [("/Organization?_id=o2&_summary=count", 0), ("/Organization?_count=1&_total=accurate", 3)] {
+        assert_eq!(get(path)["total"], json!(total), "what is hidden is not counted: {path}");
     }
+    let first = get("/Organization?_id=o1,o2,o3&_count=2");
+    assert_eq!((ids(&first), &first["total"]), (vec!["o1".to_owned(), "o3".to_owned()], &json!(2)), "no short page");
+    assert_eq!(MatchBundle(first).link("next"), None, "and no next one for what is hidden");
+    assert_eq!(ids(&get("/Organization/_history?_count=2")).len(), 2);
     assert_eq!(ids(&get("/Organization/_history")), ["o1", "o3", "responder"]);
     for kind in ["transaction", "batch"] {
         let bundle = json!({"resourceType": "Bundle", "type": kind, "entry": [

@@ -12,7 +12,7 @@ use idi_match::app::auth::gate::{Standing, Tokens};
 use idi_match::assurance::entity::EntityType;
 use idi_match::assurance::facts::Consent;
 use idi_match::assurance::level::{AuthenticationLevel, IdentityLevel};
-use idi_match::auth::access_token::{Grant, OwnKey, claims_of};
+use idi_match::auth::access_token::{Grant, Holder, OwnKey, claims_of};
 use idi_match::auth::scope::Scopes;
 use idi_match::auth::signing::{Signer, generate};
 use serde_json::Value;
@@ -101,6 +101,8 @@ impl Bearer {
             token_id: String::new(),
             expires_us: now_us() + 300_000_000,
             subject: None,
+            patient: None,
+            holder: Holder::Client,
         };
         Self { grant, asserted: Asserted::default() }
     }

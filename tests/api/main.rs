@@ -35,6 +35,24 @@ macro_rules! on_both_databases {
     };
 }
 
+/// The same, of a guarded server.
+macro_rules! on_both_databases_guarded {
+    ($($test:ident,)+) => {
+        mod sqlite {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::gated::Guarded::start(crate::support::Database::sqlite(), &[]));
+            })+
+        }
+        mod postgres {
+            $(#[test]
+            fn $test() {
+                super::$test(&crate::gated::Guarded::start(crate::support::Database::postgres(), &[]));
+            })+
+        }
+    };
+}
+
 /// The same, of a server in two trust communities.
 macro_rules! trusting_on_both_databases {
     ($($test:ident,)+) => {
@@ -82,6 +100,7 @@ mod match_options;
 mod merge;
 mod meta;
 mod openapi;
+mod own_records;
 mod pages;
 mod patch;
 mod people;
@@ -93,6 +112,9 @@ mod review_queue;
 mod rule_book;
 mod search;
 mod several;
+mod sign_in;
+mod sign_in_throttle;
+mod signed_in;
 mod smart_backend;
 mod steward;
 mod summary;

@@ -289,6 +289,7 @@ fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
+        .max_redirects(0)
         .timeout_global(Some(PATIENCE))
         .max_idle_connections(200)
         .max_idle_connections_per_host(200)

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use idi_match::assurance::entity::EntityType;
 use idi_match::assurance::level::{AuthenticationLevel, IdentityLevel};
-use idi_match::auth::access_token::{self, Grant, OwnKey};
+use idi_match::auth::access_token::{self, Grant, Holder, OwnKey};
 use idi_match::auth::error::Reason;
 use idi_match::auth::jws::{self, PublicKey, claims};
 use idi_match::auth::scope::Scopes;
@@ -88,6 +88,8 @@ fn grant() -> Grant {
         token_id: "token-1".into(),
         expires_us: NOW_US + 300_000_000,
         subject: None,
+        patient: None,
+        holder: Holder::Client,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use idi_match::store::as_of::{Look, Standing, Stretch, list_bodies, look};
 use idi_match::store::body::{self, Named};
-use idi_match::store::resource::{self, NewResource, SearchConstraint};
+use idi_match::store::constraint::SearchConstraint;
+use idi_match::store::resource::{self, NewResource};
 use idi_match::store::{Connection, Store, StoreError};
 
 use crate::database::{Database, patient, write};
@@ -42,7 +43,7 @@ fn fill(store: &Store) -> Vec<(i64, Vec<&'static str>)> {
 }
 
 fn stretch(at_us: i64, last_number: i64) -> Stretch {
-    let constraint = SearchConstraint::None;
+    let constraint = SearchConstraint::NONE;
     Stretch { resource_type: "Patient".to_owned(), after_number: 0, last_number, at_us, constraint }
 }
 

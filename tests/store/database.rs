@@ -1,9 +1,10 @@
 //! A database of its own for each test, and what tests write into it.
 
 use idi_match::fhir::search_parameter::SearchValues;
+use idi_match::store::constraint::SearchConstraint;
 use idi_match::store::history::{self, HistoryQuery, HistoryScope, HistoryVersion};
 use idi_match::store::record::RecordRow;
-use idi_match::store::resource::{NewResource, SearchConstraint};
+use idi_match::store::resource::NewResource;
 use idi_match::store::{
     Connection, DatabaseUrl, Store, StoreError, StoreOptions, identity, record, resource, transaction,
 };
@@ -83,7 +84,7 @@ pub fn history_of(connection: &mut Connection, id: &str, count: u32) -> Vec<Hist
         scope: HistoryScope::Instance(id.to_owned()),
         since_us: None,
         at: None,
-        constraint: SearchConstraint::None,
+        constraint: SearchConstraint::NONE,
         after: None,
         count,
         bytes_max: 1 << 20,

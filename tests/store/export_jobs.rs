@@ -33,6 +33,7 @@ fn job(id: &str, created_us: i64) -> ExportJobRow {
         attempts: 0,
         created_us,
         expires_us: 1_000,
+        labels: "all".to_owned(),
     }
 }
 

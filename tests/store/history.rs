@@ -1,7 +1,8 @@
 //! Versions in order, by page, by time.
 
+use idi_match::store::constraint::SearchConstraint;
 use idi_match::store::history::{HistoryPosition, HistoryQuery, HistoryScope, Period, list};
-use idi_match::store::resource::{self, NewResource, SearchConstraint};
+use idi_match::store::resource::{self, NewResource};
 use idi_match::store::{Connection, Store};
 
 use crate::database::{Database, patient, write};
@@ -19,7 +20,7 @@ fn query(scope: HistoryScope, count: u32) -> HistoryQuery {
         scope,
         since_us: None,
         at: None,
-        constraint: SearchConstraint::None,
+        constraint: SearchConstraint::NONE,
         after: None,
         count,
         bytes_max: 1 << 20,

@@ -3,9 +3,10 @@
 use idi_match::fhir::search_parameter::{SearchValues, StringValue, TokenValue};
 use idi_match::store::Store;
 use idi_match::store::body::{Head, list_heads, load};
+use idi_match::store::constraint::SearchConstraint;
 use idi_match::store::history::{self, HistoryQuery, HistoryScope};
-use idi_match::store::reference::list_sources;
-use idi_match::store::resource::{self, Direction, NewResource, SearchConstraint, SearchQuery, Sort, SortKey, Total};
+use idi_match::store::reference::{Sought, list_sources};
+use idi_match::store::resource::{self, Direction, NewResource, SearchQuery, Sort, SortKey, Total};
 
 use crate::database::{Database, patient, write};
 
@@ -28,7 +29,7 @@ fn large(number: usize, version: i64) -> NewResource {
     let name = StringValue { parameter: FAMILY, value: format!("n{:02}", 50 - number), exact: "N".to_owned() };
     let link = TokenValue { parameter: LINK, system: "Patient".to_owned(), value: "p00".to_owned() };
     let strings = if number.is_multiple_of(2) { vec![name] } else { Vec::new() };
-    let search = SearchValues { strings, tokens: vec![link], dates: Vec::new() };
+    let search = SearchValues { strings, tokens: vec![link], dates: Vec::new(), is_restricted: false };
     NewResource { search, ..patient(&id, version, &body(number, version)) }
 }
 
@@ -57,7 +58,7 @@ fn a_page_of_a_search_ends_where_its_room_does(database: &Database) {
         let first = SearchQuery {
             resource_type: "Patient".to_owned(),
             conditions: Vec::new(),
-            constraint: SearchConstraint::None,
+            constraint: SearchConstraint::NONE,
             sort,
             after: None,
             count,
@@ -99,7 +100,7 @@ fn a_page_of_a_history_ends_where_its_room_does(database: &Database) {
                 scope: scope.clone(),
                 since_us: None,
                 at: None,
-                constraint: SearchConstraint::None,
+                constraint: SearchConstraint::NONE,
                 after: None,
                 count,
                 bytes_max: BYTES_MAX as i64,
@@ -131,9 +132,10 @@ fn heads_have_their_lengths_whether_a_body_came_along_or_not(database: &Database
     let connection = &mut store.connection().unwrap();
     let ids: Vec<String> = (0..LENGTHS.len()).map(|number| format!("p{number:02}")).collect();
     let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let sought = Sought { source: "Patient", constraint: &SearchConstraint::NONE, resource_type: "Patient" };
     for bytes_max in [0, BYTES_MAX as i64, 12 * 400, i64::MAX] {
         let named = list_heads(connection, "Patient", &ids, bytes_max).unwrap();
-        let referring = list_sources(connection, &[LINK], "Patient", &["p00"], 99, bytes_max).unwrap();
+        let referring = list_sources(connection, &[LINK], sought, &["p00"], 99, bytes_max).unwrap();
         for mut heads in [named, referring] {
             heads.sort_unstable_by(|a: &Head, b| b.id.cmp(&a.id));
             let lengths: Vec<i64> = heads.iter().map(|head| head.bytes).collect();

@@ -4,9 +4,10 @@ use std::slice;
 
 use diesel::connection::SimpleConnection as _;
 use idi_match::store::Store;
+use idi_match::store::constraint::SearchConstraint;
 use idi_match::store::resource::{
-    self, DatePrefix, DateTest, Direction, Position, SearchCondition, SearchConstraint, SearchQuery, Sort, SortKey,
-    SortValue, StringMatch, Token, Total,
+    self, DatePrefix, DateTest, Direction, Position, SearchCondition, SearchQuery, Sort, SortKey, SortValue,
+    StringMatch, Token, Total,
 };
 
 use crate::database::Database;
@@ -58,7 +59,7 @@ fn query(conditions: &[SearchCondition]) -> SearchQuery {
     SearchQuery {
         resource_type: "Patient".to_owned(),
         conditions: conditions.to_vec(),
-        constraint: SearchConstraint::None,
+        constraint: SearchConstraint::NONE,
         sort: Vec::new(),
         after: None,
         count: 20,

@@ -2,9 +2,9 @@
 
 use idi_match::fhir::search_parameter::{DateValue, SearchValues, StringValue, TokenValue};
 use idi_match::store::Store;
+use idi_match::store::constraint::SearchConstraint;
 use idi_match::store::resource::{
-    self, DatePrefix, DateTest, NewResource, SearchCondition, SearchConstraint, SearchPage, SearchQuery, StringMatch,
-    Token, Total,
+    self, DatePrefix, DateTest, NewResource, SearchCondition, SearchPage, SearchQuery, StringMatch, Token, Total,
 };
 
 use crate::database::{Database, in_transaction, patient, write};
@@ -38,6 +38,7 @@ fn person(id: &str, families: &[&str], givens: &[&str], birth: Option<(i64, i64)
             strings: families.chain(givens.iter().map(|text| string(GIVEN, text))).collect(),
             tokens: tokens.iter().map(token).collect(),
             dates: birth.map(|(lo_us, hi_us)| DateValue { parameter: BIRTH, lo_us, hi_us }).into_iter().collect(),
+            is_restricted: false,
         },
         ..patient(id, 1, &format!("body of {id}"))
     }
@@ -57,7 +58,7 @@ fn query(conditions: Vec<SearchCondition>) -> SearchQuery {
     SearchQuery {
         resource_type: "Patient".to_owned(),
         conditions,
-        constraint: SearchConstraint::None,
+        constraint: SearchConstraint::NONE,
         sort: Vec::new(),
         after: None,
         count: 100,

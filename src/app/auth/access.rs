@@ -131,6 +131,11 @@ pub const TABLE: &[Access] = &[
     row("POST", "/oauth/token", Need::Nothing, Action::IssueToken),
     row("POST", "/oauth/revoke", Need::Nothing, Action::RevokeToken),
     row("POST", "/oauth/introspect", Need::Nothing, Action::IntrospectToken),
+    // Pages for people: who is signed in is known by a cookie, and asked there.
+    row("GET", "/sign-in", Need::Nothing, Action::SignIn),
+    row("POST", "/sign-in", Need::Nothing, Action::SignIn),
+    row("POST", "/sign-out", Need::Nothing, Action::SignOut),
+    row("GET", "/web/style.css", Need::Nothing, Action::Read),
     row("GET", "/livez", Need::Nothing, Action::Read),
     row("GET", "/readyz", Need::Nothing, Action::Read),
     row("GET", "/metrics", Need::Nothing, Action::Read),

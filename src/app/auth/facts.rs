@@ -43,11 +43,12 @@ fn purposes(texts: &[String]) -> BTreeSet<String> {
 pub fn disclosure(policy: &Policy, grant: &Grant) -> Disclosure {
     let facts = of_grant(grant, Interaction::Read);
     let workflows = policy.called_for(&facts);
-    if workflows.is_empty() {
+    let own = policy.own().filter(|_| grant.patient.is_some()).map(|own| &own.elements);
+    if workflows.is_empty() && own.is_none() {
         return Disclosure::only(Vec::<String>::new());
     }
     let returns = workflows.iter().map(|workflow| &workflow.returns_to(&facts.registration).elements);
-    match returns.fold(Elements::All, Elements::and) {
+    match returns.chain(own).fold(Elements::All, Elements::and) {
         Elements::All => Disclosure::full(),
         Elements::Only(elements) => Disclosure::only(elements),
     }

@@ -245,7 +245,9 @@ mod tests {
     use super::*;
     use crate::app::auth::access::{Need, STEWARDSHIP, TABLE};
     use crate::app::error::ErrorKind;
+    use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
     use crate::assurance::policy::tests::shipped;
+    use crate::auth::access_token::Holder;
     use crate::auth::scope::Scopes;
 
     /// Written by `scripts/access-table`, from SMART's table of interactions and not from the program's.
@@ -254,7 +256,15 @@ mod tests {
     const LETTERS: [char; 5] = ['c', 'r', 'u', 'd', 's'];
 
     fn client(scopes: &str) -> Caller {
-        let grant = Grant {
+        caller(grant(scopes))
+    }
+
+    fn caller(grant: Grant) -> Caller {
+        Caller::Client(Arc::new(Granted::new(grant, Asserted::default(), Arc::new(shipped()))))
+    }
+
+    fn grant(scopes: &str) -> Grant {
+        Grant {
             client_id: "c1".to_owned(),
             community: None,
             organization_id: None,
@@ -267,8 +277,9 @@ mod tests {
             token_id: "t1".to_owned(),
             expires_us: 1,
             subject: None,
-        };
-        Caller::Client(Arc::new(Granted::new(grant, Asserted::default(), Arc::new(shipped()))))
+            patient: None,
+            holder: Holder::Client,
+        }
     }
 
     fn rows() -> impl Iterator<Item = [&'static str; 4]> {
@@ -349,6 +360,59 @@ mod tests {
             }
         }
         assert!(permitted > 10_000, "{permitted}");
+    }
+
+    #[test]
+    fn with_a_patient_in_context_patient_scopes_read_search_and_write_and_nothing_else() {
+        let in_context = |identity_level, authentication_level| {
+            let grant = Grant {
+                patient: Some("p1".to_owned()),
+                holder: Holder::Person,
+                identity_level,
+                authentication_level,
+                ..grant("patient/*.cruds patient/AuditEvent.cruds patient/Stewardship.cruds")
+            };
+            caller(grant)
+        };
+        let proofed = in_context(IdentityLevel::Idial1_8, AuthenticationLevel::Aal2);
+        let mut permitted = 0;
+        for row in rows() {
+            let access = access::find(row[1], row[0]).expect("a row");
+            let ask = access.need.ask(row[2]);
+            let is_own = |ask: &Ask<'_>| {
+                use Interaction::{Read, Search, Write};
+                matches!(ask.interaction, Read | Search | Write) && ask.resource_type != STEWARDSHIP
+            };
+            let is_match = row[1].ends_with("match") && !row[1].contains("explain");
+            let is_permitted = ask.is_none_or(|ask| is_own(&ask)) || is_match;
+            let expected = (!is_permitted).then_some(ErrorKind::Forbidden);
+            assert_eq!(judged(&proofed, &row), expected, "{row:?}");
+            permitted += usize::from(is_permitted && ask.is_some());
+        }
+        assert!(permitted > 100, "{permitted}");
+        for (identity, authentication) in
+            [(IdentityLevel::Idial1_6, AuthenticationLevel::Aal2), (IdentityLevel::Idial1_8, AuthenticationLevel::Aal1)]
+        {
+            let read = access::find("/{type}/{id}", "GET").expect("a row").need.ask("Patient").expect("an ask");
+            assert!(permit(&in_context(identity, authentication), &read).is_err());
+        }
+    }
+
+    #[test]
+    fn user_scopes_are_for_accounts_of_the_workforce_and_system_scopes_for_clients() {
+        let read = access::find("/{type}/{id}", "GET").expect("a row").need.ask("Patient").expect("an ask");
+        for (scopes, holder, is_permitted) in [
+            ("user/Patient.rs", Holder::Workforce, true),
+            ("user/Patient.rs", Holder::Person, false),
+            ("user/Patient.rs", Holder::Client, false),
+            ("system/Patient.rs", Holder::Client, true),
+            ("system/Patient.rs", Holder::Workforce, false),
+            ("system/Patient.rs", Holder::Person, false),
+            ("patient/Patient.rs", Holder::Person, false),
+        ] {
+            let judged = permit(&caller(Grant { holder, ..grant(scopes) }), &read);
+            assert_eq!(judged.is_ok(), is_permitted, "{scopes} {holder:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::assurance::facts::Account;
 use crate::assurance::policy::Policy;
-use crate::auth::access_token::Grant;
+use crate::auth::access_token::{Grant, Holder};
 use crate::auth::scope::{Interaction, Level, Scopes};
 use crate::fhir::disclosure::Disclosure;
 
@@ -50,10 +50,12 @@ impl Granted {
         let scopes = if ask.is_by_wildcard() { &self.grant.scopes } else { &self.named };
         let gives =
             |level: &Level| ask.scopes.iter().all(|interaction| scopes.allows(*level, ask.resource_type, *interaction));
-        [Level::System, Level::User, Level::Patient].iter().find(|level| gives(level)).map(|level| match level {
-            Level::System => Account::Client,
-            // Members of the workforce do not sign in here yet: a user is a person like any other.
-            Level::User | Level::Patient => Account::Person,
+        let level = [Level::System, Level::User, Level::Patient].into_iter().find(gives)?;
+        Some(match (level, self.grant.holder) {
+            (Level::System, Holder::Client) => Account::Client,
+            (Level::User, Holder::Workforce) => Account::Workforce,
+            (Level::Patient, _) if self.grant.patient.is_some() => Account::Patient,
+            (Level::System | Level::User | Level::Patient, _) => Account::Person,
         })
     }
 
@@ -61,6 +63,18 @@ impl Granted {
     #[must_use]
     pub const fn is_of_operator(&self) -> bool {
         self.grant.community.is_none()
+    }
+
+    /// Whether it speaks for a person about themselves, whoever has added the client.
+    #[must_use]
+    pub fn is_of_a_person(&self) -> bool {
+        self.grant.holder == Holder::Person || self.grant.patient.is_some()
+    }
+
+    /// Whose records `patient/` scopes give: those of the identity of this Patient.
+    #[must_use]
+    pub fn patient(&self) -> Option<&str> {
+        self.grant.patient.as_deref()
     }
 
     /// Whether some scope names this type.

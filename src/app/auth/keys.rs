@@ -192,6 +192,15 @@ fn ring_of(rows: &[SigningKeyRow], sealer: &Sealer, now_us: i64) -> Option<Ring>
     Some(Ring { signer, own, created_us, read_us: now_us, jwks })
 }
 
+/// How many of these keys open with a sealer's, and how many of those a newer one of its keys would seal by now.
+#[must_use]
+pub fn count_opened(rows: &[SigningKeyRow], sealer: &Sealer) -> (usize, usize) {
+    let opened: Vec<&SigningKeyRow> = rows.iter().filter(|row| open(row, sealer).is_some()).collect();
+    let is_outdated =
+        |row: &&&SigningKeyRow| STANDARD.decode(&row.private_key).is_ok_and(|sealed| sealer.is_outdated(&sealed));
+    (opened.len(), opened.iter().filter(is_outdated).count())
+}
+
 fn open(row: &SigningKeyRow, sealer: &Sealer) -> Option<(Signer, OwnKey)> {
     let sealed = STANDARD.decode(&row.private_key).ok()?;
     let der = sealer.open_sealed(&place_of(&row.kid), &sealed)?;

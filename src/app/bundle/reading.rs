@@ -9,7 +9,7 @@ use crate::app::context::{Caller, Context};
 use crate::app::create::stored_kind;
 use crate::app::error::AppError;
 use crate::app::incoming::{ResourceKind, check_id};
-use crate::app::read::{ReadCondition, Version, check_seen, find_version};
+use crate::app::read::{ReadCondition, Version, check_own_version, check_seen, find_version, no_such};
 use crate::app::search::link::pairs_of;
 use crate::app::search::{AUDIT_EVENT, Handling, PreparedSearch};
 use crate::audit::AuditRecord;
@@ -28,6 +28,8 @@ pub struct Reading {
     wanted: Wanted,
     condition: ReadCondition,
     is_head: bool,
+    /// Of this server, to tell its own absolute references.
+    base_url: String,
 }
 
 #[derive(Clone)]
@@ -58,7 +60,8 @@ impl App {
             Url::Version(name, id, version) => resource(name, id, Version::parse(version))?,
             Url::Other => return Err(super::task::unknown_address()),
         };
-        Ok(Reading { wanted, condition: condition(request)?, is_head })
+        let base_url = self.config.server.base_url.clone();
+        Ok(Reading { wanted, condition: condition(request)?, is_head, base_url })
     }
 
     fn searching(&self, ctx: &Context, name: &str, query: &str) -> Result<Wanted, AppError> {
@@ -127,13 +130,15 @@ impl Reading {
         match &self.wanted {
             Wanted::Resource { kind, id, version } => {
                 let address = format!("{}/{id}", kind.name());
-                check_seen(conn, caller, *kind, id).inspect_err(|_| audit.detail.records.push(address.clone()))?;
-                let found = find_version(conn, *kind, id, *version)?;
                 audit.detail.records.push(address);
-                // A version has its own label too, and a caller who has it already is told that it is there.
+                let constraint = caller.read_constraint(kind.name());
+                check_seen(conn, &constraint, *kind, id)?;
+                let found = find_version(conn, *kind, id, *version)?;
+                // A version has its own label and its own subject too, and a caller who has it already is told that it is there.
                 if !caller.may_see(&found.body) {
-                    return Err(AppError::not_found("There is no such resource."));
+                    return Err(no_such());
                 }
+                check_own_version(conn, &constraint, &found, &self.base_url)?;
                 Ok(self.answer(*kind, found))
             }
             Wanted::Search(search) => {

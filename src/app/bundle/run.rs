@@ -236,6 +236,9 @@ impl<'r> Run<'r> {
         for Aimed { step, draft, id, expected } in &aimed {
             self.deadline.check(self.desk)?;
             let incoming = self.incoming(draft, found).map_err(|error| self.stop(*step, error))?;
+            let constraint = self.desk.write_constraint(&draft.write);
+            let checked = self.desk.check_content(unit, &constraint, &incoming);
+            checked.map_err(|error| self.stop(*step, error))?;
             arrivals.push(Arrival { id: id.clone(), incoming, expected: *expected });
         }
         self.deadline.check(self.desk)?;
@@ -268,7 +271,11 @@ impl<'r> Run<'r> {
         let kept = self
             .desk
             .patched(unit, kind, aimed.id.clone(), aimed.expected, patch, settle)
-            .and_then(|arrival| keep_single(self.desk.keeper(), unit, arrival))
+            .and_then(|arrival| {
+                let constraint = self.desk.write_constraint(&aimed.draft.write);
+                self.desk.check_content(unit, &constraint, &arrival.incoming)?;
+                keep_single(self.desk.keeper(), unit, arrival)
+            })
             .map_err(|error| self.stop(aimed.step, error))?;
         self.answer_kept(aimed.step, kept)
     }

@@ -15,6 +15,7 @@ use crate::assurance::facts::Interaction;
 use crate::audit::{Action, AuditRecord};
 use crate::auth::scope;
 use crate::fhir::issue::{Issue, IssueCode};
+use crate::store::constraint::Labels;
 use crate::store::export_job::{self, COMPLETE, ExportJobRow, ExportPartRow, FAILED, PLANNING};
 use crate::store::resource;
 
@@ -121,6 +122,7 @@ impl App {
         let (jobs_max, expires_us) = (limits.export_jobs_max, seconds_us(limits.export_expires_s));
         let address = link(&format!("{}{}", self.config.server.base_url, level.path()), &request.understood);
         let (caller, clock) = (ctx.caller.label().to_owned(), self.clock);
+        let labels = if ctx.caller.sees_restricted() { Labels::All } else { Labels::Unrestricted };
         self.writer.submit(Scope::Identities, panicked(&audit), move |unit| {
             let mut audit: AuditRecord = audit;
             let result = insert(unit, jobs_max, expires_us, |last_number, now_us| ExportJobRow {
@@ -140,6 +142,7 @@ impl App {
                 attempts: 0,
                 created_us: now_us,
                 expires_us: now_us.saturating_add(expires_us),
+                labels: labels.code().to_owned(),
             });
             close(&mut audit, result.as_ref().err(), (clock.now_us)());
             Done { result, audit }

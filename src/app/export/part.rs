@@ -67,13 +67,14 @@ impl App {
             audit.detail.count = u64::try_from(part.resources).ok();
             let (after_number, last_number) = (part.after_number, part.last_number);
             audit.detail.stretch = Some(Stretch { after_number, last_number, as_of_us: job.at_us });
+            let resource_type = part.resource_type.as_str();
             let selection = Selection {
                 level: Level::of(&job.level),
                 content: Content::of(&part.content),
-                resource_type: part.resource_type,
+                resource_type: resource_type.to_owned(),
                 at_us: job.at_us,
                 since_us: job.since_us,
-                constraint: ctx.caller.search_constraint(),
+                constraint: ctx.caller.search_constraint(resource_type),
             };
             let caller = ctx.caller.clone();
             Ok(Part::Stored(PartReader {

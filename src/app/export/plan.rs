@@ -2,6 +2,7 @@
 //!
 //! Pure but for the look that it is given. Not here: who plans and when (see `worker`).
 
+use crate::store::constraint::{Labels, Persons, SearchConstraint};
 use crate::store::export_job::{ExportJobRow, ExportPartRow};
 
 use super::Content;
@@ -25,7 +26,8 @@ pub struct Plan {
 
 impl Plan {
     #[must_use]
-    pub fn new(job: ExportJobRow, constraint: crate::store::resource::SearchConstraint, resources_max: u32) -> Self {
+    pub fn new(job: ExportJobRow, resources_max: u32) -> Self {
+        let constraint = SearchConstraint { labels: Labels::of(&job.labels), persons: Persons::Everybody };
         let contents: &[Content] =
             if job.since_us.is_some() { &[Content::Resources, Content::Deletions] } else { &[Content::Resources] };
         let types = job.resource_types.split(',').filter(|name| !name.is_empty());
@@ -37,7 +39,7 @@ impl Plan {
                 resource_type: resource_type.to_owned(),
                 at_us: job.at_us,
                 since_us: job.since_us,
-                constraint,
+                constraint: constraint.clone(),
             })
             .collect();
         waiting.reverse();
@@ -112,7 +114,6 @@ mod tests {
     use super::super::selection::Item;
     use super::*;
     use crate::store::export_job::PLANNING;
-    use crate::store::resource::SearchConstraint;
 
     fn job(since_us: Option<i64>, last_number: i64) -> ExportJobRow {
         ExportJobRow {
@@ -132,6 +133,7 @@ mod tests {
             attempts: 0,
             created_us: 0,
             expires_us: 0,
+            labels: "all".to_owned(),
         }
     }
 
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn parts_cover_every_number_once_and_empty_ones_are_left_out() {
-        let mut plan = Plan::new(job(None, 20), SearchConstraint::None, 2);
+        let mut plan = Plan::new(job(None, 20), 2);
         assert_eq!((plan.next().map(|(_, after, last)| (after, last)), plan.permille()), (Some((0, 20)), 0));
         plan.take(&taken(&[1, 4, 7], 10));
         assert_eq!((plan.next().map(|(_, after, last)| (after, last)), plan.permille()), (Some((10, 20)), 250));
@@ -164,7 +166,7 @@ mod tests {
     #[test]
     fn deletions_are_looked_for_only_since_a_time() {
         let contents = |since_us| {
-            let mut plan = Plan::new(job(since_us, 5), SearchConstraint::None, 10);
+            let mut plan = Plan::new(job(since_us, 5), 10);
             let mut seen = Vec::new();
             while let Some((selection, _, _)) = plan.next() {
                 seen.push((selection.resource_type.clone(), selection.content));
@@ -181,7 +183,7 @@ mod tests {
 
     #[test]
     fn an_empty_database_has_no_parts() {
-        let mut plan = Plan::new(job(None, 0), SearchConstraint::None, 10);
+        let mut plan = Plan::new(job(None, 0), 10);
         while plan.next().is_some() {
             plan.take(&taken(&[], 0));
         }

@@ -8,7 +8,7 @@ use crate::fhir::compartment::is_of_a_patient;
 use crate::fhir::json::parse;
 use crate::store::as_of::{Standing, Stretch, list_bodies, look};
 use crate::store::body::{self, Named};
-use crate::store::resource::SearchConstraint;
+use crate::store::constraint::SearchConstraint;
 use crate::store::{Connection, StoreError, transaction};
 
 use super::Content;
@@ -123,7 +123,7 @@ impl Selection {
             after_number,
             last_number,
             at_us: self.at_us,
-            constraint: self.constraint,
+            constraint: self.constraint.clone(),
         }
     }
 

@@ -11,7 +11,6 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::app::clock::Clock;
-use crate::app::context::Caller;
 use crate::app::error::{AppError, ErrorKind};
 use crate::app::writer::{Scope, Writer};
 use crate::store::Store;
@@ -169,7 +168,7 @@ impl Worker {
 
     fn plan(&self, job: ExportJobRow) -> Result<Ended, AppError> {
         let id = job.id.clone();
-        let mut plan = Plan::new(job, Caller::Open.search_constraint(), self.place.part_resources_max);
+        let mut plan = Plan::new(job, self.place.part_resources_max);
         let mut renewed_us = self.now_us();
         while let Some((selection, after, last)) = plan.next() {
             if self.is_stopping() {

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::store::body::{Head, fitting, list_heads, load};
+use crate::store::constraint::retain_seen;
+use crate::store::reference::{self, Sought};
 use crate::store::resource::Resource;
-use crate::store::{Connection, StoreError, reference};
+use crate::store::{Connection, StoreError};
 
 use super::query::{Asked, Include, Reach, Way};
 use crate::app::auth::gate::permit_route;
@@ -64,6 +66,7 @@ pub struct AlongMax {
 /// Those of the database.
 pub fn find(
     conn: &mut Connection,
+    caller: &Caller,
     includes: &[Include],
     matches: &[Resource],
     max: AlongMax,
@@ -74,7 +77,7 @@ pub fn find(
     for round in 0..ROUNDS_MAX {
         let before = heads.len();
         for include in includes.iter().filter(|include| round == 0 || include.reach == Reach::Iterate) {
-            heads.extend(step(conn, include, &from, max)?.into_iter().filter(|head| seen.insert(head.number)));
+            heads.extend(step(conn, caller, include, &from, max)?.into_iter().filter(|head| seen.insert(head.number)));
             let shown = fitting(heads.iter().map(|head| head.bytes), max.bytes).min(max.rows);
             if shown < heads.len() {
                 heads.truncate(shown);
@@ -107,7 +110,13 @@ impl Origin {
 }
 
 /// One more than is returned tells that there are more.
-fn step(conn: &mut Connection, include: &Include, from: &[Origin], max: AlongMax) -> Result<Vec<Head>, StoreError> {
+fn step(
+    conn: &mut Connection,
+    caller: &Caller,
+    include: &Include,
+    from: &[Origin],
+    max: AlongMax,
+) -> Result<Vec<Head>, StoreError> {
     let is_meant = |resource_type: &str| include.target.as_deref().is_none_or(|target| target == resource_type);
     let mut found = Vec::new();
     match include.way {
@@ -118,7 +127,9 @@ fn step(conn: &mut Connection, include: &Include, from: &[Origin], max: AlongMax
             for (resource_type, id) in reference::list_targets(conn, &include.parameters, &numbers)? {
                 targets.entry(resource_type).or_default().insert(id);
             }
-            for (resource_type, ids) in targets.iter().filter(|(resource_type, _)| is_meant(resource_type)) {
+            for (resource_type, ids) in targets.into_iter().filter(|(resource_type, _)| is_meant(resource_type)) {
+                let (resource_type, constraint) = (resource_type.as_str(), caller.search_constraint(&resource_type));
+                let ids = retain_seen(conn, &constraint, resource_type, ids.into_iter().collect())?;
                 let ids: Vec<&str> = ids.iter().map(String::as_str).take(max.rows + 1).collect();
                 let mut heads = list_heads(conn, resource_type, &ids, max.bytes)?;
                 heads.retain(|head| !head.deleted);
@@ -131,11 +142,12 @@ fn step(conn: &mut Connection, include: &Include, from: &[Origin], max: AlongMax
             for origin in from.iter().filter(|origin| is_meant(&origin.resource_type)) {
                 ends.entry(&origin.resource_type).or_default().push(&origin.id);
             }
+            let constraint = caller.search_constraint(include.source);
             for (resource_type, ids) in ends {
                 found.append(&mut reference::list_sources(
                     conn,
                     &include.parameters,
-                    resource_type,
+                    Sought { source: include.source, constraint: &constraint, resource_type },
                     &ids,
                     max.rows + 1,
                     max.bytes,

@@ -88,28 +88,16 @@ pub struct Found {
 }
 
 impl PreparedSearch {
-    /// Reads the page and what comes along, without what the caller may not be told of. Nothing comes along because of it.
+    /// Reads the page and what comes along, of what is there for the caller.
     ///
     /// # Errors
     /// Those of the store.
     pub(super) fn run(&self, conn: &mut Connection) -> Result<Found, AppError> {
-        let mut page = search(conn, &self.query)?;
-        self.leave_out_hidden(&mut page);
+        let page = search(conn, &self.query)?;
         let taken = page.rows.iter().map(|row| row.body.len()).sum::<usize>();
         let max = AlongMax { bytes: bytes(self.bytes_max.saturating_sub(taken)), rows: self.includes_max };
-        let mut along = include::find(conn, &self.paged.asked.includes, &page.rows, max)?;
-        along.rows.retain(|row| self.caller.may_see(&row.body));
+        let along = include::find(conn, &self.caller, &self.paged.asked.includes, &page.rows, max)?;
         Ok(Found { page, along })
-    }
-
-    /// The store counts what is hidden too: the total is told where the page holds everything, and otherwise not at all.
-    fn leave_out_hidden(&self, page: &mut SearchPage) {
-        if self.caller.sees_restricted() {
-            return;
-        }
-        page.rows.retain(|row| self.caller.may_see(&row.body));
-        let is_whole = self.query.after.is_none() && self.query.count > 0 && page.next.is_none();
-        page.total = page.total.filter(|_| is_whole).and_then(|_| i64::try_from(page.rows.len()).ok());
     }
 }
 
@@ -184,7 +172,7 @@ impl App {
         let query = SearchQuery {
             resource_type: kind.name().to_owned(),
             conditions: paged.asked.conditions.clone(),
-            constraint: ctx.caller.search_constraint(),
+            constraint: ctx.caller.search_constraint(kind.name()),
             sort: paged.asked.sort.clone(),
             after: paged.after.clone(),
             count: paged.asked.count,
@@ -256,8 +244,13 @@ impl App {
         }
         let matches = rows.into_iter().map(|row| Entry::of(row, Mode::Match));
         let along = along.rows.into_iter().map(|row| Entry::of(row, Mode::Include));
-        let outgoing = |entry: Entry| Ok(Entry { body: ctx.caller.outgoing(entry.body)?, ..entry });
-        let entries = matches.chain(along).map(outgoing).collect::<Result<_, AppError>>()?;
+        // The search gives nothing that is restricted; should it ever, the rest of the page leaves all the same.
+        let outgoing = |entry: Entry| {
+            let body = ctx.caller.outgoing_if_seen(entry.body)?;
+            Ok(body.map(|body| Entry { body, resource_type: entry.resource_type, id: entry.id, mode: entry.mode }))
+        };
+        let entries = matches.chain(along).filter_map(|entry| outgoing(entry).transpose());
+        let entries = entries.collect::<Result<_, AppError>>()?;
         let total = total.map(|total| u64::try_from(total).unwrap_or(0));
         Ok(Page { total, entries, self_link, next_link, issues })
     }

@@ -195,7 +195,7 @@ pub(super) fn values_of(condition: &SearchCondition) -> usize {
         SearchCondition::Id(values) | SearchCondition::Strings { values, .. } => values.len(),
         SearchCondition::Tokens { values, .. } => values.len(),
         SearchCondition::LastUpdated(tests) | SearchCondition::Dates { tests, .. } => tests.len(),
-        SearchCondition::Missing { .. } => 1,
+        SearchCondition::Missing { .. } | SearchCondition::Unrestricted => 1,
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
-use super::{Needs, Policy, Returns, Served, Subject, Workflow};
+use super::{Needs, Own, Policy, Returns, Served, Subject, Workflow};
 use crate::assurance::entity::EntityType;
 use crate::assurance::facts::{Consent, Interaction, Profile, Statement};
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
@@ -24,7 +24,19 @@ struct File {
     asserted: BTreeMap<String, String>,
     verification_years_max: u16,
     representatives: BTreeSet<String>,
+    own: Option<OwnText>,
     workflows: Vec<Row>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct OwnText {
+    #[serde(rename = "text")]
+    _text: String,
+    interactions: Vec<String>,
+    identity: String,
+    authentication: String,
+    elements: Option<BTreeSet<String>>,
 }
 
 #[derive(Deserialize)]
@@ -126,8 +138,20 @@ pub fn read(text: &str) -> Result<Policy, String> {
         }
         workflows.push(workflow);
     }
+    let own = file.own.take().map(own).transpose()?;
     let File { version, verification_years_max, representatives, .. } = file;
-    Ok(Policy { version, asserted, verification_years_max, representatives, workflows })
+    Ok(Policy { version, asserted, verification_years_max, representatives, own, workflows })
+}
+
+fn own(own: OwnText) -> Result<Own, String> {
+    let interactions = own.interactions.iter().map(|code| interaction(code, "own.interactions"));
+    let unknown = || "own.authentication: unknown level".to_owned();
+    Ok(Own {
+        interactions: interactions.collect::<Result<_, _>>()?,
+        identity: identity(&own.identity, "own.identity")?,
+        authentication: AuthenticationLevel::parse(&own.authentication).ok_or_else(unknown)?,
+        elements: own.elements.map_or(Elements::All, Elements::Only),
+    })
 }
 
 fn workflow(row: Row) -> Result<Workflow, String> {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Policy, Returns, Served, Subject, Workflow};
+use super::{Own, Policy, Returns, Served, Subject, Workflow};
 use crate::assurance::entity::EntityType;
 use crate::assurance::facts::{Consent, Interaction, Profile, Statement};
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
@@ -42,10 +42,23 @@ pub fn check(policy: &Policy) -> Result<(), String> {
     if let Some(lost) = Statement::ALL.into_iter().find(|one| one.is_about_user() && !called.contains(one)) {
         return Err(format!("workflows: no workflow is called for by the extension {}", lost.code()));
     }
+    policy.own().map_or(Ok(()), check_own)?;
     policy.workflows.iter().try_for_each(|workflow| {
         let refuse = |rule: &str| format!("workflows.{}: {rule}", workflow.name);
         check_workflow(workflow).map_err(refuse)
     })
+}
+
+/// A person's own records are for whom a Consumer Match would find.
+fn check_own(own: &Own) -> Result<(), String> {
+    let is_narrow =
+        |interaction: &Interaction| matches!(interaction, Interaction::Read | Interaction::Search | Interaction::Write);
+    let rules = [
+        (own.identity >= IdentityLevel::Idial1_8, "needs IDIAL1.8 or higher"),
+        (own.authentication >= AuthenticationLevel::Aal2, "needs AAL2 or higher"),
+        (own.interactions.iter().all(is_narrow), "a person reads, searches and writes, and nothing else"),
+    ];
+    rules.into_iter().find(|(holds, _)| !holds).map_or(Ok(()), |(_, rule)| Err(format!("own: {rule}")))
 }
 
 fn check_workflow(workflow: &Workflow) -> Result<(), &'static str> {
@@ -197,6 +210,26 @@ mod tests {
             let refused = Policy::parse(&policy.to_string()).expect_err(&format!("{row}{place} = {value}"));
             assert!(refused.contains(rule), "{row}{place} = {value}: {refused}");
         }
+    }
+
+    #[test]
+    fn a_person_reaches_their_own_records_as_a_consumer_match_would_or_not_at_all() {
+        for (place, value, rule) in [
+            ("/own/identity", json!("IDIAL1.6"), "own: needs IDIAL1.8"),
+            ("/own/authentication", json!("AAL1"), "own: needs AAL2"),
+            ("/own/authentication", json!("AAL9"), "own.authentication"),
+            ("/own/interactions", json!(["read", "match"]), "own: a person reads"),
+            ("/own/interactions", json!(["read", "export"]), "own: a person reads"),
+            ("/own/interactions", json!(["look"]), "own.interactions"),
+        ] {
+            let mut policy = shipped();
+            *policy.pointer_mut(place).expect(place) = value;
+            let refused = Policy::parse(&policy.to_string()).expect_err(place);
+            assert!(refused.contains(rule), "{place}: {refused}");
+        }
+        let mut policy = shipped();
+        policy["own"] = json!(null);
+        assert!(Policy::parse(&policy.to_string()).expect("accepted").own().is_none());
     }
 
     #[test]

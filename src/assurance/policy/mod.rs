@@ -22,7 +22,17 @@ pub struct Policy {
     verification_years_max: u16,
     /// Codes of relationships (HL7 v3 RoleCode) that let somebody act for a patient.
     representatives: BTreeSet<String>,
+    own: Option<Own>,
     workflows: Vec<Workflow>,
+}
+
+/// What a person may do about their own records, in an app that they have let in (SMART App Launch, `patient/` scopes).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Own {
+    pub interactions: BTreeSet<Interaction>,
+    pub identity: IdentityLevel,
+    pub authentication: AuthenticationLevel,
+    pub elements: Elements,
 }
 
 /// One row.
@@ -109,6 +119,12 @@ impl Policy {
     #[must_use]
     pub fn represents(&self, relationship: &str) -> bool {
         self.representatives.contains(relationship)
+    }
+
+    /// `None`: nothing.
+    #[must_use]
+    pub const fn own(&self) -> Option<&Own> {
+        self.own.as_ref()
     }
 
     #[must_use]

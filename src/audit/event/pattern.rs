@@ -48,7 +48,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 20] = [
+const PATTERNS: [(&str, Pattern); 23] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -71,6 +71,9 @@ const PATTERNS: [(&str, Pattern); 20] = [
     // DICOM has alerts of its own.
     ("alarm", dicom(ALERT, "E", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
+    ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("manage-account", dicom(ACTIVITY, "U", Flow::In)),
 ];
 
 pub const OPERATION: &str = "operation";
@@ -189,7 +192,16 @@ mod tests {
             ("CD", Stored::In(vec!["create", "delete", "load", "register-client"])),
             (
                 "ER",
-                Stored::NotIn(vec!["create", "update", "patch", "delete", "load", "register-client", "manage-client"]),
+                Stored::NotIn(vec![
+                    "create",
+                    "update",
+                    "patch",
+                    "delete",
+                    "load",
+                    "register-client",
+                    "manage-client",
+                    "manage-account",
+                ]),
             ),
             ("", Stored::In(Vec::new())),
         ] {

@@ -12,6 +12,7 @@ use super::{DateValue, Form, SearchParameter, SearchValues, Source, StringValue,
 use crate::fhir::fold::fold;
 use crate::fhir::issue::{Issue, IssueCode};
 use crate::fhir::json::Value;
+use crate::fhir::label::is_restricted;
 use crate::fhir::moment::range_us;
 
 /// Values of one parameter kept at most: far above any person's.
@@ -25,9 +26,9 @@ const PHONE_DIGITS_MIN: usize = 5;
 /// are to its own resources.
 #[must_use]
 pub fn search_values(resource: &Value<'_>, base_url: &str) -> SearchValues {
-    let mut all = SearchValues::default();
+    let mut all = SearchValues { is_restricted: is_restricted(resource), ..SearchValues::default() };
     for parameter in of_type(resource.text("resourceType").unwrap_or_default()) {
-        let SearchValues { mut strings, mut tokens, mut dates } = found(resource, parameter, base_url);
+        let SearchValues { mut strings, mut tokens, mut dates, .. } = found(resource, parameter, base_url);
         all.strings.append(&mut strings);
         all.tokens.append(&mut tokens);
         all.dates.append(&mut dates);

@@ -18,6 +18,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 
 use super::body::{self, Named};
 use super::connection::Connection;
+use super::constraint::SearchConstraint;
 use super::dialect;
 use super::error::StoreError;
 use super::resource::Resource;
@@ -70,6 +71,8 @@ pub enum SearchCondition {
         parameters: Vec<i16>,
         is_missing: bool,
     },
+    /// No label restricts it.
+    Unrestricted,
 }
 
 /// How a string is compared (FHIR R4 Search, string).
@@ -114,13 +117,6 @@ pub struct DateTest {
     pub prefix: DatePrefix,
     pub lo_us: i64,
     pub hi_us: i64,
-}
-
-/// What policy adds to a search.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SearchConstraint {
-    /// Nothing is withheld.
-    None,
 }
 
 /// Whether the total is counted.
@@ -184,7 +180,8 @@ pub struct SearchPage {
 /// # Errors
 /// Those of the database.
 pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<SearchPage, StoreError> {
-    let SearchConstraint::None = query.constraint;
+    let narrowed = narrowed(connection, query)?;
+    let query = &narrowed;
     let plan = Plan::choose(connection, query)?;
     let found = if query.count == 0 { Vec::new() } else { load(connection, query, &plan)? };
     let count = usize::try_from(query.count).unwrap_or(usize::MAX);
@@ -195,6 +192,13 @@ pub fn search(connection: &mut Connection, query: &SearchQuery) -> Result<Search
     let next = found.iter().take(shown).next_back().filter(|_| has_more).and_then(|last| last.position(&query.sort));
     let rows = load_bodies(connection, &query.resource_type, found.into_iter().take(shown).collect())?;
     Ok(SearchPage { rows, total, next })
+}
+
+/// The same search of what is there for the caller alone.
+fn narrowed(connection: &mut Connection, query: &SearchQuery) -> Result<SearchQuery, StoreError> {
+    let mut narrowed = query.clone();
+    narrowed.conditions.extend(query.constraint.conditions(connection, &query.resource_type)?);
+    Ok(narrowed)
 }
 
 /// The rows with their bodies, of which most came along.
@@ -273,8 +277,9 @@ struct Counted {
 /// # Errors
 /// Those of the database.
 pub fn explain_search(connection: &mut Connection, query: &SearchQuery) -> Result<Vec<String>, StoreError> {
-    let plan = Plan::choose(connection, query)?;
-    dialect::explain(connection, statement::page(query, &plan, Part::WithValue))
+    let query = narrowed(connection, query)?;
+    let plan = Plan::choose(connection, &query)?;
+    dialect::explain(connection, statement::page(&query, &plan, Part::WithValue))
 }
 
 /// A row of the page.

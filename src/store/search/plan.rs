@@ -118,7 +118,7 @@ impl SearchCondition {
             Self::Tokens { .. } => 3,
             Self::Dates { .. } => 4,
             Self::LastUpdated(_) => 5,
-            Self::Missing { .. } => RANK_NEVER_FIRST,
+            Self::Missing { .. } | Self::Unrestricted => RANK_NEVER_FIRST,
         }
     }
 

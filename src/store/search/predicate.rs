@@ -22,7 +22,8 @@ impl Sql {
     /// reading all rows of a condition instead: its estimates are of columns alone, the plan's are of the condition.
     pub(super) fn tests(&mut self, resource_type: &str, conditions: &[&SearchCondition], number: &str) -> &mut Self {
         for condition in conditions {
-            let is_missing = matches!(condition, SearchCondition::Missing { is_missing: true, .. });
+            let is_missing =
+                matches!(condition, SearchCondition::Missing { is_missing: true, .. } | SearchCondition::Unrestricted);
             self.push(if is_missing { " AND NOT EXISTS (" } else { " AND EXISTS (" });
             self.rows(resource_type, condition, Some(number));
             self.push(" LIMIT 1 OFFSET 0)");
@@ -37,6 +38,11 @@ impl Sql {
             SearchCondition::Tokens { parameters, .. } => ("search_token", Some(parameters)),
             SearchCondition::Dates { parameters, .. } => ("search_date", Some(parameters)),
             SearchCondition::Missing { parameters, .. } => return self.any_row(parameters, number),
+            // Never what a search begins with, so there always is a number.
+            SearchCondition::Unrestricted => {
+                self.restricted_now(number.unwrap_or("0"));
+                return;
+            }
         };
         self.push("SELECT v.number AS number FROM ").push(table).push(" AS v WHERE ");
         if let Some(number) = number {
@@ -93,7 +99,7 @@ impl Sql {
             SearchCondition::Dates { tests, .. } => {
                 self.each(tests, " OR ", |sql, test| sql.date(*test, "v.lo_us", "v.hi_us")).is_nothing(tests)
             }
-            SearchCondition::Missing { .. } => true,
+            SearchCondition::Missing { .. } | SearchCondition::Unrestricted => true,
         };
         self.push(if is_empty { "FALSE)" } else { ")" });
     }
@@ -193,7 +199,7 @@ impl SearchCondition {
                 let of = |test: &DateTest| Self::Dates { parameters: parameters.clone(), tests: vec![*test] };
                 tests.iter().map(of).collect()
             }
-            Self::Missing { .. } => vec![self.clone()],
+            Self::Missing { .. } | Self::Unrestricted => vec![self.clone()],
         }
     }
 }

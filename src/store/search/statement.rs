@@ -217,8 +217,9 @@ impl Direction {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DatePrefix, DateTest, SearchCondition, SearchConstraint, Token, Total};
+    use super::super::{DatePrefix, DateTest, SearchCondition, Token, Total};
     use super::*;
+    use crate::store::constraint::SearchConstraint;
 
     #[test]
     fn placeholders_are_numbered_in_order_and_each_has_its_value() {
@@ -235,7 +236,7 @@ mod tests {
                 },
                 SearchCondition::Id(Vec::new()),
             ],
-            constraint: SearchConstraint::None,
+            constraint: SearchConstraint::NONE,
             sort: vec![Sort { by: SortKey::String(2), direction: Direction::Descending }],
             after: Some(Position { keys: vec![SortValue::Text("a".to_owned())], number: 7 }),
             count: 10,

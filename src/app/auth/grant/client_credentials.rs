@@ -5,7 +5,7 @@
 //! and the identity token, storing.
 
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
-use crate::auth::access_token::Grant;
+use crate::auth::access_token::{Grant, Holder};
 use crate::auth::community::{Community, Validator, purpose_code};
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::extension::{Extensions, hl7_b2b, hl7_b2b_user};
@@ -73,6 +73,8 @@ pub fn decide(
         token_id: asked.token_id.clone(),
         expires_us: asked.now_us + LIFETIME_S * 1_000_000,
         subject: None,
+        patient: None,
+        holder: Holder::Client,
     })
 }
 
@@ -94,6 +96,8 @@ pub fn decide_smart(asked: &Asked<'_>) -> Result<Grant, Refusal> {
         token_id: asked.token_id.clone(),
         expires_us: asked.now_us + SMART_LIFETIME_S * 1_000_000,
         subject: None,
+        patient: None,
+        holder: Holder::Client,
     })
 }
 

@@ -108,6 +108,7 @@ mod pages;
 mod patch;
 mod people;
 mod prefer;
+mod probing;
 mod proxy;
 mod read;
 mod review_queue;

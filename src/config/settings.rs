@@ -79,6 +79,13 @@ const GENERAL: &[Setting] = &[
         "",
         "Addresses or networks, separated by commas, of the proxies that end TLS before this server. Only theirs are Forwarded and X-Forwarded-Proto believed; beyond loopback nobody else is served plain http.",
     ),
+    setting(
+        "server.metrics_networks",
+        "metrics-networks",
+        Kind::Text,
+        "127.0.0.0/8, ::1/128",
+        "Addresses or networks, separated by commas, that /metrics is for, and the figures of /readyz. Behind a proxy that is named the address is that of whom it speaks for.",
+    ),
     setting("server.workers", "workers", integer(0, 1024), "0", "HTTP worker threads. 0: one a core."),
     setting(
         "organization.id",

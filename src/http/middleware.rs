@@ -10,7 +10,6 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
 
-use crate::app::App;
 use crate::app::context::Context;
 
 use super::extract::AppData;
@@ -31,9 +30,11 @@ pub async fn around<B: MessageBody + 'static>(
         return next.call(request).await;
     };
     let started_us = (app.clock.now_us)();
-    let request_id = request_id(&request, &app);
+    let audit_id = (app.clock.uuid)();
+    let request_id = request_id(&request).unwrap_or_else(|| audit_id.clone());
     let address = client_address(&request, &app.config.server).map(|address| address.to_string());
-    let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock, address };
+    let caller = app.gate().stranger();
+    let ctx = Context { caller, request_id, audit_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
     let mut response = next.call(request).await?;
@@ -65,14 +66,14 @@ fn known_method(method: &str) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-/// The caller's id when it is a UUID or a trace id (32 hexadecimal digits), else a fresh one: it is logged and audited,
-/// so it must not be able to name anybody.
-fn request_id(request: &ServiceRequest, app: &App) -> String {
+/// The caller's id when it is a UUID or a trace id (32 hexadecimal digits): it is logged and audited, so it must not be able
+/// to name anybody.
+fn request_id(request: &ServiceRequest) -> Option<String> {
     let sent = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let usable = sent.filter(|id| {
         let digits = id.bytes().filter(u8::is_ascii_hexdigit).count();
         let hyphens = id.bytes().filter(|b| *b == b'-').count();
         digits == 32 && digits + hyphens == id.len() && matches!(hyphens, 0 | 4)
     });
-    usable.map_or_else(|| (app.clock.uuid)(), str::to_owned)
+    usable.map(str::to_owned)
 }

@@ -95,6 +95,7 @@ mod hostile;
 mod idi_match;
 mod index_place;
 mod instances;
+mod key_sets;
 mod match_bundle;
 mod match_options;
 mod merge;

@@ -163,6 +163,18 @@ impl Trusting {
         Self { app, trust }
     }
 
+    /// The same with further options, where `change` has changed the file of the configuration.
+    pub fn start_with(database: Database, options: &[(&str, &str)], change: impl FnOnce(PathBuf)) -> Self {
+        let trust = Trust::new();
+        let configured = |base: &str| {
+            let file = trust.config(base);
+            change(file.clone());
+            file
+        };
+        let app = TestApp::start_configured(database, configured, options);
+        Self { app, trust }
+    }
+
     /// Another instance, at the same address as far as tokens are concerned, on the same database.
     pub fn beside(&self) -> TestApp {
         self.app.beside_configured(self.trust.path("idi-match.toml"), &[("server.base_url", &self.app.base)])

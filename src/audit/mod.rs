@@ -209,6 +209,9 @@ pub struct Detail {
     /// The client that has shown a token; the caller's label otherwise says who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The id that the caller has given the request, which the answer and the log carry in place of the row's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
     /// Where the request came from: an IP address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_address: Option<String>,
@@ -332,6 +335,7 @@ mod tests {
             reasons: vec!["ambiguous".to_owned()],
             budget: None,
             client_id: Some("c1".to_owned()),
+            correlation_id: None,
             client_address: Some("127.0.0.1".to_owned()),
             community: Some("exchange".to_owned()),
             organization_id: Some("https://o".to_owned()),

@@ -68,6 +68,7 @@ pub struct Server {
     pub tls_client_anchors: String,
     pub tls_client_certificates: ClientCertificates,
     pub trusted_proxies: List<Network>,
+    pub metrics_networks: List<Network>,
 }
 
 /// Whether a TLS connection needs a certificate of the client.

@@ -90,6 +90,13 @@ const GENERAL: &[Setting] = &[
         "2000",
         "Milliseconds after SIGTERM in which everything is served while /readyz says 503, so that balancers turn away. Part of limits.shutdown_timeout_ms.",
     ),
+    setting(
+        "server.metrics_networks",
+        "metrics-networks",
+        Kind::Text,
+        "127.0.0.0/8, ::1/128",
+        "Addresses or networks, separated by commas, that /metrics is for, and the figures of /readyz. Behind a proxy that is named the address is that of whom it speaks for.",
+    ),
     setting("server.workers", "workers", integer(0, 1024), "0", "HTTP worker threads. 0: one a core."),
     setting(
         "organization.id",

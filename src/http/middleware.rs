@@ -11,7 +11,6 @@ use actix_web::{Error, HttpMessage};
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-use crate::app::App;
 use crate::app::context::Context;
 use crate::app::error::AppError;
 
@@ -39,9 +38,11 @@ pub async fn around<B: MessageBody + 'static>(
         return Ok(refuse(&data, request));
     }
     let started_us = (app.clock.now_us)();
-    let request_id = request_id(&request, app);
+    let audit_id = (app.clock.uuid)();
+    let request_id = request_id(&request).unwrap_or_else(|| audit_id.clone());
     let address = client_address(&request, &app.config.server).map(|address| address.to_string());
-    let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock, address };
+    let caller = app.gate().stranger();
+    let ctx = Context { caller, request_id, audit_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
     let span = span(&request, &ctx);
@@ -66,7 +67,7 @@ fn is_fhir(path: &str) -> bool {
 /// Refuses before anything is read, as cheaply as can be.
 fn refuse(data: &AppData, request: ServiceRequest) -> ServiceResponse<BoxBody> {
     data.places.count_refused();
-    let request_id = request_id(&request, &data.app);
+    let request_id = request_id(&request).unwrap_or_else(|| (data.app.clock.uuid)());
     let mut response = error::respond(&AppError::overloaded(), &request_id);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
@@ -108,14 +109,14 @@ fn known_method(method: &str) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-/// The caller's id when it is a UUID or a trace id (32 hexadecimal digits), else a fresh one: it is logged and audited,
-/// so it must not be able to name anybody.
-fn request_id(request: &ServiceRequest, app: &App) -> String {
+/// The caller's id when it is a UUID or a trace id (32 hexadecimal digits): it is logged and audited, so it must not be able
+/// to name anybody.
+fn request_id(request: &ServiceRequest) -> Option<String> {
     let sent = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let usable = sent.filter(|id| {
         let digits = id.bytes().filter(u8::is_ascii_hexdigit).count();
         let hyphens = id.bytes().filter(|b| *b == b'-').count();
         digits == 32 && digits + hyphens == id.len() && matches!(hyphens, 0 | 4)
     });
-    usable.map_or_else(|| (app.clock.uuid)(), str::to_owned)
+    usable.map(str::to_owned)
 }

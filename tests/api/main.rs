@@ -96,6 +96,7 @@ mod hostile;
 mod idi_match;
 mod index_place;
 mod instances;
+mod key_sets;
 mod launch;
 mod match_bundle;
 mod match_options;

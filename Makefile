@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 .PHONY: help test check check-deploy deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
-	measure-backup measure-accuracy measure-http-accuracy measure-gate measure-baselines measure-cms measure-scale measure-instances \
+	measure-backup measure-accuracy measure-http-accuracy measure-gate measure-probing measure-baselines measure-cms measure-scale measure-instances \
 	measure-model measure-spark measure-schemathesis measure-overload measure-drain measure-rolling measure-soak fmt \
 	install-tools demo clean
 
@@ -40,7 +40,7 @@ unit: ## the tests, on both databases
 
 MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
 	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-http-accuracy \
-	measure-gate measure-baselines measure-cms measure-scale measure-instances measure-model measure-spark measure-schemathesis measure-overload measure-drain measure-rolling measure-soak
+	measure-gate measure-probing measure-baselines measure-cms measure-scale measure-instances measure-model measure-spark measure-schemathesis measure-overload measure-drain measure-rolling measure-soak
 measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
@@ -54,6 +54,9 @@ measure-load: ## people loaded per second, on both databases
 
 measure-gate: ## tokens and authorised matches per second, on both databases
 	scripts/measure/gate
+
+measure-probing: ## what answers, times and budgets tell an attacker, and what they cost an honest client
+	scripts/measure/probing
 
 measure-http: ## requests per second and latency, on both databases
 	scripts/measure/http
@@ -83,7 +86,7 @@ measure-hostile: ## time and memory of every hostile request, in release
 	cargo test --release --locked --package idi-match --test api -- hostile::whatever --nocapture
 
 SECONDS_A_TARGET ?= 600
-measure-fuzz: ## ten fuzz targets, SECONDS_A_TARGET each
+measure-fuzz: ## eleven fuzz targets, SECONDS_A_TARGET each
 	scripts/measure/fuzz $(SECONDS_A_TARGET)
 
 measure-model: ## the laws of identities under a million random operations

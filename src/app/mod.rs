@@ -464,6 +464,9 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
     if let Some(error) = error {
         audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
         audit.detail.reasons.dedup();
+        if let Some(rate) = &error.rate {
+            audit.detail.budget = rate.spent_name().map(str::to_owned);
+        }
         if error.kind == ErrorKind::NotFound {
             // What is not there has no id here: it would be the caller's text.
             audit.detail.records.clear();

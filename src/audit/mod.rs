@@ -209,6 +209,9 @@ pub struct Detail {
     /// The client that has shown a token; the caller's label otherwise says who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The id that the caller has given the request, which the answer and the log carry in place of the row's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
     /// Where the request came from: an IP address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_address: Option<String>,
@@ -332,6 +335,7 @@ mod tests {
             reasons: vec!["ambiguous".to_owned()],
             budget: None,
             client_id: Some("c1".to_owned()),
+            correlation_id: None,
             client_address: Some("127.0.0.1".to_owned()),
             community: Some("exchange".to_owned()),
             organization_id: Some("https://o".to_owned()),
@@ -355,6 +359,7 @@ mod tests {
             grade: Some("certain".to_owned()),
             combination_outcome: Some("match".to_owned()),
             combination: Some("C2-34".to_owned()),
+            budget: Some("subject-failures".to_owned()),
             candidates: Some(36),
             model_version: Some("m1".to_owned()),
             job: Some("j1".to_owned()),
@@ -365,7 +370,7 @@ mod tests {
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","community":"exchange","organization_id":"https://o","organization_basis":"bound","entity_type":"covered-entity","purposes":["TREAT"],"consent_policy":["urn:oid:1.2"],"consent_reference":["https://o/Consent/1"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","community":"exchange","organization_id":"https://o","organization_basis":"bound","entity_type":"covered-entity","purposes":["TREAT"],"consent_policy":["urn:oid:1.2"],"consent_reference":["https://o/Consent/1"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","budget":"subject-failures","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
         );
     }
 

@@ -1,8 +1,9 @@
 //! A lease: tokens that an instance has taken from a bucket and spends by itself.
 //!
 //! Why: the bucket of a client is one row, and a row that every request updates is where all instances wait for each other.
-//! A lease is short, so that what was taken long ago is not spent beside what came back meanwhile; what is left of it goes
-//! back with the next demand, and a crash forfeits it. How much is taken follows how fast it is spent. Over a time `w` all
+//! A lease is short, so that what was taken long ago is not spent beside what came back meanwhile. What is left of it then is
+//! forfeited, as by a crash: to put it back would give what the bucket has got back meanwhile a second time. So no more is
+//! taken than is soon spent. Over a time `w` all
 //! instances together spend at most what the limit gives over `w` and [`LEASE_US`]. Not here: the bucket (see `bucket`).
 
 use super::bucket::Limit;
@@ -14,6 +15,8 @@ pub const LEASE_US: i64 = 5_000_000;
 /// A lease is at most this part of the limit, so that a few instances do not hold all of it.
 const PART: u32 = 16;
 const CHUNK_MAX: u32 = 256;
+/// A lease that is spent as soon as this is followed by one of twice the size.
+const SOON_US: i64 = LEASE_US / 2;
 
 /// What an instance holds of one bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +61,13 @@ impl Lease {
             return None;
         }
         let chunk_max = (limit.tokens_max() / PART).clamp(1, CHUNK_MAX);
-        let chunk = match (self.tokens, self.is_over(now_us)) {
-            (0, false) => self.chunk.saturating_mul(2),
-            (0, true) => self.chunk,
+        let is_soon = now_us.saturating_sub(self.began_us) < SOON_US;
+        let chunk = match (self.tokens, is_soon) {
+            (0, true) => self.chunk.saturating_mul(2),
+            (0, false) => self.chunk,
             (_, _) => self.chunk / 2,
         };
-        Some(Demand { key, limit, take: chunk.clamp(1, chunk_max), give_back: self.tokens })
+        Some(Demand { key, limit, take: chunk.clamp(1, chunk_max) })
     }
 
     /// Begins anew with what was granted.
@@ -145,7 +149,7 @@ mod tests {
         assert!(ask(&mut lease, &mut ledger, limit, 100));
         assert!(!ask(&mut lease, &mut ledger, limit, 200));
         assert_eq!(lease.demand(KEY, limit, 300), None);
-        assert_eq!(lease.wait_us(100), 60_000_000 + 100 - 100 - (0), "a whole period after the token went");
+        assert_eq!(lease.wait_us(100), 60_000_000, "a whole period after the token went");
         assert!(lease.demand(KEY, limit, 60_000_200).is_some());
     }
 

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use super::bucket::{Bucket, Limit};
 use super::key::BudgetKey;
 
-/// What a job wants of a bucket for its instance: tokens to spend later, after giving back what it did not spend.
+/// What a job wants of a bucket for its instance: tokens to spend later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
     pub key: BudgetKey,
     pub limit: Limit,
     pub take: u32,
-    pub give_back: u32,
 }
 
 /// What it got.
@@ -64,11 +63,9 @@ impl Ledger {
 
     /// Lets an instance have tokens.
     pub fn lease(&mut self, demand: &Demand, now_us: i64) -> Granted {
-        let Demand { key, limit, take, give_back } = *demand;
-        let before = self.bucket(key);
-        let given = before.give_back(limit, give_back);
-        let (after, tokens) = given.take_up_to(limit, now_us, take);
-        if after != before {
+        let Demand { key, limit, take } = *demand;
+        let (after, tokens) = self.bucket(key).take_up_to(limit, now_us, take);
+        if tokens > 0 {
             self.set(key, after);
         }
         let wait_us = if tokens == 0 { after.wait_us(limit, now_us, 1) } else { 0 };
@@ -139,10 +136,9 @@ mod tests {
     fn the_jobs_of_a_transaction_see_what_those_before_them_took() {
         let mut ledger = Ledger::default();
         let Charge { key, limit } = charge(1, 5);
-        let demand = Demand { key, limit, take: 4, give_back: 0 };
+        let demand = Demand { key, limit, take: 4 };
         assert_eq!(ledger.lease(&demand, 10), Granted { tokens: 4, beyond: 1, wait_us: 0 });
         assert_eq!(ledger.lease(&demand, 10), Granted { tokens: 1, beyond: 0, wait_us: 0 });
         assert_eq!(ledger.lease(&demand, 10), Granted { tokens: 0, beyond: 0, wait_us: 200_000 });
-        assert_eq!(ledger.lease(&Demand { give_back: 2, take: 1, ..demand }, 10).beyond, 1);
     }
 }

@@ -98,13 +98,10 @@ mod tests {
     use serde_json::{Value as Json, json};
 
     use super::*;
-    use crate::app::rules::Rules;
-    use crate::fhir::json::{Limits, parse};
+    use crate::matching::record::tests::record as read;
 
     fn record(patient: &Json) -> Record {
-        let text = patient.to_string();
-        let rules = Rules::built_in().expect("rules");
-        Record::from_patient(&parse(text.as_bytes(), &Limits::DEFAULT).expect("JSON"), &rules.normaliser)
+        read(&patient.to_string())
     }
 
     fn person(rest: Json) -> Record {

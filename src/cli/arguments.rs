@@ -12,6 +12,7 @@ use crate::config::setting::{Kind, Setting};
 use crate::config::settings::SETTINGS;
 
 use super::client::arguments::ClientArgs;
+use super::key::KeyArgs;
 use super::synth::SynthArgs;
 use super::user::arguments::UserArgs;
 
@@ -74,29 +75,6 @@ pub enum Commands {
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.
     Completions { shell: clap_complete::Shell },
-}
-
-#[derive(Debug, Args)]
-pub struct KeyArgs {
-    #[command(subcommand)]
-    pub command: KeyCommands,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum KeyCommands {
-    /// List the keys and what each does: signing, verifying, ended.
-    List {
-        /// Print a line of JSON for each.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// Let a new key sign, and print its id. Running servers follow within a minute, and tokens stay as they are.
-    Rotate {
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
 }
 
 #[derive(Debug, Args)]

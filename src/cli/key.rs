@@ -2,12 +2,37 @@
 //!
 //! Not here: making keys (see `app::auth::keys`).
 
+use clap::{Args, Subcommand};
+
 use crate::app::auth::key_commands;
 use crate::app::auth::keys::ListedKey;
 use crate::app::clock::Clock;
 
-use super::arguments::KeyCommands;
+use super::arguments::ConfigArgs;
 use super::{CommandError, Ended, Environment, say};
+
+#[derive(Debug, Args)]
+pub struct KeyArgs {
+    #[command(subcommand)]
+    pub command: KeyCommands,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum KeyCommands {
+    /// List the keys and what each does: signing, verifying, ended.
+    List {
+        /// Print a line of JSON for each.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+    /// Let a new key sign, and print its id. Running servers follow within a minute, and tokens stay as they are.
+    Rotate {
+        #[command(flatten)]
+        config: ConfigArgs,
+    },
+}
 
 pub fn run(command: &KeyCommands, environment: &Environment) -> Result<Ended, CommandError> {
     match command {

@@ -3,8 +3,10 @@
 //! Why here and not the databases' own tools: one file serves both databases and proves itself. Search values are made
 //! again from the documents, what audit rows are about from the rows; secrets, exports in progress and the schema's own table do not leave. The order is the one
 //! in which rows refer to each other: identities, then each resource with its versions, record and reviews, then the
-//! logs, then what stewards decided, then clients, signing keys and accounts of people. Access tokens and what they came from, sessions,
-//! used ids and counts of failed sign-ins do not leave either: a restored store knows no token, so that none comes back that was revoked. Not here: the file and what must hold in it (see `app::backup`), transactions.
+//! logs, then what stewards decided, then clients, signing keys and accounts of people. Access tokens and what they came from,
+//! sessions, used ids and counts of failed sign-ins do not leave either: a restored store knows no token, so that none comes back
+//! that was revoked; nor do budgets, whose keys only the secret tells. Not here: the file and what must hold in it (see
+//! `app::backup`), transactions.
 
 use std::collections::HashMap;
 

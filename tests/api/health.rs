@@ -9,6 +9,41 @@ on_both_databases! {
     metrics_count_requests_and_name_nobody,
 }
 
+/// This machine counts as one of the network here, behind a proxy.
+fn figures_are_for_operators(database: Database) {
+    let options = [
+        ("server.trusted_proxies", "127.0.0.1"),
+        ("server.metrics_networks", "192.0.2.0/24, 2001:db8::/32, 127.0.0.1"),
+    ];
+    let app = TestApp::start(database, &options);
+    let ask = |path: &str, from: &str| {
+        let request = app.get(&app.at_root(path)).header("X-Forwarded-Proto", "https");
+        request.header("X-Forwarded-For", from).send()
+    };
+    for operator in ["192.0.2.7", "203.0.113.1, 192.0.2.7", "2001:db8::9"] {
+        assert_eq!(ask("/readyz", operator).expect(200).json()["records"], 0, "{operator}");
+        assert!(ask("/metrics", operator).expect(200).text().contains("idi_match_"), "{operator}");
+    }
+    let of_nobody = |path: &str| app.get(&app.at_root(path)).header("X-Forwarded-Proto", "https").send();
+    assert_eq!(of_nobody("/readyz").expect(200).json(), serde_json::json!({"status": "ready"}));
+    of_nobody("/metrics").expect(403);
+    for other in ["203.0.113.1", "192.0.2.7, 203.0.113.1", "127.0.0.2", "nowhere"] {
+        assert_eq!(ask("/readyz", other).expect(200).json(), serde_json::json!({"status": "ready"}), "{other}");
+        assert!(!ask("/metrics", other).expect(403).text().contains("idi_match_"), "{other}");
+        ask("/livez", other).expect(200);
+    }
+}
+
+#[test]
+fn figures_are_for_operators_on_sqlite() {
+    figures_are_for_operators(Database::sqlite());
+}
+
+#[test]
+fn figures_are_for_operators_on_postgres() {
+    figures_are_for_operators(Database::postgres());
+}
+
 fn probes_answer_and_count_the_records(app: &TestApp) {
     assert_eq!(app.get(&app.at_root("/livez")).send().expect(200).json()["status"], "ok");
     assert_eq!(app.get(&app.at_root("/readyz")).send().expect(200).json()["records"], 0);

@@ -30,6 +30,8 @@ pub struct Trust {
     pub network_root: Authority,
     /// Issues identity tokens.
     pub provider: Leaf,
+    /// Certifies clients of the network.
+    pub certifier: Leaf,
     server: std::sync::Arc<rcgen::KeyPair>,
     /// Of the clinics.
     scopes: &'static str,
@@ -43,12 +45,14 @@ impl Trust {
         let issuing = root.intermediate("Clinics Issuing", Kind::P256);
         let network_root = Authority::root("Network Root", Kind::P256);
         let provider = network_root.leaf(&["https://csp.example"], Kind::Rsa);
+        let certifier = network_root.leaf(&["https://certifier.example"], Kind::P256);
         let trust = Self {
             folder: tempfile::tempdir().unwrap(),
             root,
             issuing,
             network_root,
             provider,
+            certifier,
             server: Kind::Rsa.generate(),
             scopes: CLINICS_SCOPES,
         };
@@ -105,16 +109,21 @@ impl Trust {
         Client::new(uri, self.network_root.leaf(&[uri], Kind::P256), &[])
     }
 
-    /// A certification of TEFCA for a client, by itself.
-    pub fn certification(client: &Client, changes: &Value) -> String {
+    /// A certification of TEFCA for a client, by the network's certifier.
+    pub fn certification(&self, client: &Client, changes: &Value) -> String {
+        Self::certification_by(&self.certifier, "https://certifier.example", client, changes)
+    }
+
+    /// The same by whoever has this certificate of the network.
+    pub fn certification_by(certifier: &Leaf, uri: &str, client: &Client, changes: &Value) -> String {
         let claims = json!({
-            "iss": client.uri, "sub": client.uri, "iat": now_s(), "exp": now_s() + 1_000_000, "jti": fresh("cert"),
+            "iss": uri, "sub": client.uri, "iat": now_s(), "exp": now_s() + 1_000_000, "jti": fresh("cert"),
             "certification_name": "TEFCA Basic App Certification",
             "certification_uris": ["https://rce.sequoiaproject.org/udap/profiles/basic-app-certification"],
             "exchange_purposes": [T_TREAT],
             "home_community_id": "urn:oid:2.999.5",
         });
-        client.leaf.token(&client.chain, &changed(&claims, changes))
+        certifier.token(&certifier.chain(&[]), &changed(&claims, changes))
     }
 
     /// An identity token of the provider.
@@ -138,7 +147,7 @@ fn configuration(folder: &Path) -> String {
          identity_assurance = 'IDIAL1.8'\nauthentication_assurance = 'AAL2'\nentity_type = 'covered-entity'\n\
          [[communities]]\nname = 'network'\nuri = '{NETWORK}'\nvalidator = 'tefca'\nanchors = [{network}]\n\
          crls = [{network_crl}]\nserver_cert = {network_server}\nserver_key = {key}\n\
-         purposes = ['T-TREAT', 'T-IAS']\nscopes = ['system/*.rs']\n\
+         purposes = ['T-TREAT', 'T-IAS']\nscopes = ['system/*.rs']\ncertifiers = ['https://certifier.example']\n\
          identity_assurance = 'IDIAL2'\nauthentication_assurance = 'AAL2'\nentity_type = 'individual-access'\n\
          [[id_token_issuers]]\nissuer = 'https://csp.example'\njwks = {csp}\n\
          identity_assurance = 'IDIAL2'\nauthentication_assurance = 'AAL2'\n",
@@ -168,6 +177,18 @@ impl Trusting {
 
     pub fn start_in(trust: Trust, database: Database) -> Self {
         let app = TestApp::start_configured(database, |base| trust.config(base), &[]);
+        Self { app, trust }
+    }
+
+    /// The same with further options, where `change` has changed the file of the configuration.
+    pub fn start_with(database: Database, options: &[(&str, &str)], change: impl FnOnce(PathBuf)) -> Self {
+        let trust = Trust::new();
+        let configured = |base: &str| {
+            let file = trust.config(base);
+            change(file.clone());
+            file
+        };
+        let app = TestApp::start_configured(database, configured, options);
         Self { app, trust }
     }
 

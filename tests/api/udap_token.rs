@@ -14,8 +14,8 @@ use crate::answer::Answer;
 use crate::pki::{Authority, Kind};
 use crate::support::TestApp;
 use crate::trust::{
-    ASSERTION_TYPE, Client, T_IAS, T_TREAT, TREAT, Trust, Trusting, ask_with, b2b, changed, error, form, fresh, now_s,
-    person, post_form, submit,
+    ASSERTION_TYPE, Client, T_IAS, T_TREAT, TREAT, Trusting, ask_with, b2b, changed, error, form, fresh, now_s, person,
+    post_form, submit,
 };
 
 trusting_on_both_databases! {
@@ -304,7 +304,7 @@ fn line_47_an_anchor_of_another_community_does_not_vouch_for_the_client(server: 
 fn member(server: &Trusting, purpose: &str) -> (Client, String) {
     let client = server.trust.network_client(&format!("https://client.example/x#{purpose}"));
     let purposes = json!({"exchange_purposes": [format!("urn:oid:2.16.840.1.113883.3.7204.1.5.2.1#{purpose}")]});
-    let certification = Trust::certification(&client, &purposes);
+    let certification = server.trust.certification(&client, &purposes);
     let statement = client.statement(&server.app, &json!({}));
     let answer = submit(&server.app, &statement, &[certification]).expect(201);
     (client, answer.json()["client_id"].as_str().unwrap().to_owned())

@@ -35,6 +35,7 @@ mod as_of;
 mod audit_chain;
 mod authorization;
 mod block_keys;
+mod budgets;
 mod changes;
 mod constraint;
 mod database;

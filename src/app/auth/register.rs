@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use crate::app::App;
 use crate::app::context::Context;
 use crate::audit::{Action, AuditRecord};
-use crate::auth::certification::{CERTIFICATIONS_MAX, Certification, Holder, uris_of};
+use crate::auth::certificate::Certificate;
+use crate::auth::certification::{CERTIFICATIONS_MAX, Certification, Holder, check_certifier, uris_of};
 use crate::auth::community::Validator;
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::metadata::{Offer, certifications};
@@ -171,7 +172,7 @@ impl App {
             parameters: &registration.parameters,
             audience: &self.authorization.endpoints.registration,
         };
-        let (certified, certifications) = self.accept_certifications(live, body, &holder, now_us)?;
+        let (certified, certifications) = self.accept_certifications(live, &chain.leaf, body, &holder, now_us)?;
         Ok(Draft {
             scope,
             certified,
@@ -187,6 +188,7 @@ impl App {
     fn accept_certifications(
         &self,
         live: &LiveCommunity,
+        certificate: &Certificate,
         body: &Body,
         holder: &Holder<'_>,
         now_us: i64,
@@ -200,6 +202,7 @@ impl App {
                 continue;
             }
             let signed = verify_with_leaf(token, code)?;
+            check_certifier(&signed.leaf, holder.issuer, certificate, &live.community.certifiers)?;
             let judged = self.communities.judge_in(&live.community.name, &signed.verified.header.x5c);
             judged.map_err(|error| error.refusal(OAuthError::UnapprovedCertification))?;
             let read = Certification::read(&signed.verified, signed.leaf.uris(), holder, now_us)?;

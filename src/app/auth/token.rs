@@ -184,7 +184,7 @@ impl App {
         extensions: &Extensions,
         now_us: i64,
     ) -> Result<Option<IdToken>, Refusal> {
-        let Some(text) = extensions.id_token() else { return Ok(None) };
+        let Some(text) = extensions.id_token()? else { return Ok(None) };
         let organization = extensions.b2b.as_ref().map(|b2b| b2b.organization_id.as_str());
         let own = [client.client.issuer.as_str(), self.authorization.endpoints.base.as_str()];
         let audience: Vec<&str> = own.into_iter().chain(organization).collect();

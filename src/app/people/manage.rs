@@ -257,6 +257,8 @@ pub fn reset(
             Codes::Replace => {
                 let (made, sealed) = make_codes(config, &sealer, clock, &row.account_id, login.expose())?;
                 row.totp_secret = sealed;
+                // Steps of the other secret's codes say nothing of these.
+                row.totp_step = 0;
                 audit.detail.reasons.push("codes-replaced".to_owned());
                 Some(made)
             }

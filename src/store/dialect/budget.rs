@@ -14,43 +14,40 @@ use crate::store::schema::budget;
 
 /// Rows of one statement.
 const ROWS_MAX: usize = 1000;
-/// How often rows are made that another instance removes at the same moment.
-const TRIES_MAX: usize = 8;
 
 type Row = (Vec<u8>, i64);
 
-/// The rows there are, locked until the transaction ends; on PostgreSQL there is one for each that is taken from.
+/// The rows there are. Those that are taken from are locked until the transaction ends, in the order of their keys; on
+/// PostgreSQL they are made where there are none, so that there is something to lock.
 pub fn lock(connection: &mut Connection, wanted: &Wanted) -> Result<Vec<Row>, StoreError> {
-    let all: Vec<Vec<u8>> = wanted.taken.union(&wanted.seen).map(|key| key.0.to_vec()).collect();
+    let bytes = |key: &BudgetKey| key.0.to_vec();
+    let (taken, seen): (Vec<_>, Vec<_>) =
+        (wanted.taken.iter().map(bytes).collect(), wanted.seen.iter().map(bytes).collect());
+    let mut rows: Vec<Row> = Vec::with_capacity(taken.len() + seen.len());
     match connection {
         Connection::Sqlite(c) => {
-            let mut rows = Vec::with_capacity(all.len());
-            for key in &all {
+            for key in taken.iter().chain(&seen) {
                 rows.extend(budget::table.find(key).first::<Row>(c).optional()?);
             }
-            Ok(rows)
         }
         Connection::Postgres(c) => {
-            let taken: Vec<Vec<u8>> = wanted.taken.iter().map(|key| key.0.to_vec()).collect();
-            for _ in 0..TRIES_MAX {
-                // A row that is new is locked by whoever has made it.
-                for keys in taken.chunks(ROWS_MAX) {
-                    let new: Vec<_> =
-                        keys.iter().map(|key| (budget::budget_key.eq(key), budget::full_us.eq(0_i64))).collect();
-                    diesel::insert_into(budget::table).values(new).on_conflict_do_nothing().execute(c)?;
-                }
-                let mut rows: Vec<Row> = Vec::with_capacity(all.len());
-                for keys in all.chunks(ROWS_MAX) {
-                    let those = budget::table.filter(budget::budget_key.eq_any(keys)).order(budget::budget_key);
-                    rows.extend(those.for_update().load::<Row>(c)?);
-                }
-                if taken.iter().all(|key| rows.binary_search_by(|(row, _)| row.cmp(key)).is_ok()) {
-                    return Ok(rows);
-                }
+            for keys in seen.chunks(ROWS_MAX) {
+                rows.extend(budget::table.filter(budget::budget_key.eq_any(keys)).load::<Row>(c)?);
             }
-            Err(StoreError::Conflict("budget".to_owned()))
+            // Not `SELECT FOR UPDATE`: between making a row and locking it another instance could remove it.
+            for keys in taken.chunks(ROWS_MAX) {
+                let new: Vec<_> =
+                    keys.iter().map(|key| (budget::budget_key.eq(key), budget::full_us.eq(0_i64))).collect();
+                let made = diesel::insert_into(budget::table)
+                    .values(new)
+                    .on_conflict(budget::budget_key)
+                    .do_update()
+                    .set(budget::full_us.eq(budget::full_us));
+                rows.extend(made.returning((budget::budget_key, budget::full_us)).get_results::<Row>(c)?);
+            }
         }
     }
+    Ok(rows)
 }
 
 /// Writes rows that this transaction has locked.

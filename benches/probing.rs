@@ -29,7 +29,7 @@ use idi_match::app::rules::built_in_text;
 use idi_match::assurance::entity::EntityType;
 use idi_match::assurance::facts::Consent;
 use idi_match::assurance::level::{AuthenticationLevel, IdentityLevel};
-use idi_match::auth::access_token::Grant;
+use idi_match::auth::access_token::{Grant, Holder};
 use idi_match::auth::scope::Scopes;
 use idi_match::config::{Config, Source, Sources};
 use idi_match::synth::{Difficulty, Fields, Item, Plan, Tables, generate};
@@ -206,6 +206,8 @@ impl Regime {
             token_id: text("token"),
             expires_us: i64::MAX,
             subject: None,
+            patient: None,
+            holder: Holder::Client,
         };
         let (grant, asserted) = match self {
             Self::Business => (grant, Asserted::default()),

@@ -44,7 +44,7 @@ impl SessionToken {
     #[must_use]
     pub fn sha256(&self) -> String {
         let digest = Sha256::digest(self.0.as_slice());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
     }
 
     /// What the forms of this session hold.

@@ -128,7 +128,7 @@ pub enum Row {
     RecordConstraint(ConstraintRow),
     IdentityHistory(AssignmentRow),
     MergedIdentity(MergedRow),
-    Client(ClientRow),
+    Client(Box<ClientRow>),
     SigningKey(SigningKeyRow),
     PersonAccount(PersonAccountRow),
 }
@@ -227,7 +227,7 @@ fn each_authorization_row<E: From<StoreError>>(
     mut sink: impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), E> {
     let after_id = |after: Option<&ClientRow>| after.map_or_else(String::new, |row| row.client_id.clone());
-    pages(|after| client::list_after(connection, &after_id(after), PAGE_ROWS), |row| sink(Row::Client(row)))?;
+    pages(|after| client::list_after(connection, &after_id(after), PAGE_ROWS), |row| sink(Row::Client(Box::new(row))))?;
     // They are few.
     let mut keys = signing_key::list(connection)?;
     keys.reverse();
@@ -435,7 +435,7 @@ impl Rows {
             Row::RecordConstraint(row) => self.constraints.push(row),
             Row::IdentityHistory(row) => self.assignments.push(row),
             Row::MergedIdentity(row) => self.merged.push(row),
-            Row::Client(row) => self.clients.push(row),
+            Row::Client(row) => self.clients.push(*row),
             Row::SigningKey(row) => self.keys.push(row),
             Row::PersonAccount(row) => self.accounts.push(row),
         }

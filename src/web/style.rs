@@ -12,7 +12,7 @@ const STYLE: &str = include_str!("style.css");
 
 static STAMP: LazyLock<String> = LazyLock::new(|| {
     let digest = Sha256::digest(STYLE.as_bytes());
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(6).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 });
 
 /// What the content is known by.

@@ -79,6 +79,7 @@ pub struct AddArgs {
     pub config: ConfigArgs,
 }
 
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Args)]
 pub struct ResetArgs {
     pub login: String,

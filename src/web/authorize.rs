@@ -14,7 +14,7 @@ use crate::audit::Action;
 use crate::auth::error::{OAuthError, Refusal};
 
 use super::form::{Form, FormError};
-use super::layout::{escape, page, see_other};
+use super::layout::{Page, escape, page, see_other};
 use super::refusal::{failed, refuse, unreadable};
 use super::session::current;
 use super::{Desk, DeskData, consent, context, csrf};
@@ -93,6 +93,7 @@ pub async fn answer(desk: DeskData, request: HttpRequest, payload: Payload) -> H
 fn go_on(desk: &Desk, next: Next, handle: &str, session: Option<&Session>) -> HttpResponse {
     match (next, session) {
         (Next::Address(address), _) => leave(&address),
+        (Next::Tell(address), _) => nothing_to_grant(&address).respond(desk),
         (Next::Ask(question), Some(session)) => consent::page_of(desk, &question, handle, session).respond(desk),
         (Next::SignIn | Next::Ask(_), _) => see_other(desk, &format!("/sign-in?request={handle}")),
     }
@@ -114,6 +115,17 @@ pub fn leave(address: &str) -> HttpResponse {
         .insert_header((PRAGMA, "no-cache"))
         .insert_header((REFERRER_POLICY, "no-referrer"))
         .finish()
+}
+
+/// The account has nothing of what the app asks for.
+fn nothing_to_grant(address: &str) -> Page {
+    let title = "This app cannot be allowed";
+    let body = format!(
+        "<h1>{title}</h1>\n<p>Your account has nothing of what the app asks for. Nothing was shared.</p>\n\
+         <p><a href=\"{}\">Back to the app</a></p>\n",
+        escape(address)
+    );
+    page(title, body).status(403)
 }
 
 /// Nobody can be led back, so the person is told here.

@@ -58,8 +58,10 @@ fn since(us: i64) -> String {
 fn whose(scopes: &Scopes) -> &'static str {
     if scopes.has_level(Level::User) {
         "Everybody whose data you may see"
-    } else {
+    } else if scopes.has_level(Level::Patient) || scopes.holds(Plain::LaunchPatient) || scopes.holds(Plain::FhirUser) {
         "Your own record here, found by what was verified about you"
+    } else {
+        "What was verified about you"
     }
 }
 

@@ -8,7 +8,7 @@ use idi_match::app::people::manage;
 use serde_json::{Value, json};
 
 use crate::launch::{Launch, REDIRECT, SCOPE, STATE, add_app, id_token_claims, location, own_patient, parameter};
-use crate::people::{stranger, with_id};
+use crate::people::{guide, parameters, stranger, with_id};
 use crate::signed_in::{Browser, PASSWORD, Person, detail, hidden, rows_of};
 use crate::support::TestApp;
 use crate::trust::{error, post_form};
@@ -61,7 +61,11 @@ fn a_person_lets_an_app_read_their_own_record(app: &TestApp) {
     get("/Patient/other").expect(404);
     let found = get("/Patient").expect(200).json();
     assert_eq!((&found["total"], &found["entry"][0]["resource"]["id"]), (&json!(1), &json!("own")));
-    guarded.post("/Patient/$idi-match", json!({})).header("authorization", &bearer).send().expect(403);
+    guarded
+        .post("/Patient/$idi-match", parameters("IDIPatient", &guide("l1"), &[]))
+        .header("authorization", &bearer)
+        .send()
+        .expect(403);
     let granted = rows_of(app, "authorize").into_iter().map(|row| detail(&row)).find(|one| !one["records"].is_null());
     let granted = granted.expect("an audit row with the record");
     assert_eq!((&granted["records"], &granted["workflows"]), (&json!(["own"]), &json!(["consumer"])));
@@ -203,8 +207,13 @@ fn a_workforce_account_has_user_scopes_and_no_patient(app: &TestApp) {
     for path in ["/Patient/own", "/Patient/other"] {
         guarded.get(path).header("authorization", &bearer).send().expect(200);
     }
-    let answer = launch.answer(&mut browser, &[("scope", "patient/Patient.rs")], "allow");
-    assert_eq!(answer.status, 303);
+    // Told on a page: a browser that comes from the form to sign in is led nowhere else.
+    let begun = launch.begin(&mut browser, &[("scope", "patient/Patient.rs")]).expect(303);
+    let told = browser.get(location(&begun)).expect(403).text();
+    assert!(told.contains(&format!("<a href=\"{REDIRECT}?error=invalid_scope&amp;")), "{told}");
+    let silent = launch.begin(&mut browser, &[("scope", "patient/Patient.rs"), ("prompt", "none")]).expect(303);
+    let answer = browser.get(location(&silent)).expect(303);
+    assert_eq!(parameter(location(&answer), "error").as_deref(), Some("invalid_scope"));
 }
 
 fn a_refresh_gives_new_tokens_and_narrower_ones_where_asked(app: &TestApp) {

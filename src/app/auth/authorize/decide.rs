@@ -33,6 +33,9 @@ pub enum Next {
     Ask(Box<Question>),
     /// The person goes back to the app.
     Address(String),
+    /// The person is told that nothing can be granted, and goes back to the app by a link: who has just sent the form to
+    /// sign in is not led elsewhere by a browser that holds redirects to that form's policy.
+    Tell(String),
 }
 
 /// What a person is asked.
@@ -105,7 +108,7 @@ impl App {
         };
         let asked = match self.asked(request.clone(), client, signed_in) {
             Ok(asked) => asked,
-            Err(refusal) => return self.send_back(ctx, audit, &request, refusal),
+            Err(refusal) => return self.tell_person(ctx, audit, &request, refusal),
         };
         audit.detail.user = Some(asked.account.account_id.clone());
         if request.prompt != Prompt::None {
@@ -278,6 +281,20 @@ impl App {
             expires_us: ctx.now_us + LIFETIME_US,
             used_us: None,
         })
+    }
+
+    /// Tells the person that nothing can be granted, unless nothing may be shown.
+    fn tell_person(
+        &self,
+        ctx: &Context,
+        audit: AuditRecord,
+        request: &AuthorizationRequest,
+        refusal: Refusal,
+    ) -> Result<Next, Refusal> {
+        match self.send_back(ctx, audit, request, refusal)? {
+            Next::Address(address) if request.prompt != Prompt::None => Ok(Next::Tell(address)),
+            next => Ok(next),
+        }
     }
 
     /// Sends the person back with an error; what went wrong here is told here.

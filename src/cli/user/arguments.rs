@@ -79,7 +79,6 @@ pub struct AddArgs {
     pub config: ConfigArgs,
 }
 
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "flags of a command")]
 pub struct ResetArgs {

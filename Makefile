@@ -4,10 +4,10 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help test check deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
+.PHONY: help test check check-deploy deny doc test-clients unit measure figures bench measure-load measure-http measure-rest measure-slow \
 	measure-kill measure-fsync measure-disk-full measure-postgres-stop measure-locked measure-hostile measure-fuzz \
-	measure-backup measure-accuracy measure-http-accuracy measure-gate measure-baselines measure-cms measure-scale measure-instances \
-	measure-model measure-spark measure-schemathesis fmt \
+	measure-backup measure-accuracy measure-http-accuracy measure-gate measure-probing measure-baselines measure-cms measure-scale measure-instances \
+	measure-model measure-spark measure-schemathesis measure-overload measure-drain measure-rolling measure-soak fmt \
 	install-tools demo clean
 
 export PATH := $(or $(CARGO_HOME),$(HOME)/.cargo)/bin:$(PATH)
@@ -31,13 +31,16 @@ doc: ## links of the crate documentation, and its examples
 test-clients: ## published FHIR clients against the real server, on both databases
 	scripts/test-clients
 
+check-deploy: ## files of deploy/ with systemd, promtool, Helm and the schemas of Kubernetes
+	scripts/check-deploy
+
 # Last, so that the number of tests closes the output.
 unit: ## the tests, on both databases
 	cargo nextest run --workspace --locked
 
 MEASURES := figures bench measure-load measure-http measure-rest measure-slow measure-kill measure-fsync measure-disk-full \
 	measure-postgres-stop measure-locked measure-hostile measure-fuzz measure-backup measure-accuracy measure-http-accuracy \
-	measure-gate measure-baselines measure-cms measure-scale measure-instances measure-model measure-spark measure-schemathesis
+	measure-gate measure-probing measure-baselines measure-cms measure-scale measure-instances measure-model measure-spark measure-schemathesis measure-overload measure-drain measure-rolling measure-soak
 measure: $(MEASURES) ## what takes long or depends on time; CI never judges it
 
 figures: ## lengths of functions and files
@@ -51,6 +54,9 @@ measure-load: ## people loaded per second, on both databases
 
 measure-gate: ## tokens and authorised matches per second, on both databases
 	scripts/measure/gate
+
+measure-probing: ## what answers, times and budgets tell an attacker, and what they cost an honest client
+	scripts/measure/probing
 
 measure-http: ## requests per second and latency, on both databases
 	scripts/measure/http
@@ -112,6 +118,18 @@ measure-spark: ## the model on Splink's Spark backend, beside DuckDB; needs Java
 
 measure-schemathesis: ## 20,000 requests made up from the OpenAPI document
 	scripts/measure/schemathesis
+
+measure-overload: ## three times the peak, open loop: goodput, refusals, memory, recovery
+	scripts/measure/overload
+
+measure-drain: ## SIGTERM at 500 requests/s, 50 times: nobody is reset
+	scripts/measure/drain
+
+measure-rolling: ## 100,000 requests behind a proxy while two instances are restarted in turn
+	scripts/measure/rolling
+
+measure-soak: ## 30 minutes at half load: memory, descriptors, WAL
+	scripts/measure/soak
 
 fmt: ## format the code
 	cargo fmt --all

@@ -166,7 +166,7 @@ fn entry(stored: &str) -> PatientEntry {
         score: 0.99,
         grade: "certain".into(),
         row: None,
-        probability: 0.999,
+        probability: Some(0.999),
         attributes: Vec::new(),
         stewardship: "unconfirmed".into(),
         combination: None,

@@ -132,3 +132,9 @@ stop_server() {
     wait "$server_pid" 2>/dev/null || true
     server_pid=
 }
+
+# The open-loop generator, ready to run: sets $generator.
+build_generator() {
+    generator=$(cd "$root" && cargo bench --locked --package idi-match --bench open_loop --no-run --message-format json 2>/dev/null |
+        python3 -c 'import json, sys; print([m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "open_loop"][-1])')
+}

@@ -92,6 +92,15 @@ scopes = ["system/Patient.rs"]
 identity_assurance = "IDIAL1.8"
 authentication_assurance = "AAL2"
 entity_type = "covered-entity"
+
+[budgets]
+# One client is all the load, and asks for the same people again and again.
+client_requests_per_minute = 10000000
+client_failures_per_hour = 100000000
+organization_requests_per_minute = 10000000
+organization_failures_per_hour = 100000000
+subject_failures_max = 1000000
+subject_failures_all_max = 1000000
 """
     if crl_url:
         text += f'\n[outbound]\nnetworks = "127.0.0.0/8"\nports = "80, 443, {urllib.parse.urlsplit(crl_url).port}"\n'

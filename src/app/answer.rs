@@ -37,8 +37,8 @@ pub struct PatientEntry {
     pub grade: Code,
     /// The row of the table that the grade rests on.
     pub row: Option<Code>,
-    /// By the matching model, between 0 and 1.
-    pub probability: f64,
+    /// By the matching model, between 0 and 1; for callers with the right to probabilities.
+    pub probability: Option<f64>,
     /// `(attribute, result)`: `exact`, `close`, `partial`, `conflict` or `absent`.
     pub attributes: Vec<(Code, Code)>,
     /// Whether a person has confirmed the identity.

@@ -61,6 +61,7 @@ impl Candidates {
     /// # Errors
     /// When the candidates are in the database and it does not answer.
     pub fn propose(&self, store: &Store, query: &Record, ask: &Ask) -> Result<Proposed, StoreError> {
+        metrics::counter!("idi_match_candidate_searches_total").increment(1);
         match &self.place {
             Place::Memory(live) => {
                 let index = live.read();

@@ -9,10 +9,11 @@ use crate::fhir::issue::Issue;
 use crate::fhir::json::parse;
 use crate::fhir::match_parameters::PatientParameter;
 use crate::fhir::us_core::{LinkKind, PatientLink, Rendering, render_patient};
-use crate::matching::pool::IdentityMatch;
+use crate::matching::grade::score_of_table;
+use crate::matching::pool::{Attribute, IdentityMatch};
 
 use super::STORED_LIMITS;
-use super::answer::{AnswerShape, MatchAnswer, PatientEntry};
+use super::answer::{AnswerShape, CombinationNote, MatchAnswer, PatientEntry};
 use super::clock::instant;
 use super::context::Context;
 use super::error::AppError;
@@ -49,11 +50,11 @@ pub fn compose(
             let body = selection.bodies.iter().find(|(record, _)| record == id).map(|(_, body)| body.as_str());
             let Some(body) = body else { continue };
             let body = linked(base_url, ctx, selection, id, &ids, body)?;
-            patients.push(entry(selection, identity, id, body));
+            patients.push(entry(ctx, selection, identity, id, body));
         }
         if let Some(golden) = selection.golden.iter().find(|golden| golden.identity_id == identity.identity_id) {
             let body = golden.render(base_url, &ctx.caller.disclosure(), &ids)?;
-            patients.push(entry(selection, identity, &golden.id(), body));
+            patients.push(entry(ctx, selection, identity, &golden.id(), body));
         }
     }
     Ok(MatchAnswer {
@@ -86,19 +87,23 @@ fn linked(
         .map_err(|_| AppError::internal())
 }
 
-fn entry(selection: &Selection, identity: &IdentityMatch, id: &str, body: String) -> PatientEntry {
-    let results = identity.attributes.iter();
+fn entry(ctx: &Context, selection: &Selection, identity: &IdentityMatch, id: &str, body: String) -> PatientEntry {
+    let is_fine = ctx.caller.sees_probabilities();
+    // A number that never leaves is not confirmed digit by digit either.
+    let results =
+        identity.attributes.iter().filter(|(attribute, _)| is_fine || *attribute != Attribute::SocialSecurity);
     let stewardship = selection.stewardship.get(&identity.identity_id).copied();
+    let combination = selection.note(&identity.identity_id).cloned();
     PatientEntry {
         record_id: id.to_owned(),
         body,
-        score: identity.score,
+        score: if is_fine { identity.score } else { score_of_table(identity.score) },
         grade: identity.grade.code().into(),
         row: identity.row.map(|row| row.code().into()),
-        probability: identity.probability,
+        probability: is_fine.then_some(identity.probability),
         attributes: results.map(|(attribute, result)| (attribute.name().into(), result.code().into())).collect(),
         stewardship: stewardship.unwrap_or(Stewardship::Automatic).code().into(),
-        combination: selection.note(&identity.identity_id).cloned(),
+        combination: combination.map(|note| CombinationNote { collision: note.collision.filter(|_| is_fine), ..note }),
     }
 }
 

@@ -69,6 +69,13 @@ impl Caller {
         }
     }
 
+    /// Whether this caller is told how likely a match is, and not only its grade: what an attacker would climb by. The
+    /// operator's own clients are.
+    #[must_use]
+    pub fn sees_probabilities(&self) -> bool {
+        self.sees_restricted()
+    }
+
     /// Whether this caller may be told of a stored resource that is `body` now.
     #[must_use]
     pub fn may_see(&self, body: &str) -> bool {

@@ -23,6 +23,8 @@ use crate::fhir::issue::{Issue, IssueCode};
 use crate::store::StoreError;
 use crate::store::error::Unavailable;
 
+use super::metering::rate_limit::RateLimit;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
     Invalid,
@@ -79,6 +81,8 @@ pub struct AppError {
     pub issues: Vec<Issue>,
     /// `WWW-Authenticate` of the answer (RFC 6750 section 3).
     pub challenge: Option<Box<str>>,
+    /// The budget that is spent.
+    pub rate: Option<Box<RateLimit>>,
 }
 
 /// The protection space of all challenges.
@@ -87,7 +91,7 @@ const REALM: &str = "Bearer realm=\"fhir\"";
 impl AppError {
     #[must_use]
     pub const fn new(kind: ErrorKind, issues: Vec<Issue>) -> Self {
-        Self { kind, issues, challenge: None }
+        Self { kind, issues, challenge: None, rate: None }
     }
 
     fn one(kind: ErrorKind, code: IssueCode, text: &str) -> Self {
@@ -201,6 +205,13 @@ impl AppError {
     #[must_use]
     pub fn conflict(text: &str) -> Self {
         Self::one(ErrorKind::Conflict, IssueCode::Conflict, text)
+    }
+
+    /// A budget is spent; which one, the headers say.
+    #[must_use]
+    pub fn throttled(rate: RateLimit) -> Self {
+        let text = "Too many matches were asked for; ask again later.";
+        Self { rate: Some(Box::new(rate)), ..Self::one(ErrorKind::Throttled, IssueCode::Throttled, text) }
     }
 
     #[must_use]

@@ -21,6 +21,7 @@ use super::App;
 use super::context::Context;
 use super::error::AppError;
 use super::live_index::features_of;
+use super::metering::Metered;
 
 /// Why a record got its score.
 #[derive(Debug, Clone, Serialize)]
@@ -42,9 +43,17 @@ impl App {
     /// `record` of `body` refers to.
     ///
     /// # Errors
-    /// `Invalid` for a body without a Patient or that names no record, `NotFound` when there is no such record.
-    pub fn explain(&self, ctx: &Context, body: &[u8], record_id: Option<&str>) -> Result<Explanation, AppError> {
-        self.answer(ctx, Action::Explain, |audit| {
+    /// `Forbidden` for whoever has no right to probabilities; `Invalid` for a body without a Patient or that names no record, `NotFound` when there is no such record.
+    pub fn explain(
+        &self,
+        ctx: &Context,
+        body: &[u8],
+        record_id: Option<&str>,
+    ) -> Result<Metered<Explanation>, AppError> {
+        self.answer_metered(ctx, ctx.audit(Action::Explain), |audit| {
+            if !ctx.caller.sees_probabilities() {
+                return Err(AppError::forbidden());
+            }
             let document = parse(body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
             let issues = self.rules.profiles.validate_base(&document);
             if any_error(&issues) {

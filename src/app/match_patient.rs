@@ -6,6 +6,10 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value as Json;
+use tracing::field::Empty;
+use tracing::info_span;
+
 use crate::assurance::verdict::{Identities, Representative};
 use crate::audit::{Action, AuditRecord};
 use crate::config::Match;
@@ -25,7 +29,6 @@ use crate::store::body::{Head, fitting, list_heads, load};
 use crate::store::record::{self, RecordRow};
 use crate::store::{Connection, resource, transaction};
 
-use super::App;
 use super::answer::{AnswerShape, MatchAnswer};
 use super::assured_match::{self, Held};
 use super::candidates::Proposed;
@@ -35,10 +38,12 @@ use super::error::AppError;
 use super::golden;
 use super::links::ELSEWHERE;
 use super::live_index::features_of;
+use super::metering::{Attempt, Ended, Metered};
 use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
 use super::search::bytes;
 use super::select::{Reason, Selection, select};
 use super::steward::state;
+use super::{App, close};
 
 /// Which operation was called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,13 +75,23 @@ impl App {
     /// Answers a request to match.
     ///
     /// # Errors
-    /// `Invalid` for what is no request, `Unprocessable` for a Patient that does not meet its profile or weight.
+    /// `Invalid` for what is no request, `Unprocessable` for a Patient that does not meet its profile or weight, `Throttled`
+    /// beyond a budget.
     pub fn match_patient(
         &self,
         ctx: &Context,
         request: &MatchRequest<'_>,
-    ) -> Result<(MatchAnswer, AnswerShape), AppError> {
-        self.answer(ctx, Action::Match, |audit| self.find_match(ctx, request, audit))
+    ) -> Result<Metered<(MatchAnswer, AnswerShape)>, AppError> {
+        let (mut audit, mut attempt) = (ctx.audit(Action::Match), None);
+        let result = self.find_match(ctx, request, &mut audit, &mut attempt);
+        close(&mut audit, result.as_ref().err(), (self.clock.now_us)());
+        let ended = match &result {
+            Err(_) => Ended::Broken,
+            Ok((answer, _)) if answer.patients.is_empty() => Ended::Failed,
+            Ok(_) => Ended::Found,
+        };
+        let rate = self.settle_attempt(ctx, attempt, audit, ended)?;
+        result.map(|answer| Metered { answer, rate })
     }
 
     fn find_match(
@@ -84,9 +99,10 @@ impl App {
         ctx: &Context,
         request: &MatchRequest<'_>,
         audit: &mut AuditRecord,
+        attempt: &mut Option<Attempt>,
     ) -> Result<(MatchAnswer, AnswerShape), AppError> {
         let document = parse(request.body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
-        let issues = self.rules.profiles.validate_base(&document);
+        let issues = info_span!("validate").in_scope(|| self.rules.profiles.validate_base(&document));
         if any_error(&issues) {
             return Err(AppError::invalid(issues));
         }
@@ -102,8 +118,12 @@ impl App {
             let text = format!("Only the first {max} take part in matching.");
             Issue::warning(IssueCode::Incomplete, text).at(element)
         }));
-        let query = Asked::of(Record::from_patient(&patient, &self.rules.normaliser), ctx)?;
-        let selection = self.find_held(ctx, &judged, &query, &mut parameters, request.operation, audit)?;
+        let record = info_span!("normalise").in_scope(|| Record::from_patient(&patient, &self.rules.normaliser));
+        let query = Asked::of(record, ctx)?;
+        let held = self.hold(ctx, &judged, &query.record, audit)?;
+        // What is refused until here is known from the request and its token alone, and costs nothing.
+        *attempt = self.admit(ctx, &probed(&query, held.as_ref()))?;
+        let selection = self.find_held(ctx, held.as_ref(), &query, &mut parameters, request.operation, audit)?;
         note(audit, &selection, self.rules.model.version());
         let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
         let base_url = &self.config.server.base_url;
@@ -131,14 +151,13 @@ impl App {
     fn find_held(
         &self,
         ctx: &Context,
-        judged: &IdiValidation,
+        held: Option<&Held<'_>>,
         query: &Asked,
         parameters: &mut MatchParameters<'_>,
         operation: MatchOperation,
         audit: &mut AuditRecord,
     ) -> Result<Selection, AppError> {
-        let held = self.hold(ctx, judged, &query.record, audit)?;
-        let Some(held) = &held else {
+        let Some(held) = held else {
             let query = Asked { rule_book: self.rule_book(ctx, parameters), ..query.clone() };
             return self.find_selection(&query, parameters, operation, &self.config.matching, None);
         };
@@ -159,6 +178,31 @@ impl App {
         Ok(selection)
     }
 
+    /// The one identity that a person's verified attributes are of, under these terms, or nobody (Consumer Match).
+    ///
+    /// # Errors
+    /// Those of the database; `Invalid` for attributes that are no Patient.
+    pub(in crate::app) fn find_consumer(
+        &self,
+        ctx: &Context,
+        attributes: &Json,
+        held: &Held<'_>,
+        audit: &mut AuditRecord,
+    ) -> Result<Selection, AppError> {
+        let text = attributes.to_string();
+        let document =
+            parse(text.as_bytes(), &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
+        let mut parameters = MatchParameters::read(document).map_err(AppError::invalid)?;
+        let patient = std::mem::replace(&mut parameters.patient, Value::Null);
+        let (patient, _) = name_text::complete(patient);
+        let query = Asked::of(Record::from_patient(&patient, &self.rules.normaliser), ctx)?;
+        assured_match::hold_to(&held.terms, &mut parameters);
+        let limits = assured_match::limits(&held.terms, &self.config.matching);
+        let mut selection = self.find_selection(&query, &parameters, MatchOperation::IdiMatch, &limits, Some(held))?;
+        self.settle_consumer(held, query.date, None, &mut selection, audit)?;
+        Ok(selection)
+    }
+
     /// What is returned for a query, decided on what one snapshot of the store holds.
     fn find_selection(
         &self,
@@ -169,7 +213,11 @@ impl App {
         held: Option<&Held<'_>>,
     ) -> Result<Selection, AppError> {
         let ask = self.ask_for(query.rule_book);
+        // Blocking and score are one pass over the candidates.
+        let span = info_span!("candidates", candidates = Empty, identities = Empty).entered();
         let Proposed { proposal, population } = self.candidates.propose(&self.store, &query.record, &ask)?;
+        span.record("candidates", proposal.candidates as u64).record("identities", proposal.identities.len() as u64);
+        drop(span);
         let proposed = proposal.identities.iter().filter(|identity| query.is_worth_reading(identity));
         let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
         if ids.is_empty() {
@@ -177,8 +225,11 @@ impl App {
             return Ok(select(found(judged, &proposal, query.rule_book), asked, operation, limits));
         }
         transaction::read_snapshot(&mut *self.connection()?, |conn| {
+            let span = info_span!("records", records = Empty).entered();
             let rows = record::list_of_identities(conn, &ids)?;
             let members = self.members(conn, &ids, &rows)?;
+            span.record("records", rows.len() as u64);
+            drop(span);
             let mut judged = self.judge_identities(query, &members, population);
             leave_out_replaced(&mut judged.identities, &rows);
             let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
@@ -260,6 +311,8 @@ impl App {
 
     /// Grades identities by their records, and tries the combinations on them where those are asked.
     fn judge_identities(&self, query: &Asked, read: &[(&str, Vec<MemberRecord>)], population: usize) -> Judged {
+        // Evidence is pooled and graded identity by identity, then identities against each other.
+        let _span = info_span!("grade", identities = read.len() as u64).entered();
         let model = &self.rules.model;
         let evaluate = |(id, members): &(&str, Vec<MemberRecord>)| {
             identity::evaluate(&query.record, id, members, model, population)
@@ -272,6 +325,12 @@ impl App {
         let notes = combined.map(|combined| notes(&combined, &ids, &identities));
         Judged { identities, notes }
     }
+}
+
+/// The persons whom a request probes: the one asked for, and the user where both are looked for.
+fn probed<'q>(query: &'q Asked, held: Option<&'q Held<'_>>) -> Vec<&'q Record> {
+    let user = held.filter(|held| held.terms.representative == Representative::Yes).and_then(|held| held.user.as_ref());
+    std::iter::once(&query.record).chain(user).collect()
 }
 
 /// Who is asked for, and by which rules.

@@ -21,6 +21,7 @@ mod constraint_copy;
 pub mod context;
 pub mod create;
 pub mod delete;
+pub mod doctor;
 pub mod error;
 pub mod explain;
 pub mod export;
@@ -35,8 +36,10 @@ pub mod load;
 pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
+pub mod metering;
 pub mod partition;
 pub mod patch;
+pub mod people;
 pub mod read;
 pub mod refresh;
 pub mod responder;
@@ -45,6 +48,7 @@ pub mod rules;
 pub mod search;
 pub mod select;
 pub mod settle;
+mod start;
 pub mod steward;
 pub mod stored_index;
 pub mod train;
@@ -56,13 +60,13 @@ pub mod who_looked;
 pub mod write;
 pub mod writer;
 
-use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use crate::assurance::verdict::Verdict;
 use crate::audit::chain::SealKey;
 use crate::audit::{Action, AuditRecord, Outcome};
-use crate::config::{Config, IndexPlace};
+use crate::config::Config;
 use crate::fhir::json;
 use crate::matching::index::{Ask, Reach};
 use crate::outbound::fetch::Client;
@@ -80,8 +84,11 @@ use context::Context;
 use error::{AppError, ErrorKind};
 use follower::Follower;
 use incoming::Door;
+use metering::Meter;
+use people::People;
 use rules::Rules;
 use search::page_token::PageKey;
+use start::{open_index, start_pool};
 use writer::Writer;
 
 /// One running instance: configuration, rules, store, index and writer.
@@ -96,10 +103,12 @@ pub struct App {
     planner: export::worker::Planner,
     audit_sealer: audit_chain::sealer::Sealer,
     page_key: PageKey,
+    meter: Meter,
     gate: Gate,
     sealer: Sealer,
     communities: Communities,
     authorization: AuthorizationServer,
+    people: People,
     started_us: i64,
 }
 
@@ -173,8 +182,10 @@ impl App {
         )?);
         let page_key =
             store.writer_connection().and_then(|mut conn| search::page_key(&mut conn, clock)).map_err(cannot)?;
+        let meter = store.writer_connection().and_then(|mut conn| Meter::open(&mut conn, clock)).map_err(cannot)?;
         let sealer = Sealer::open(&config.auth.key_file, &mut store.writer_connection().map_err(cannot)?, clock)?;
         let authorization = AuthorizationServer::open(&config, &store, &sealer, clock)?;
+        let people = People::open(&config, &store, &sealer, clock).map_err(cannot)?;
         let follower = Follower::start(follower::Workplace {
             store: store.clone(),
             candidates: Arc::clone(&candidates),
@@ -192,10 +203,12 @@ impl App {
             planner: Default::default(),
             audit_sealer: Default::default(),
             page_key,
+            meter,
             gate,
             sealer,
             communities,
             authorization,
+            people,
             started_us: (clock.now_us)(),
         };
         app.refresh_search_values().map_err(|error| StartError::Search(error.kind))?;
@@ -402,26 +415,6 @@ pub enum Readiness {
     Behind(Duration),
 }
 
-/// The index as configured, complete, and the ids of feature rows that are to be made again.
-fn open_index(
-    config: &Config,
-    store: &Store,
-    rules: &Arc<Rules>,
-    progress: impl FnMut(usize),
-) -> Result<(Candidates, Vec<String>), StoreError> {
-    let began = Instant::now();
-    let opened = match config.matching.index {
-        IndexPlace::Memory => Candidates::in_memory(&mut *store.connection()?, rules, progress)?,
-        IndexPlace::Database => (Candidates::in_database(store, rules, progress)?, Vec::new()),
-    };
-    let seconds = began.elapsed().as_secs_f64();
-    let figures = opened.0.figures();
-    let candidates::Figures { records, identities, bytes, .. } = figures;
-    tracing::info!(index = opened.0.name(), records, identities, bytes, seconds, "the index is complete");
-    metrics::gauge!("idi_match_index_start_seconds").set(seconds);
-    Ok(opened)
-}
-
 /// The limits of the store.
 fn store_options(config: &Config) -> StoreOptions {
     let timeout_ms = config.limits.database_timeout_ms;
@@ -431,18 +424,6 @@ fn store_options(config: &Config) -> StoreOptions {
         busy_timeout_ms: timeout_ms,
         statement_timeout_ms: timeout_ms,
     }
-}
-
-/// The one bounded pool that loads, batches and large queries are computed on. The first instance of a process sets its
-/// size; later ones (tests) share it.
-fn start_pool(threads: usize) {
-    static STARTED: Once = Once::new();
-    STARTED.call_once(|| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|number| format!("match-{number}"));
-        if pool.build_global().is_err() {
-            tracing::debug!("the matching pool was started before");
-        }
-    });
 }
 
 impl Drop for App {
@@ -483,6 +464,9 @@ fn close(audit: &mut AuditRecord, error: Option<&AppError>, now_us: i64) {
     if let Some(error) = error {
         audit.detail.reasons = error.issues.iter().map(|issue| issue.code.code().to_owned()).collect();
         audit.detail.reasons.dedup();
+        if let Some(rate) = &error.rate {
+            audit.detail.budget = rate.spent_name().map(str::to_owned);
+        }
         if error.kind == ErrorKind::NotFound {
             // What is not there has no id here: it would be the caller's text.
             audit.detail.records.clear();

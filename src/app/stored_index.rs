@@ -28,7 +28,7 @@ use super::live_index::{features_of, member};
 use super::rules::Rules;
 
 /// How this program derives keys: another number asks for all of them anew.
-const DERIVATION: i32 = NORMALISER_VERSION * 1000 + BLOCKING_VERSION;
+pub const DERIVATION: i32 = NORMALISER_VERSION * 1000 + BLOCKING_VERSION;
 
 /// Records whose keys are written in one transaction at most.
 const PAGE_ROWS: u32 = 2000;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::budget::ledger::Ledger;
 use crate::identity::constraint::Constraints;
 use crate::matching::index::{Index, Member, Overlay, Space};
 use crate::matching::record::Record;
@@ -17,6 +18,8 @@ pub struct Unit<'a> {
     pub conn: &'a mut Connection,
     /// The time of the transaction, taken under its lock: what this process commits later has a later one.
     pub now_us: i64,
+    /// The buckets that the jobs of the transaction have said they need. What a job takes it has taken, whatever becomes of it.
+    pub ledger: Ledger,
     candidates: &'a Candidates,
     overlay: Overlay,
     kept: Vec<IndexChange>,
@@ -43,6 +46,7 @@ impl<'a> Unit<'a> {
         Self {
             conn,
             now_us,
+            ledger: Ledger::default(),
             candidates,
             overlay: candidates.overlay(),
             kept: Vec::new(),

@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::audit::{AuditRecord, Outcome};
+use crate::store::budget::{self, Wanted};
 use crate::store::error::{StoreError, Unavailable};
 use crate::store::{Connection, Store, audit, resource, transaction};
 
@@ -53,6 +54,8 @@ struct Executed {
 struct Job {
     scope: Scope,
     runs: Vec<Run>,
+    /// The budgets that all of them need.
+    wanted: Wanted,
     fail: Box<dyn FnOnce(AppError) + Send>,
 }
 
@@ -61,6 +64,7 @@ pub struct Work<T> {
     /// The audit row should it panic.
     panicked: Option<AuditRecord>,
     ending: Ending,
+    wanted: Wanted,
     run: Piece<T>,
 }
 
@@ -82,13 +86,25 @@ impl<T> Work<T> {
             let Done { result, audit } = work(unit);
             (result, Some(audit))
         };
-        Self { panicked: Some(panicked), ending: Ending::Keep, run: Box::new(run) }
+        Self { panicked: Some(panicked), ending: Ending::Keep, wanted: Wanted::default(), run: Box::new(run) }
+    }
+
+    /// The server's own work, which nobody has asked for.
+    pub fn unasked(work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static) -> Self {
+        let run: Piece<T> = Box::new(move |unit| (work(unit), None));
+        Self { panicked: None, ending: Ending::Keep, wanted: Wanted::default(), run }
     }
 
     /// The same with another ending.
     #[must_use]
     pub fn ending(self, ending: Ending) -> Self {
         Self { ending, ..self }
+    }
+
+    /// The same with budgets, which the transaction opens for it.
+    #[must_use]
+    pub fn with_budgets(self, wanted: Wanted) -> Self {
+        Self { wanted, ..self }
     }
 }
 
@@ -156,8 +172,7 @@ impl Writer {
         scope: Scope,
         work: impl FnOnce(&mut Unit<'_>) -> Result<T, AppError> + Send + 'static,
     ) -> Result<T, AppError> {
-        let run: Piece<T> = Box::new(move |unit| (work(unit), None));
-        self.submit_one(scope, Work { panicked: None, ending: Ending::Keep, run })
+        self.submit_one(scope, Work::unasked(work))
     }
 
     /// As [`Self::submit`], of one piece of work that was made before.
@@ -196,12 +211,20 @@ impl Writer {
         }
     }
 
-    fn run<T: Send + 'static>(&self, scope: Scope, works: Vec<Work<T>>) -> Result<Vec<Result<T, AppError>>, AppError> {
+    fn run<T: Send + 'static>(
+        &self,
+        scope: Scope,
+        mut works: Vec<Work<T>>,
+    ) -> Result<Vec<Result<T, AppError>>, AppError> {
+        // Of the request that waits: the queue, and the commit that it shares.
+        let _span = tracing::info_span!("commit").entered();
         let count = works.len();
         let (reply, answers) = sync_channel::<Result<Result<T, AppError>, AppError>>(count.max(1));
         let refused = reply.clone();
+        let mut wanted = Wanted::default();
+        works.iter_mut().for_each(|work| wanted.add(std::mem::take(&mut work.wanted)));
         let runs = works.into_iter().map(|work| runnable(work, reply.clone())).collect();
-        self.enqueue(Job { scope, runs, fail: Box::new(move |error| drop(refused.send(Err(error)))) })?;
+        self.enqueue(Job { scope, runs, wanted, fail: Box::new(move |error| drop(refused.send(Err(error)))) })?;
         drop(reply);
         (0..count).map(|_| answers.recv().unwrap_or_else(|_| Err(AppError::internal()))).collect()
     }
@@ -247,7 +270,7 @@ impl Drop for Writer {
 
 /// `work` as the thread runs it; its result is sent when the commit is done.
 fn runnable<T: Send + 'static>(work: Work<T>, reply: SyncSender<Result<Result<T, AppError>, AppError>>) -> Run {
-    let Work { panicked, ending, run } = work;
+    let Work { panicked, ending, run, .. } = work;
     Box::new(move |unit| {
         let (result, audit) = catch_unwind(AssertUnwindSafe(|| run(unit))).unwrap_or_else(|_| {
             tracing::error!("a write panicked; it was rolled back");
@@ -304,11 +327,13 @@ impl Worker {
         metrics::histogram!("idi_match_commit_batch_jobs").record(u32::try_from(batch.len()).unwrap_or(u32::MAX));
         let mut fails = Vec::with_capacity(batch.len());
         let mut runs = Vec::with_capacity(batch.len());
+        let mut wanted = Wanted::default();
         for job in batch {
+            wanted.add(job.wanted);
             runs.extend(job.runs.into_iter().map(|run| (job.scope, run)));
             fails.push(job.fail);
         }
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(runs)));
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.transact(runs, &wanted)));
         match outcome.unwrap_or_else(|_| Err(StoreError::Other("a panic in the writer".to_owned()))) {
             Ok(Committed { finishes, has_changes }) => {
                 if has_changes {
@@ -334,7 +359,7 @@ impl Worker {
         }
     }
 
-    fn transact(&mut self, runs: Vec<(Scope, Run)>) -> Result<Committed, StoreError> {
+    fn transact(&mut self, runs: Vec<(Scope, Run)>, wanted: &Wanted) -> Result<Committed, StoreError> {
         let conn = match &mut self.conn {
             Some(conn) => conn,
             none => none.insert(self.store.writer_connection()?),
@@ -349,7 +374,9 @@ impl Worker {
             self.last_us = self.last_us.max(resource::last_updated_us(conn, &kinds)?);
         }
         self.last_us = self.last_us.saturating_add(1).max((self.clock.now_us)());
+        let ledger = budget::open(conn, wanted)?;
         let mut unit = Unit::new(conn, self.last_us, &self.candidates);
+        unit.ledger = ledger;
         let mut audits = self.backlog.oldest();
         let waited = audits.len();
         let mut finishes = Vec::with_capacity(runs.len());
@@ -360,6 +387,7 @@ impl Worker {
             finishes.push(executed.finish);
         }
         audit::append(unit.conn, &audits)?;
+        budget::close(unit.conn, &unit.ledger, unit.now_us)?;
         let has_changes = unit.has_changes();
         if has_changes {
             self.candidates.before_commit(unit.conn)?;

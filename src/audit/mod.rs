@@ -57,8 +57,21 @@ pub enum Action {
     IssueToken,
     RevokeToken,
     IntrospectToken,
+    /// An app asked for a person's permission, or the person has answered.
+    Authorize,
+    /// An app asked who has signed in.
+    UserInfo,
+    /// An app asked to sign somebody out.
+    EndSession,
     /// An operator added or disabled a client.
     ManageClient,
+    /// A person signed in, or tried to.
+    SignIn,
+    SignOut,
+    /// An operator added, disabled or reset an account.
+    ManageAccount,
+    /// The server saw somebody go through a list of people.
+    Alarm,
     /// An operator let a new key sign.
     ManageKeys,
 }
@@ -99,7 +112,14 @@ impl Action {
             Self::IssueToken => "issue-token",
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
+            Self::Authorize => "authorize",
+            Self::UserInfo => "user-info",
+            Self::EndSession => "end-session",
             Self::ManageClient => "manage-client",
+            Self::SignIn => "sign-in",
+            Self::SignOut => "sign-out",
+            Self::ManageAccount => "manage-account",
+            Self::Alarm => "alarm",
             Self::ManageKeys => "manage-keys",
         }
     }
@@ -258,6 +278,9 @@ pub struct Detail {
     /// The combination that holds for the best identity returned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub combination: Option<String>,
+    /// The budget that was spent, or of which an alarm tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
     /// How many candidates were scored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<u32>,
@@ -335,6 +358,7 @@ mod tests {
             grade: Some("certain".to_owned()),
             combination_outcome: Some("match".to_owned()),
             combination: Some("C2-34".to_owned()),
+            budget: Some("subject-failures".to_owned()),
             candidates: Some(36),
             model_version: Some("m1".to_owned()),
             job: Some("j1".to_owned()),
@@ -345,7 +369,7 @@ mod tests {
         };
         assert_eq!(
             full.to_json(),
-            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","community":"exchange","organization_id":"https://o","organization_basis":"bound","entity_type":"covered-entity","purposes":["TREAT"],"consent_policy":["urn:oid:1.2"],"consent_reference":["https://o/Consent/1"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
+            r#"{"status":200,"reasons":["ambiguous"],"client_id":"c1","client_address":"127.0.0.1","community":"exchange","organization_id":"https://o","organization_basis":"bound","entity_type":"covered-entity","purposes":["TREAT"],"consent_policy":["urn:oid:1.2"],"consent_reference":["https://o/Consent/1"],"user":"digest","identity_level":"IDIAL1.8","authentication_level":"AAL2","token":"t1","query":"Patient?family","records":["p1","p\"2"],"identities":["i1"],"workflows":["business"],"verdict":"refuse","missing":["weight"],"profile":"IDI-Patient-L0","weight":9,"grade":"certain","combination_outcome":"match","combination":"C2-34","budget":"subject-failures","candidates":36,"model_version":"m1","job":"j1","decision":"d1","count":25000,"stretch":{"after_number":0,"last_number":9,"as_of_us":7},"duration_us":120}"#
         );
     }
 

@@ -14,6 +14,14 @@ pub enum AuthenticationMethod {
 }
 
 impl AuthenticationMethod {
+    const ALL: [Self; 2] = [Self::Password, Self::OneTimeCode];
+
+    /// The method of a registered value.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.code() == code)
+    }
+
     /// The registered value for an `amr`.
     #[must_use]
     pub const fn code(self) -> &'static str {
@@ -67,6 +75,7 @@ mod tests {
             };
             assert_eq!(authentication.amr()[0], "http://udap.org/code/auth/aal2");
             assert_eq!(&authentication.amr()[1..], expected);
+            assert!(methods.iter().all(|method| AuthenticationMethod::parse(method.code()) == Some(*method)));
         }
     }
 }

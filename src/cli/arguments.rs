@@ -12,7 +12,9 @@ use crate::config::setting::{Kind, Setting};
 use crate::config::settings::SETTINGS;
 
 use super::client::arguments::ClientArgs;
+use super::key::KeyArgs;
 use super::synth::SynthArgs;
+use super::user::arguments::UserArgs;
 
 /// FHIR server for Interoperable Digital Identity and Patient Matching ($idi-match).
 #[derive(Debug, Parser)]
@@ -61,6 +63,12 @@ pub enum Commands {
     Model(ModelArgs),
     /// Add, list and disable clients; or be one: register at any UDAP server, get a token, match.
     Client(Box<ClientArgs>),
+    /// Ask the server of this configuration on this machine whether it lives; exit code 1 when it does not.
+    Health(HealthArgs),
+    /// Look at configuration, certificates, keys and database; exit code 1 for warnings, 2 for errors.
+    Doctor(DoctorArgs),
+    /// Look after the accounts of people who sign in.
+    User(Box<UserArgs>),
     /// List the keys that access tokens are signed with, or let a new one sign.
     Key(KeyArgs),
     /// Show the configuration in force.
@@ -70,30 +78,25 @@ pub enum Commands {
 }
 
 #[derive(Debug, Args)]
-pub struct KeyArgs {
-    #[command(subcommand)]
-    pub command: KeyCommands,
-}
-
-#[derive(Debug, Subcommand)]
-pub enum KeyCommands {
-    /// List the keys and what each does: signing, verifying, ended.
-    List {
-        /// Print a line of JSON for each.
-        #[arg(long)]
-        json: bool,
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
-    /// Let a new key sign, and print its id. Running servers follow within a minute, and tokens stay as they are.
-    Rotate {
-        #[command(flatten)]
-        config: ConfigArgs,
-    },
+pub struct ServeArgs {
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub struct DoctorArgs {
+    /// Print the findings as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
+}
+
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Ask whether it is ready for requests (/readyz) and not only whether it lives (/livez).
+    #[arg(long)]
+    pub ready: bool,
     #[command(flatten)]
     pub config: ConfigArgs,
 }

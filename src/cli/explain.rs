@@ -13,7 +13,7 @@ pub fn run(args: &ExplainArgs, environment: &Environment) -> Result<Ended, Comma
     let ctx = Context::new(Caller::Open, app.clock);
     let explained = app.explain(&ctx, &body, Some(&args.record));
     app.stop();
-    let explanation = explained?;
+    let explanation = explained?.answer;
     if args.json {
         let text =
             serde_json::to_string_pretty(&explanation).map_err(|error| CommandError::Failed(error.to_string()))?;

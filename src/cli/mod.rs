@@ -11,8 +11,10 @@ mod backup;
 mod client;
 mod config;
 mod demo;
+mod doctor;
 mod evaluate;
 mod explain;
+mod health;
 mod key;
 mod load;
 mod match_file;
@@ -20,8 +22,11 @@ mod model;
 mod partition;
 mod progress;
 mod serve;
+mod service_manager;
 pub mod synth;
+mod traces;
 mod train;
+mod user;
 mod validate;
 mod weigh;
 
@@ -38,6 +43,7 @@ use crate::app::rules::built_in_text;
 use crate::app::{App, StartError};
 use crate::config::{Config, ConfigError};
 use crate::observe;
+use crate::observe::traces::sender::Sender;
 
 use arguments::{Arguments, Commands, ConfigArgs};
 
@@ -48,6 +54,8 @@ pub enum Ended {
     Done,
     /// 1
     ProblemsFound,
+    /// 2: what `doctor` has found keeps a server from working.
+    ErrorsFound,
 }
 
 /// Why a command could not do its work.
@@ -110,8 +118,17 @@ pub struct Environment {
 impl Environment {
     fn config(&self, args: &ConfigArgs) -> Result<Config, CommandError> {
         let config = Config::load(&args.sources(&self.variables))?;
-        observe::logs::start(&config.log).map_err(CommandError::Usage)?;
+        observe::logs::start(&config.log, None).map_err(CommandError::Usage)?;
         Ok(config)
+    }
+
+    /// The same for a command that serves: with traces, where a collector is named. They are sent until the sender is
+    /// stopped.
+    fn config_of_server(&self, args: &ConfigArgs) -> Result<(Config, Option<Sender>), CommandError> {
+        let config = Config::load(&args.sources(&self.variables))?;
+        let (tracer, traces) = traces::of(&config, self).unzip();
+        observe::logs::start(&config.log, tracer).map_err(CommandError::Usage)?;
+        Ok((config, traces.map(traces::Traces::start).transpose()?))
     }
 }
 
@@ -128,6 +145,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, variables: Vec<(String
     match dispatch(arguments.command, &Environment { variables }) {
         Ok(Ended::Done) | Err(CommandError::NoReader) => ExitCode::SUCCESS,
         Ok(Ended::ProblemsFound) => ExitCode::from(1),
+        Ok(Ended::ErrorsFound) => ExitCode::from(2),
         Err(error) => {
             eprintln!("idi-match: {error}");
             ExitCode::from(if matches!(error, CommandError::Usage(_)) { 2 } else { 3 })
@@ -159,6 +177,9 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Train(args) => train::run(&args, environment),
         Commands::Model(args) => model::run(&args, environment),
         Commands::Client(args) => client::run(&args.command, environment),
+        Commands::Health(args) => health::run(&args, environment),
+        Commands::Doctor(args) => doctor::run(&args, environment),
+        Commands::User(args) => user::run(&args.command, environment),
         Commands::Key(args) => key::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {

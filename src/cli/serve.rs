@@ -7,16 +7,27 @@ use crate::app::App;
 use crate::app::auth::gate::{Gate, authorizes_nobody};
 use crate::config::{Config, Transport};
 use crate::http::server;
+use crate::observe::traces::sender::Sender;
 
 use super::arguments::ServeArgs;
-use super::{CommandError, Ended, Environment, open};
+use super::{CommandError, Ended, Environment, open, service_manager};
 
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, CommandError> {
-    let config = environment.config(&args.config)?;
+    let (config, traces) = environment.config_of_server(&args.config)?;
     check_transport(&config)?;
     check_open(&config)?;
     let listener = listen(config.server.listen)?;
-    serve(config, listener, |_| Ok(()), |_| Ok(()))
+    let ended = serve(
+        config,
+        listener,
+        |_| Ok(()),
+        |_| {
+            service_manager::ready(environment);
+            Ok(())
+        },
+    );
+    traces.inspect(Sender::stop);
+    ended
 }
 
 /// `--open` lets every caller in without authorization: only on purpose, and only from this machine.
@@ -47,7 +58,7 @@ fn nobody() -> CommandError {
 }
 
 /// Tokens and people's data travel protected, or not beyond this machine.
-fn check_transport(config: &Config) -> Result<(), CommandError> {
+pub fn check_transport(config: &Config) -> Result<(), CommandError> {
     if config.server.transport() == Transport::Plain && !config.server.listen.ip().is_loopback() {
         let text = "plain http is served on a loopback address only: give server.tls_cert and server.tls_key, \
             or name the proxies that end TLS in server.trusted_proxies";
@@ -72,14 +83,13 @@ pub fn serve(
         config.server.base_url = config.server.base_url_at(address);
     }
     config.server.listen = address;
+    // Before anything is measured.
+    let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
     let app = Arc::new(open(config)?);
     check_gate(&app)?;
     prepare(&app)?;
-    let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
     actix_web::rt::System::new().block_on(async {
-        let running = actix_web::rt::spawn(server::start(Arc::clone(&app), listener, metrics)?);
-        // The server's first step listens to signals; before it, a signal would end the process as it stands.
-        tokio::task::yield_now().await;
+        let running = actix_web::rt::spawn(server::start_until_signal(Arc::clone(&app), listener, metrics)?);
         tracing::info!(%address, records = app.indexed_records(), "ready");
         ready(&app)?;
         running.await.map_err(|error| CommandError::Failed(error.to_string()))??;

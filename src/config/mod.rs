@@ -7,6 +7,7 @@ pub mod communities;
 pub mod document;
 pub mod id_token_issuers;
 pub mod list;
+pub mod otlp;
 pub mod setting;
 pub mod settings;
 
@@ -23,6 +24,7 @@ use crate::fhir::match_parameters::RuleBook;
 use communities::Community;
 use id_token_issuers::IdTokenIssuer;
 use list::{HostPattern, List, Network, Ports};
+use otlp::Otlp;
 use setting::{Kind, Setting};
 use settings::SETTINGS;
 
@@ -38,6 +40,9 @@ pub struct Config {
     pub log: Log,
     pub auth: Auth,
     pub outbound: Outbound,
+    pub otlp: Otlp,
+    pub people: People,
+    pub budgets: Budgets,
     /// `[[sources]]`: verification assumed for records that carry none themselves.
     #[serde(default)]
     pub sources: Vec<Source>,
@@ -57,6 +62,7 @@ pub struct Server {
     pub open: bool,
     pub profiles_dir: String,
     pub workers: usize,
+    pub drain_ms: u64,
     pub tls_cert: String,
     pub tls_key: String,
     pub tls_client_anchors: String,
@@ -110,6 +116,24 @@ pub struct Auth {
     pub aia: bool,
     pub reload_s: u64,
     pub crl_refresh_s: u64,
+    pub app_token_s: u64,
+    pub refresh_days: u64,
+}
+
+/// People who sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct People {
+    pub session_minutes: u32,
+    pub session_idle_minutes: u32,
+    /// Of one login.
+    pub sign_in_failures_free: u32,
+    pub sign_in_failures_max: u32,
+    /// Of one address.
+    pub address_failures_free: u32,
+    pub sign_in_pause_s: u32,
+    pub sign_in_pause_s_max: u32,
+    pub password_hashes_max: usize,
 }
 
 /// What may be fetched from elsewhere.
@@ -122,6 +146,25 @@ pub struct Outbound {
     pub anchors: String,
     pub timeout_ms: u64,
     pub body_bytes_max: usize,
+}
+
+/// How often clients may match, and how often in vain.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Budgets {
+    pub enabled: bool,
+    pub client_requests_per_minute: u32,
+    pub client_failures_per_hour: u32,
+    pub organization_requests_per_minute: u32,
+    pub organization_failures_per_hour: u32,
+    /// Of one client about one person.
+    pub subject_failures_max: u32,
+    /// Of all clients about one person.
+    pub subject_failures_all_max: u32,
+    pub subject_period_h: u32,
+    /// For clients that the operator has added.
+    pub operator_factor: u32,
+    pub sweep_subjects_per_minute: usize,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -187,6 +230,8 @@ pub struct Limits {
     pub page_bytes_max: usize,
     pub http_connections_max: usize,
     pub requests_in_flight_max: usize,
+    pub request_threads_max: usize,
+    pub queue_timeout_ms: u64,
     pub header_timeout_ms: u64,
     pub body_timeout_ms: u64,
     pub shutdown_timeout_ms: u64,
@@ -353,6 +398,7 @@ impl Config {
             let reason = "must be an https URL beyond loopback: give server.tls_cert, or what callers of the proxy see";
             return refuse("server.base_url", reason);
         }
+        self.otlp.check()?;
         communities::check(&self.communities)?;
         id_token_issuers::check(&self.id_token_issuers)?;
         for source in &self.sources {

@@ -3,7 +3,10 @@
 //! TOML keys, environment variables, flags, defaults, checks and `docs/configuration.md` all come from [`SETTINGS`].
 //! Not here: what an option is (see `setting`), the typed form (see `config`), lists of tables such as `[[sources]]`.
 
+mod budgets;
 mod gate;
+mod otlp;
+mod people;
 
 use std::sync::LazyLock;
 
@@ -12,7 +15,8 @@ use crate::fhir::match_parameters::RuleBook;
 use super::setting::{Kind, Setting, integer, setting};
 
 /// Every option, in the order of the documentation.
-pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(|| [GENERAL, gate::GATE].concat());
+pub static SETTINGS: LazyLock<Vec<Setting>> =
+    LazyLock::new(|| [GENERAL, gate::GATE, people::PEOPLE, budgets::BUDGETS, otlp::OTLP].concat());
 
 const GENERAL: &[Setting] = &[
     setting(
@@ -78,6 +82,13 @@ const GENERAL: &[Setting] = &[
         Kind::Text,
         "",
         "Addresses or networks, separated by commas, of the proxies that end TLS before this server. Only theirs are Forwarded and X-Forwarded-Proto believed; beyond loopback nobody else is served plain http.",
+    ),
+    setting(
+        "server.drain_ms",
+        "drain-ms",
+        integer(0, 600_000),
+        "2000",
+        "Milliseconds after SIGTERM in which everything is served while /readyz says 503, so that balancers turn away. Part of limits.shutdown_timeout_ms.",
     ),
     setting(
         "server.metrics_networks",
@@ -307,6 +318,20 @@ const GENERAL: &[Setting] = &[
         "Requests being answered at most; further ones get 503 with Retry-After.",
     ),
     setting(
+        "limits.request_threads_max",
+        "limits-request-threads-max",
+        integer(1, 10_000),
+        "64",
+        "Threads that work on requests at most, all HTTP workers together; of requests_in_flight_max the others wait for one.",
+    ),
+    setting(
+        "limits.queue_timeout_ms",
+        "limits-queue-timeout-ms",
+        integer(10, 600_000),
+        "2000",
+        "Milliseconds that a request waits for a thread at most; afterwards it gets 503 with Retry-After and is not begun.",
+    ),
+    setting(
         "limits.header_timeout_ms",
         "limits-header-timeout-ms",
         integer(100, 600_000),
@@ -325,7 +350,7 @@ const GENERAL: &[Setting] = &[
         "limits-shutdown-timeout-ms",
         integer(0, 600_000),
         "10000",
-        "Milliseconds that requests in flight have after a stop signal.",
+        "Milliseconds from a stop signal to the end at most, server.drain_ms included.",
     ),
     setting(
         "limits.database_connections_max",

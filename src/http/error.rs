@@ -10,6 +10,7 @@ use crate::app::error::{AppError, ErrorKind};
 use crate::fhir::issue::Issue;
 
 use super::FHIR_JSON;
+use super::rate_limit;
 use super::render::outcome;
 
 /// Seconds after which a busy server may be asked again, and one that keeps too many exports.
@@ -28,6 +29,9 @@ pub fn respond(error: &AppError, request_id: &str) -> HttpResponse {
     };
     if let Some(seconds) = retry_after_s {
         response.insert_header((RETRY_AFTER, seconds.to_string()));
+    }
+    if let Some(rate) = &error.rate {
+        rate_limit::refuse(&mut response, rate);
     }
     if error.kind == ErrorKind::NotSupported {
         // What is read only; routes say themselves which methods they have (see `fhir::unknown`).

@@ -3,7 +3,6 @@
 //! The body is read here, with a limit and a deadline; request decompression is off, so a body is as large as it says.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use actix_web::http::header;
@@ -18,6 +17,8 @@ use crate::app::search::link::pairs_of;
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
+use super::admission::{Place, Places, be_worker};
+use super::drain::Draining;
 use super::render::responder::Responder;
 use super::{error, negotiate};
 
@@ -25,29 +26,15 @@ use super::{error, negotiate};
 pub struct State {
     pub app: Arc<App>,
     pub responder: Responder,
-    in_flight: Arc<AtomicUsize>,
+    pub draining: Draining,
+    pub places: Places,
 }
 
 impl State {
     #[must_use]
     pub fn new(app: Arc<App>, responder: Responder) -> Self {
-        Self { app, responder, in_flight: Arc::default() }
-    }
-
-    /// A place among the requests that are worked on; `None` when all are taken.
-    fn take_place(&self) -> Option<Place> {
-        let before = self.in_flight.fetch_add(1, Ordering::AcqRel);
-        let place = Place(Arc::clone(&self.in_flight));
-        (before < self.config.limits.requests_in_flight_max).then_some(place)
-    }
-}
-
-/// Held by the work itself, not by its request: work goes on when a caller hangs up.
-struct Place(Arc<AtomicUsize>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
+        let places = Places::new(app.config.limits.requests_in_flight_max);
+        Self { app, responder, draining: Draining::default(), places }
     }
 }
 
@@ -234,7 +221,10 @@ pub async fn run<T: Send + 'static>(
     work: impl FnOnce(&State) -> Result<T, AppError> + Send + 'static,
 ) -> Result<T, AppError> {
     let state = AppData::clone(app);
-    let Some(place) = state.take_place() else { return Err(AppError::overloaded()) };
+    let Some(place) = state.places.take() else {
+        state.places.count_refused();
+        return Err(AppError::overloaded());
+    };
     run_in(Some(place), state, work).await
 }
 
@@ -254,11 +244,13 @@ async fn run_in<T: Send + 'static>(
     state: AppData,
     work: impl FnOnce(&State) -> Result<T, AppError> + Send + 'static,
 ) -> Result<T, AppError> {
-    let wait_max = Duration::from_millis(state.config.limits.database_timeout_ms);
+    let wait_max = Duration::from_millis(state.config.limits.queue_timeout_ms);
     let asked = Instant::now();
+    let span = tracing::Span::current();
     let done = web::block(move || {
         let _place = place;
-        if asked.elapsed() > wait_max { Err(AppError::overloaded()) } else { work(&state) }
+        be_worker();
+        if asked.elapsed() > wait_max { Err(AppError::overloaded()) } else { span.in_scope(|| work(&state)) }
     });
     done.await.unwrap_or_else(|_| {
         tracing::error!("a request panicked");

@@ -49,7 +49,7 @@ fn is_operator(request: &HttpRequest, app: &AppData) -> bool {
     !is_for_nobody && is_of(&app.config.server.metrics_networks.0)
 }
 
-/// The database answers too, and the index is near enough to what it holds. Figures are for operators.
+/// The database answers too, the server is not about to stop, and the index is near enough to what it holds. Figures are for operators.
 async fn readyz(request: HttpRequest, app: AppData) -> HttpResponse {
     let answer = readiness(&app).await;
     if is_operator(&request, &app) {
@@ -60,6 +60,9 @@ async fn readyz(request: HttpRequest, app: AppData) -> HttpResponse {
 }
 
 async fn readiness(app: &AppData) -> HttpResponse {
+    if app.draining.is_on() {
+        return HttpResponse::ServiceUnavailable().json(serde_json::json!({ "status": "stopping" }));
+    }
     match run_probe(app, |app| app.check_ready()).await {
         Ok(Readiness::Ready { records, lag }) => {
             let lag_ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);

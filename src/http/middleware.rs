@@ -1,22 +1,26 @@
-//! Around every request: request id, one log line, metrics.
+//! Around every request: request id, one log line, metrics, the first span of its trace.
 //!
 //! Log lines and metric labels carry method, route pattern, status and duration; never a path, a query or a body.
 
-use std::sync::Arc;
-
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::app::context::Context;
+use crate::app::error::AppError;
 
+use super::error;
 use super::extract::AppData;
 use super::transport::client_address;
 
 /// The header that carries the request id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Wraps every route.
 ///
@@ -25,10 +29,14 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub async fn around<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let Some(app) = request.app_data::<AppData>().map(|data| Arc::clone(&data.app)) else {
-        return next.call(request).await;
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let Some(data) = request.app_data::<AppData>().cloned() else {
+        return Ok(next.call(request).await?.map_into_boxed_body());
     };
+    let app = &data.app;
+    if data.places.is_full() && is_fhir(request.path()) {
+        return Ok(refuse(&data, request));
+    }
     let started_us = (app.clock.now_us)();
     let audit_id = (app.clock.uuid)();
     let request_id = request_id(&request).unwrap_or_else(|| audit_id.clone());
@@ -37,13 +45,48 @@ pub async fn around<B: MessageBody + 'static>(
     let ctx = Context { caller, request_id, audit_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
-    let mut response = next.call(request).await?;
+    let span = span(&request, &ctx);
+    let mut response = next.call(request).instrument(span.clone()).await?;
+    if data.draining.is_on() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     if let Ok(value) = HeaderValue::from_str(&ctx.request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    span.record("http.route", &*route).record("http.response.status_code", response.status().as_u16());
     record(&ctx, method.as_str(), &route, response.status().as_u16());
-    Ok(response)
+    Ok(response.map_into_boxed_body())
+}
+
+/// What stands below the FHIR base. The authorization server has errors of its own.
+fn is_fhir(path: &str) -> bool {
+    path.starts_with("/fhir/")
+}
+
+/// Refuses before anything is read, as cheaply as can be.
+fn refuse(data: &AppData, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+    data.places.count_refused();
+    let request_id = request_id(&request).unwrap_or_else(|| (data.app.clock.uuid)());
+    let mut response = error::respond(&AppError::overloaded(), &request_id);
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    request.into_response(response)
+}
+
+/// The request as the first span of its trace, or a further one of its caller's (W3C Trace Context).
+fn span(request: &ServiceRequest, ctx: &Context) -> Span {
+    let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tracing::info_span!(
+        parent: None,
+        "request",
+        http.request.method = known_method(request.method().as_str()),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        request.id = %ctx.request_id,
+        traceparent,
+    )
 }
 
 fn record(ctx: &Context, method: &str, route: &str, status: u16) {

@@ -1,7 +1,6 @@
 //! The server: one route table, built the same for `serve` and for tests.
 //!
-//! Graceful stop: on SIGTERM or SIGINT no connection is taken any more, requests in flight are answered within
-//! `limits.shutdown_timeout_ms`.
+//! Not here: how it stops (see `drain`).
 
 use std::net::TcpListener;
 use std::pin::pin;
@@ -19,28 +18,38 @@ use crate::app::App;
 use crate::app::auth::access;
 use crate::config::{Organization, Server as ServerOptions, Transport};
 
+use super::cors::cross_origin;
+use super::drain::{Draining, Pauses, StopSignals, stop_on_signal};
 use super::extract::State;
 use super::middleware::around;
 use super::render::responder::{Contact, OrganizationSummary, Responder};
 use super::route::Row;
 use super::tls::{Certificate, Reload};
 use super::transport::only_protected;
-use super::{auth, fhir, health, openapi, tls};
+use super::{auth, fhir, health, openapi, pages, tls};
 
-/// Serves until a stop signal.
+/// Starts serving until SIGTERM or SIGINT, which are caught from now on.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub async fn run(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<()> {
-    start(app, listener, metrics)?.await
+pub fn start_until_signal(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<Server> {
+    let (signals, pauses) = (StopSignals::catch()?, Pauses::of(&app.config));
+    let door = listener.try_clone()?;
+    let (server, draining) = assemble(app, listener, metrics)?;
+    actix_web::rt::spawn(stop_on_signal(signals, draining, door, pauses, server.handle()));
+    Ok(server)
 }
 
-/// Starts serving; the handle of the server stops it as a signal does.
+/// Starts serving until the handle of the server stops it.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<Server> {
-    let limits = app.config.limits.clone();
+    assemble(app, listener, metrics).map(|(server, _)| server)
+}
+
+fn assemble(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> std::io::Result<(Server, Draining)> {
+    let (limits, in_flight) = (app.config.limits.clone(), Pauses::of(&app.config).in_flight);
     let workers = app.config.server.workers;
     let responder = responder(&app)?;
     app.keep_responder(responder.body()).map_err(std::io::Error::other)?;
@@ -56,32 +65,38 @@ pub fn start(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) ->
     let tls = certificate.map(|certificate| tls::server_config(&app.config.server, certificate)).transpose();
     let tls = tls.map_err(std::io::Error::other)?;
     let data = web::Data::new(State::new(app, responder));
+    let draining = data.draining.clone();
+    let desk = web::Data::new(pages::desk(&data));
     let server = HttpServer::new(move || {
         HttpApp::new()
             .app_data(data.clone())
             .app_data(metrics.clone())
             .app_data(document.clone())
+            .app_data(desk.clone())
+            .wrap(from_fn(cross_origin))
             .wrap(from_fn(only_protected))
             .wrap(from_fn(around))
             .configure(health::routes)
             .configure(openapi::routes)
             .configure(auth::routes)
+            .configure(pages::routes)
             .configure(fhir::routes)
             .default_service(web::to(fhir::unknown::route))
     })
     .workers(workers)
-    .worker_max_blocking_threads(limits.requests_in_flight_max.div_ceil(workers).max(2))
+    .worker_max_blocking_threads(limits.request_threads_max.div_ceil(workers).max(2))
     .max_connections(limits.http_connections_max.div_ceil(workers))
     .client_request_timeout(Duration::from_millis(limits.header_timeout_ms))
     .client_disconnect_timeout(Duration::from_millis(limits.header_timeout_ms))
     .keep_alive(KEEP_ALIVE)
     .tls_handshake_timeout(Duration::from_millis(limits.header_timeout_ms))
-    .shutdown_timeout(limits.shutdown_timeout_ms.div_ceil(1000));
+    .disable_signals()
+    .shutdown_timeout(in_flight.as_secs());
     let server = match tls {
         Some(tls) => server.listen_rustls_0_23(listener, tls)?,
         None => server.listen(listener)?,
     };
-    Ok(server.run())
+    Ok((server.run(), draining))
 }
 
 /// Whether `server` can be served: what concerns TLS is read and thrown away.
@@ -133,7 +148,8 @@ fn watch(app: &Arc<App>, certificate: Option<Arc<Certificate>>) -> std::io::Resu
 
 /// Compares all routes with the table of what they need: one that nothing guards stops the start.
 fn check_guarded() -> std::io::Result<()> {
-    let rows: Vec<Row> = [fhir::rows(), auth::rows(), health::rows(), openapi::rows()].into_iter().flatten().collect();
+    let rows = [fhir::rows(), auth::rows(), pages::rows(), health::rows(), openapi::rows()];
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
     let routes = rows.iter().flat_map(|row| row.methods.iter().map(|method| (row.path, method.as_str())));
     // HEAD is GET without the body (RFC 9110 §9.3.2).
     let routes: Vec<(&str, &str)> = routes.filter(|(_, method)| *method != "HEAD").collect();

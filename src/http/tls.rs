@@ -90,6 +90,16 @@ fn chain_of(file: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     if chain.is_empty() { Err("no certificate in it".to_owned()) } else { Ok(chain) }
 }
 
+/// The certificate that connections are shown, as DER.
+///
+/// # Errors
+/// Words that name the option and the file.
+pub fn leaf(server: &Server) -> Result<Vec<u8>, String> {
+    let refuse = |error: String| format!("server.tls_cert: {}: {error}", server.tls_cert);
+    let chain = chain_of(&server.tls_cert).map_err(refuse)?;
+    Ok(chain.first().map(|der| der.to_vec()).unwrap_or_default())
+}
+
 /// What connections are accepted by.
 ///
 /// # Errors

@@ -216,6 +216,15 @@ pub struct Graded {
     pub contradiction: Contradiction,
 }
 
+/// The scores of the guide's table, and one for all that meets none of its rows.
+const SCORES: [f64; 5] = [0.99, 0.80, 0.70, 0.60, 0.50];
+
+/// `score` as the table alone has it, so that digits do not tell how near a guess was.
+#[must_use]
+pub fn score_of_table(score: f64) -> f64 {
+    SCORES.into_iter().find(|step| score >= *step).unwrap_or(0.50)
+}
+
 /// Grades the pooled evidence of an identity.
 #[must_use]
 pub fn grade(pair: &Pair, classes: &Classes, model: &Model) -> Graded {
@@ -816,6 +825,16 @@ mod tests {
                 grade(&namesakes, &Classes::relatives_otherwise(1.0 - relatives), model()).grade,
                 grade_expected
             );
+        }
+    }
+
+    #[test]
+    fn scores_of_the_table_have_no_digits_of_their_own() {
+        for row in MatchRow::ALL {
+            assert_eq!(score_of_table(row.score()), row.score(), "{row:?}");
+        }
+        for probability in [0.0, 0.1, 0.5, 0.847, 0.99, 1.0] {
+            assert_eq!(score_of_table(0.59 * probability), 0.50, "{probability}");
         }
     }
 

@@ -19,9 +19,38 @@ pub fn start() -> Result<PrometheusHandle, String> {
 }
 
 fn install() -> Result<PrometheusHandle, String> {
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .map_err(|error| error.to_string())?
         .install_recorder()
-        .map_err(|error| error.to_string())
+        .map_err(|error| error.to_string())?;
+    begin_at_zero();
+    Ok(handle)
 }
+
+/// What alarms look at is there from the start: a series that appears with its first event has no rate, and one that never
+/// appears looks like one that nobody asks for.
+fn begin_at_zero() {
+    metrics::counter!("idi_match_audit_seals_total").increment(0);
+    metrics::gauge!("idi_match_audit_backlog_rows").set(0.0);
+    for (name, label, values) in LABELLED {
+        for value in *values {
+            metrics::counter!(*name, *label => *value).increment(0);
+        }
+    }
+    for budget in ["client-failures", "organization-failures"] {
+        metrics::counter!("idi_match_alarms_total", "alarm" => "sweep", "budget" => budget).increment(0);
+    }
+}
+
+/// Counters by one label, with its values.
+const LABELLED: &[(&str, &str, &[&str])] = &[
+    ("idi_match_trace_spans_total", "outcome", &["sent", "failed", "dropped"]),
+    ("idi_match_crl_fetches_total", "outcome", &["fetched", "failed", "unusable"]),
+    ("idi_match_sign_ins_total", "outcome", &["signed-in", "refused", "throttled", "failed"]),
+    (
+        "idi_match_budget_refusals_total",
+        "budget",
+        &["client-requests", "client-failures", "organization-requests", "organization-failures", "subject-failures"],
+    ),
+];

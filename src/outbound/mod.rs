@@ -10,5 +10,6 @@ pub mod exchange;
 pub mod fetch;
 pub mod guard;
 pub mod lookup;
+pub mod probe;
 #[cfg(test)]
 mod tests;

@@ -3,8 +3,10 @@
 //! Why here and not the databases' own tools: one file serves both databases and proves itself. Search values are made
 //! again from the documents, what audit rows are about from the rows; secrets, exports in progress and the schema's own table do not leave. The order is the one
 //! in which rows refer to each other: identities, then each resource with its versions, record and reviews, then the
-//! logs, then what stewards decided, then clients and signing keys. Access tokens and used ids do not leave either: a
-//! restored store knows no token, so that none comes back that was revoked. Not here: the file and what must hold in it (see `app::backup`), transactions.
+//! logs, then what stewards decided, then clients, signing keys and accounts of people. Access tokens and what they came from,
+//! sessions, used ids and counts of failed sign-ins do not leave either: a restored store knows no token, so that none comes back
+//! that was revoked; nor do budgets, whose keys only the secret tells. Not here: the file and what must hold in it (see
+//! `app::backup`), transactions.
 
 use std::collections::HashMap;
 
@@ -22,13 +24,14 @@ use super::error::StoreError;
 use super::identity::IdentityRow;
 use super::identity_history::{self, AssignmentRow, MergedRow};
 use super::load_progress::LoadProgress;
+use super::person_account::{self, PersonAccountRow};
 use super::record::{self, RecordRow};
 use super::resource::{Older, Resource, current, older};
 use super::review::ReviewRow;
 use super::schema::{
     audit as audits, audit_seal as audit_seals, change, client as clients, identity, identity_history as histories,
-    load_progress, merged_identity, record as records, record_constraint, resource, resource_history, review,
-    signing_key as signing_keys, steward_decision,
+    load_progress, merged_identity, person_account as accounts, record as records, record_constraint, resource,
+    resource_history, review, signing_key as signing_keys, steward_decision,
 };
 use super::signing_key::{self, SigningKeyRow};
 use super::steward::{self, ConstraintRow, DecisionRow};
@@ -60,10 +63,11 @@ pub enum Table {
     MergedIdentity,
     Client,
     SigningKey,
+    PersonAccount,
 }
 
 impl Table {
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Identity,
         Self::ResourceHistory,
         Self::Resource,
@@ -79,6 +83,7 @@ impl Table {
         Self::MergedIdentity,
         Self::Client,
         Self::SigningKey,
+        Self::PersonAccount,
     ];
 
     #[must_use]
@@ -99,6 +104,7 @@ impl Table {
             Self::MergedIdentity => "merged_identity",
             Self::Client => "client",
             Self::SigningKey => "signing_key",
+            Self::PersonAccount => "person_account",
         }
     }
 }
@@ -124,6 +130,7 @@ pub enum Row {
     MergedIdentity(MergedRow),
     Client(ClientRow),
     SigningKey(SigningKeyRow),
+    PersonAccount(PersonAccountRow),
 }
 
 impl Row {
@@ -145,6 +152,7 @@ impl Row {
             Self::MergedIdentity(_) => Table::MergedIdentity,
             Self::Client(_) => Table::Client,
             Self::SigningKey(_) => Table::SigningKey,
+            Self::PersonAccount(_) => Table::PersonAccount,
         }
     }
 }
@@ -181,6 +189,7 @@ pub fn count(connection: &mut Connection, table: Table) -> Result<u64, StoreErro
         Table::MergedIdentity => merged_identity::table.count().get_result(connection)?,
         Table::Client => clients::table.count().get_result(connection)?,
         Table::SigningKey => signing_keys::table.count().get_result(connection)?,
+        Table::PersonAccount => accounts::table.count().get_result(connection)?,
     };
     Ok(u64::try_from(rows).unwrap_or(0))
 }
@@ -212,7 +221,7 @@ pub fn each_row<E: From<StoreError>>(
     each_authorization_row(connection, sink)
 }
 
-/// Who may ask for tokens, and what they are signed with.
+/// Who may ask for tokens, what they are signed with, and who signs in.
 fn each_authorization_row<E: From<StoreError>>(
     connection: &mut Connection,
     mut sink: impl FnMut(Row) -> Result<(), E>,
@@ -222,7 +231,11 @@ fn each_authorization_row<E: From<StoreError>>(
     // They are few.
     let mut keys = signing_key::list(connection)?;
     keys.reverse();
-    keys.into_iter().try_for_each(|row| sink(Row::SigningKey(row)))
+    keys.into_iter().try_for_each(|row| sink(Row::SigningKey(row)))?;
+    let after_id = |after: Option<&PersonAccountRow>| after.map_or_else(String::new, |row| row.account_id.clone());
+    let accounts =
+        |after: Option<&PersonAccountRow>| person_account::list_after(connection, &after_id(after), PAGE_ROWS);
+    pages(accounts, |row| sink(Row::PersonAccount(row)))
 }
 
 /// What stewards decided, and where records were before.
@@ -402,6 +415,7 @@ pub struct Rows {
     merged: Vec<MergedRow>,
     clients: Vec<ClientRow>,
     keys: Vec<SigningKeyRow>,
+    accounts: Vec<PersonAccountRow>,
 }
 
 impl Rows {
@@ -423,6 +437,7 @@ impl Rows {
             Row::MergedIdentity(row) => self.merged.push(row),
             Row::Client(row) => self.clients.push(row),
             Row::SigningKey(row) => self.keys.push(row),
+            Row::PersonAccount(row) => self.accounts.push(row),
         }
     }
 }
@@ -465,6 +480,9 @@ pub fn insert(connection: &mut Connection, rows: &Rows) -> Result<(), StoreError
     }
     for row in &rows.keys {
         signing_key::insert(connection, row)?;
+    }
+    for row in &rows.accounts {
+        person_account::insert(connection, row)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The store: everything that touches a database.
 //!
 //! What: resources and their versions, the matcher's records and identities, the change log, audit rows and the progress
-//! of loads, clients and what they were given, on SQLite or PostgreSQL, chosen by URL scheme at run time. Why two: SQLite needs nothing installed;
+//! of loads, clients and what they were given, people who sign in, on SQLite or PostgreSQL, chosen by URL scheme at run time. Why two: SQLite needs nothing installed;
 //! PostgreSQL serves several processes. Both behave the same: one suite of tests runs on both.
 //! How: [`Store`] opens pools; one module per table family has its queries; `dialect` has every query that differs.
 //! Functions take a [`Connection`] and no decision: transactions are opened and closed by the caller with
@@ -18,9 +18,11 @@ pub mod audit_subject;
 pub mod backup;
 pub mod block_key;
 pub mod body;
+pub mod budget;
 pub mod change;
 pub mod client;
 mod connection;
+pub mod consent;
 pub mod constraint;
 mod database_url;
 mod dialect;
@@ -29,8 +31,10 @@ pub mod export_job;
 pub mod history;
 pub mod identity;
 pub mod identity_history;
+pub mod inspection;
 pub mod load_progress;
 mod migration;
+pub mod person_account;
 mod pool;
 pub mod record;
 pub mod reference;
@@ -40,8 +44,11 @@ pub mod review;
 mod schema;
 mod search;
 pub mod secret;
+pub mod session;
+pub mod sign_in_attempt;
 pub mod signing_key;
 pub mod steward;
+pub mod token_family;
 pub mod transaction;
 
 pub use connection::Connection;

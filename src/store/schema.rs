@@ -274,6 +274,11 @@ diesel::table! {
         jwks_url -> Nullable<Text>,
         created_us -> BigInt,
         updated_us -> BigInt,
+        auth_method -> Text,
+        redirect_uris -> Text,
+        logout_uris -> Text,
+        origins -> Text,
+        compatibility -> Text,
     }
 }
 
@@ -294,6 +299,7 @@ diesel::table! {
         revoked_us -> Nullable<BigInt>,
         context -> Nullable<Binary>,
         grant_sha256 -> Nullable<Text>,
+        family_id -> Nullable<Text>,
     }
 }
 
@@ -306,17 +312,110 @@ diesel::table! {
 }
 
 diesel::table! {
+    token_family (family_id) {
+        family_id -> Text,
+        client_id -> Text,
+        account_id -> Text,
+        content -> Binary,
+        created_us -> BigInt,
+        expires_us -> BigInt,
+        revoked_us -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    authorization_code (code) {
+        code -> Text,
+        client_id -> Text,
+        family_id -> Text,
+        content -> Binary,
+        expires_us -> BigInt,
+        used_us -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    refresh_token (token) {
+        token -> Text,
+        family_id -> Text,
+        issued_us -> BigInt,
+        expires_us -> BigInt,
+        used_us -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    consent (account_id, client_id) {
+        account_id -> Text,
+        client_id -> Text,
+        scope -> Text,
+        granted_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    budget (budget_key) {
+        budget_key -> Binary,
+        full_us -> BigInt,
+    }
+}
+
+diesel::table! {
     signing_key (kid) {
         kid -> Text,
         sealed_by -> Text,
         private_key -> Text,
         created_us -> BigInt,
         retired_us -> Nullable<BigInt>,
+        algorithm -> Text,
+    }
+}
+
+diesel::table! {
+    person_account (account_id) {
+        account_id -> Text,
+        login -> Text,
+        kind -> Text,
+        state -> Text,
+        password_hash -> Text,
+        totp_secret -> Text,
+        totp_step -> BigInt,
+        level -> Text,
+        verified_on -> Text,
+        attributes -> Text,
+        identity_id -> Nullable<Text>,
+        created_us -> BigInt,
+        updated_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    session (token_sha256) {
+        token_sha256 -> Text,
+        account_id -> Text,
+        identity_level -> Text,
+        authentication_level -> Text,
+        methods -> Text,
+        signed_in_us -> BigInt,
+        seen_us -> BigInt,
+        expires_us -> BigInt,
+    }
+}
+
+diesel::table! {
+    sign_in_attempt (key) {
+        key -> Text,
+        failures -> BigInt,
+        last_us -> BigInt,
+        next_us -> BigInt,
     }
 }
 
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
-diesel::allow_tables_to_appear_in_same_query!(access_token, client);
+diesel::allow_tables_to_appear_in_same_query!(access_token, client, token_family);
+diesel::allow_tables_to_appear_in_same_query!(refresh_token, token_family);
+diesel::allow_tables_to_appear_in_same_query!(audit, audit_subject);
+diesel::allow_tables_to_appear_in_same_query!(session, person_account);
 
 #[diesel::declare_sql_function]
 extern "SQL" {

@@ -27,7 +27,11 @@ pub fn get_or_insert(
     Ok(find(connection, name)?.unwrap_or(value))
 }
 
-fn find(connection: &mut Connection, name: &str) -> Result<Option<[u8; 32]>, StoreError> {
+/// The key of this name, where there is one.
+///
+/// # Errors
+/// As [`get_or_insert`].
+pub fn find(connection: &mut Connection, name: &str) -> Result<Option<[u8; 32]>, StoreError> {
     let found: Option<Vec<u8>> = secret::table.find(name).select(secret::value).first(connection).optional()?;
     let wrong = |_| StoreError::Other("a stored key has a wrong length".to_owned());
     found.map(|bytes| bytes.try_into().map_err(wrong)).transpose()

@@ -19,6 +19,7 @@ const SCHEMA_LOCK: i32 = 1;
 const IDENTITY_LOCK: i32 = 2;
 const SEAL_LOCK: i32 = 3;
 const KEY_LOCK: i32 = 7;
+const PEOPLE_LOCK: i32 = 8;
 
 /// Begins a transaction that may write. On SQLite it waits for the other writers of the file.
 ///
@@ -49,6 +50,16 @@ pub fn lock_identities(connection: &mut Connection) -> Result<(), StoreError> {
 /// `Unavailable` when it is not free within `busy_timeout_ms`.
 pub fn lock_keys(connection: &mut Connection) -> Result<(), StoreError> {
     advisory_lock(connection, KEY_LOCK)
+}
+
+/// Takes the lock of those who write accounts of people, their sessions or what is counted of signing in, until the
+/// transaction ends: of two sign-ins at once, at whichever instances, the second sees what the first has counted, and none
+/// waits for rows that the other holds.
+///
+/// # Errors
+/// `Unavailable` when it is not free within `busy_timeout_ms`.
+pub fn lock_people(connection: &mut Connection) -> Result<(), StoreError> {
+    advisory_lock(connection, PEOPLE_LOCK)
 }
 
 /// Takes the lock of whoever seals the audit until the transaction ends, if nobody has it. It waits for nobody.

@@ -70,6 +70,7 @@ fn own_token_opens_the_gate(database: Database) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     let signer = Signer::from_der(key.serialized_der()).unwrap().with_kid("k1");
     let new = NewClient {
+        addresses: Default::default(),
         name: "Records".to_owned(),
         scope: "system/Patient.cruds".to_owned(),
         keys: ClientKeys::Inline(json!({"keys": [signer.public_jwk()]}).to_string()),
@@ -112,13 +113,13 @@ fn missing(answer: &Answer) -> Vec<String> {
     of_gate.map(|coding| text(coding, "code").to_owned()).collect()
 }
 
-fn last_detail(server: &Guarded) -> Value {
+pub fn last_detail(server: &Guarded) -> Value {
     let rows = audit::list_after(&mut server.app.connection(), 0, 10_000).unwrap();
     serde_json::from_str(&rows.last().unwrap().detail).unwrap()
 }
 
 /// A stored person who was verified so on that day.
-fn verified(patient: &Value, id: &str, level: &str, date: &str) -> Value {
+pub fn verified(patient: &Value, id: &str, level: &str, date: &str) -> Value {
     let mut patient = without(patient, "meta");
     patient["id"] = json!(id);
     patient["extension"] = json!([{
@@ -136,12 +137,12 @@ fn days_ago(days: i64) -> String {
     idi_match::app::clock::instant(now_us() - days * 86_400_000_000)[..10].to_owned()
 }
 
-fn recently() -> String {
+pub fn recently() -> String {
     days_ago(100)
 }
 
 /// The person as an app says it.
-fn user_of(patient: &Value) -> Value {
+pub fn user_of(patient: &Value) -> Value {
     let mut person = without(&without(patient, "meta"), "id");
     person["resourceType"] = json!("Person");
     person
@@ -262,7 +263,7 @@ fn somebody() -> Value {
     stranger(1)
 }
 
-fn asked(patient: &Value, profile: &str) -> Value {
+pub fn asked(patient: &Value, profile: &str) -> Value {
     parameters("IDIPatient", &claiming(patient, profile), &[])
 }
 
@@ -314,7 +315,7 @@ fn what_a_match_for_treatment_lacks_is_named(server: &Guarded) {
 }
 
 /// The person of a Consumer Match: licence, address, phone, names and birth date.
-fn person() -> Value {
+pub fn person() -> Value {
     let mut person = stranger(4);
     person["telecom"] = json!([telecom("phone", "614-555-0148"), telecom("email", "eleanor@mail.example.com")]);
     person

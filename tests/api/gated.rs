@@ -146,16 +146,22 @@ fn digests(names: &[&str]) -> BTreeMap<String, String> {
 /// A server that is guarded, and who issues its tokens.
 pub struct Guarded {
     pub app: TestApp,
-    pub issuer: Issuer,
+    pub issuer: Arc<Issuer>,
     operator: String,
 }
 
 impl Guarded {
     pub fn start(database: Database, options: &[(&str, &str)]) -> Self {
-        let issuer = Issuer::new();
+        let issuer = Arc::new(Issuer::new());
         let app = TestApp::start_guarded(database, issuer.tokens(), options);
         let operator = issuer.issue(&Bearer::operator(EVERYTHING));
         Self { app, issuer, operator }
+    }
+
+    /// Another instance on the same database, which takes the same tokens.
+    pub fn beside(&self, options: &[(&str, &str)]) -> Self {
+        let (issuer, operator) = (Arc::clone(&self.issuer), self.operator.clone());
+        Self { app: self.app.beside_guarded(issuer.tokens(), options), issuer, operator }
     }
 
     /// A request of the operator's own client.

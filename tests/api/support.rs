@@ -86,6 +86,13 @@ impl TestApp {
         Self::start_with(Arc::new(database), |_| None, &options, |app| app.guarded_by(tokens))
     }
 
+    /// Another guarded instance on the same database.
+    pub fn beside_guarded(&self, tokens: Tokens, options: &[(&str, &str)]) -> Self {
+        let options: Vec<(&str, &str)> =
+            [("server.open", "false")].into_iter().chain(options.iter().copied()).collect();
+        Self::start_with(Arc::clone(&self.database), |_| None, &options, |app| app.guarded_by(tokens))
+    }
+
     /// A server with a file of the configuration, which is made when its base is known.
     pub fn start_configured(database: Database, file: impl FnOnce(&str) -> PathBuf, options: &[(&str, &str)]) -> Self {
         Self::start_with(Arc::new(database), |base| Some(file(base)), options, |app| app)
@@ -282,6 +289,7 @@ fn agent() -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .allow_non_standard_methods(true)
+        .max_redirects(0)
         .timeout_global(Some(PATIENCE))
         .max_idle_connections(200)
         .max_idle_connections_per_host(200)

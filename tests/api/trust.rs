@@ -33,7 +33,11 @@ pub struct Trust {
     /// Certifies clients of the network.
     pub certifier: Leaf,
     server: std::sync::Arc<rcgen::KeyPair>,
+    /// Of the clinics.
+    scopes: &'static str,
 }
+
+const CLINICS_SCOPES: &str = "['system/Patient.rs', 'system/Organization.rs']";
 
 impl Trust {
     pub fn new() -> Self {
@@ -50,9 +54,16 @@ impl Trust {
             provider,
             certifier,
             server: Kind::Rsa.generate(),
+            scopes: CLINICS_SCOPES,
         };
         trust.revoke(&[]);
         trust
+    }
+
+    /// The same, where the clinics let in apps of people too.
+    pub fn of_people() -> Self {
+        let scopes = "['system/Patient.rs', 'openid', 'fhirUser', 'profile', 'udap', 'launch/patient', 'offline_access', 'patient/Patient.rs']";
+        Self { scopes, ..Self::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -77,11 +88,14 @@ impl Trust {
         self.write("issuing.der", &self.issuing.der);
         self.write("network.der", &self.network_root.der);
         self.write("server.key", self.server.serialize_pem());
-        self.write("clinics.der", self.issuing.leaf_with(&[base], &self.server, |_| {}).der);
+        // The FHIR base and the issuer of identity tokens are two servers to UDAP (FAST Security 2.3).
+        let issuer = base.strip_suffix("/fhir").unwrap();
+        self.write("clinics.der", self.issuing.leaf_with(&[base, issuer], &self.server, |_| {}).der);
         self.write("network-server.der", self.network_root.leaf_with(&[base], &self.server, |_| {}).der);
         let jwk = self.provider.signer().with_kid("csp-1").public_jwk();
         self.write("csp.json", json!({ "keys": [jwk] }).to_string());
-        self.write("idi-match.toml", configuration(self.folder.path()));
+        let text = configuration(self.folder.path()).replace(CLINICS_SCOPES, self.scopes);
+        self.write("idi-match.toml", text);
         self.path("idi-match.toml")
     }
 
@@ -158,7 +172,10 @@ pub struct Trusting {
 
 impl Trusting {
     pub fn start(database: Database) -> Self {
-        let trust = Trust::new();
+        Self::start_in(Trust::new(), database)
+    }
+
+    pub fn start_in(trust: Trust, database: Database) -> Self {
         let app = TestApp::start_configured(database, |base| trust.config(base), &[]);
         Self { app, trust }
     }

@@ -129,14 +129,17 @@ fn a_restored_database_goes_on_where_it_was(database: &Database) {
 }
 
 /// Made again from the rest, or of this server alone.
-const LEFT_OUT: [(&str, &str); 13] = [
+const LEFT_OUT: [(&str, &str); 16] = [
     ("search_string", "made from the documents"),
     ("search_token", "made from the documents"),
     ("search_date", "made from the documents"),
     ("audit_subject", "made from the audit rows"),
     ("secret", "a server makes its own"),
     ("replay", "of the next minutes"),
+    ("budget", "behind a secret that does not leave"),
     ("access_token", "no token comes back that was revoked"),
+    ("session", "nobody is signed in to a restored store"),
+    ("sign_in_attempt", "counted under a key that does not leave"),
     ("export_job", "work in progress"),
     ("export_part", "work in progress"),
     ("block_key", "made from the records"),
@@ -166,7 +169,10 @@ fn every_table_is_in_a_backup_or_left_out_for_a_reason(database: &Database) {
          INSERT INTO client (client_id, kind, state, community, issuer, name, grant_types, scope, registration, \
          certifications, created_us, updated_us) \
          VALUES ('c1', 'udap', 'active', 'a', 'urn:x:y', 'A', 'client_credentials', 's', '{}', '[]', 1, 1); \
-         INSERT INTO signing_key (kid, sealed_by, private_key, created_us) VALUES ('k1', 'key-file', 'AAAA', 1)",
+         INSERT INTO signing_key (kid, sealed_by, private_key, created_us) VALUES ('k1', 'key-file', 'AAAA', 1); \
+         INSERT INTO person_account (account_id, login, kind, state, password_hash, totp_secret, totp_step, level, \
+         verified_on, attributes, created_us, updated_us) \
+         VALUES ('a1', 'marisol', 'person', 'active', 'h', 'AAAA', 1, 'IDIAL1.8', '2026-01-02', 'AAAA', 1, 1)",
     );
     let tables = match database {
         Database::Sqlite(_) => {

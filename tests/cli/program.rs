@@ -181,6 +181,9 @@ impl Server {
     /// The same by a command that becomes the program when the arguments of `serve` are appended to it.
     pub fn start_by(mut command: Command, database_url: &str, arguments: &[&str]) -> Self {
         command.args(["serve", "--open", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        if !arguments.contains(&"--drain-ms") {
+            command.args(["--drain-ms", "0"]);
+        }
         command.args(["--database-url", database_url]).args(arguments);
         let running = Running::start(command, Stream::Err);
         let address = loop {

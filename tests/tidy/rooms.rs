@@ -19,7 +19,7 @@ const MAIN_MAY_USE: &str = "cli";
 const OUTSIDE: [(&str, &[&str]); 22] = [
     ("diesel", &["store"]),
     ("diesel_migrations", &["store"]),
-    ("actix_web", &["http", "cli"]),
+    ("actix_web", &["http", "web", "cli"]),
     ("figment", &["config"]),
     ("jsonwebtoken", &["auth"]),
     ("webpki", &["auth"]),

@@ -1,4 +1,4 @@
-//! The keys that access tokens are signed with, in the hands of an operator: listed, and replaced before their time.
+//! The keys that tokens are signed with, in the hands of an operator: listed, and replaced before their time.
 //!
 //! It opens a `Store`, as commands for clients do: running servers sign with the new key within a minute, and take tokens
 //! of the former one until the last has expired. Not here: what keys are (see `keys`).
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::store::signing_key;
 
 use super::clients::{ClientError, open, write};
-use super::keys::{ListedKey, Rotation, renew};
+use super::keys::{ListedKey, Rotation, Use, renew};
 use super::seal::Sealer;
 
 /// Every key, the newest first.
@@ -23,16 +23,25 @@ pub fn list(config: &Config, clock: Clock) -> Result<Vec<ListedKey>, ClientError
     Ok(rows.into_iter().map(|row| ListedKey::of(row, now_us)).collect())
 }
 
-/// Lets a new key sign from now on; gives its id.
+/// Lets new keys sign from now on; gives the id of the one of access tokens.
 ///
 /// # Errors
 /// When the key file or the database cannot be used.
 pub fn rotate(config: &Config, clock: Clock) -> Result<String, ClientError> {
     write(config, clock, Action::ManageKeys, |connection, audit| {
         let sealer = Sealer::open(&config.auth.key_file, connection, clock).map_err(StartError::from)?;
-        let ring = renew(connection, &sealer, (clock.secret)(), (clock.now_us)(), Rotation::Now);
-        let kid = ring.map_err(|error| ClientError::Refused(error.to_string()))?.signer.kid;
+        let mut replace = |of| {
+            let ring = renew(connection, &sealer, (of, Rotation::Now), None, (clock.secret)(), (clock.now_us)());
+            ring.map_err(|error| ClientError::Refused(error.to_string()))
+        };
+        let mut ring = replace(Use::AccessTokens)?;
+        // Whatever gave the reason holds for both, where there are both.
+        if ring.identity.is_some() {
+            ring = replace(Use::IdentityTokens)?;
+        }
+        let kid = ring.signer.kid;
         audit.detail.records.push(kid.clone());
+        audit.detail.records.extend(ring.identity.map(|signer| signer.kid));
         Ok(kid)
     })
 }

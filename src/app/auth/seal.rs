@@ -92,6 +92,17 @@ impl Sealer {
         Ok(Self::new(keys, keeper))
     }
 
+    /// The same without making a key: for whoever only looks.
+    ///
+    /// # Errors
+    /// When the file or the database cannot be used.
+    pub fn look(key_file: &str, connection: &mut Connection) -> Result<Self, KeyFileError> {
+        let mut keys = if key_file.is_empty() { Vec::new() } else { read(key_file)? };
+        let keeper = if keys.is_empty() { Keeper::Database } else { Keeper::KeyFile };
+        keys.extend(crate::store::secret::find(connection, STORED_KEY)?);
+        Ok(Self::new(keys, keeper))
+    }
+
     fn new(keys: Vec<[u8; 32]>, keeper: Keeper) -> Self {
         Self { keys: keys.into_iter().map(SealingKey::new).collect(), keeper }
     }

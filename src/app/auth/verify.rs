@@ -12,7 +12,7 @@ use crate::auth::extension::TokenContext;
 use crate::store::access_token::{self as tokens, Standing};
 use crate::store::client;
 
-use super::keys::Ring;
+use super::keys::{Ring, Use};
 use super::{internal, refusal_of};
 
 /// A token that stands.
@@ -66,7 +66,7 @@ impl App {
 
     fn read_with(&self, ring: &Arc<Ring>, text: &str, now_us: i64) -> Result<Grant, Refusal> {
         let endpoints = &self.authorization.endpoints;
-        access_token::verify(text, &ring.own_at(now_us), &endpoints.issuer, &endpoints.base, now_us)
+        access_token::verify(text, &ring.own_at(Use::AccessTokens, now_us), &endpoints.issuer, &endpoints.base, now_us)
     }
 
     fn standing_of(&self, token_id: &str) -> Result<Standing, Refusal> {
@@ -97,7 +97,7 @@ fn place_of(token_id: &str) -> String {
 }
 
 fn check_standing(standing: &Standing, grant: &Grant, now_us: i64) -> Result<(), Refusal> {
-    if standing.client_id != grant.client_id || standing.revoked_us.is_some() {
+    if standing.client_id != grant.client_id || standing.is_revoked() {
         return Err(invalid(Reason::TokenRevoked));
     }
     if standing.expires_us <= now_us {

@@ -129,6 +129,7 @@ pub struct Checker {
     last_merged: Option<String>,
     last_client: Option<String>,
     last_key: Option<(i64, String)>,
+    last_account: Option<String>,
     group: Group,
 }
 
@@ -218,6 +219,7 @@ impl Checker {
             }
             Row::Client(row) => next(&mut self.last_client, row.client_id.clone(), "client"),
             Row::SigningKey(row) => next(&mut self.last_key, (row.created_us, row.kid.clone()), "signing_key"),
+            Row::PersonAccount(row) => next(&mut self.last_account, row.account_id.clone(), "person_account"),
         }
     }
 

@@ -37,6 +37,7 @@ const IMPORT: &str = "110107";
 const EXPORT: &str = "110106";
 const ACTIVITY: &str = "110100";
 const AUTHENTICATION: &str = "110114";
+const ALERT: &str = "110113";
 
 const fn rest(interaction: &'static str, action: &'static str, flow: Flow) -> Pattern {
     Pattern { kind: Kind::Rest(interaction), action, flow }
@@ -47,7 +48,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 20] = [
+const PATTERNS: [(&str, Pattern); 27] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -65,10 +66,18 @@ const PATTERNS: [(&str, Pattern); 20] = [
     ("issue-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("revoke-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("introspect-token", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("authorize", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("user-info", dicom(AUTHENTICATION, "R", Flow::Out)),
+    ("end-session", dicom(AUTHENTICATION, "E", Flow::In)),
     ("register-client", dicom(ACTIVITY, "C", Flow::In)),
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
+    // DICOM has alerts of its own.
+    ("alarm", dicom(ALERT, "E", Flow::In)),
     ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
+    ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("manage-account", dicom(ACTIVITY, "U", Flow::In)),
 ];
 
 pub const OPERATION: &str = "operation";
@@ -195,6 +204,7 @@ mod tests {
                     "load",
                     "register-client",
                     "manage-client",
+                    "manage-account",
                     "manage-keys",
                 ]),
             ),

@@ -32,7 +32,7 @@ pub fn print_open(app: &App, patients: &[String]) -> Result<(), CommandError> {
         let asked =
             MatchRequest { operation: MatchOperation::IdiMatch, body: request.as_bytes(), self_link: String::new() };
         app.match_patient(&ctx, &asked)
-            .is_ok_and(|(answer, _)| answer.patients.iter().any(|patient| patient.score >= 0.8))
+            .is_ok_and(|found| found.answer.0.patients.iter().any(|patient| patient.score >= 0.8))
     };
     let found = patients.iter().take(MATCH_TRIES_MAX).map(|patient| wrap(patient)).find(|request| finds(&request));
     let request = found.ok_or_else(nobody)?;

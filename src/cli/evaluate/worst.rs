@@ -110,7 +110,7 @@ fn likeliest(app: &App, query: &[u8], records: &[&str]) -> Result<Option<Explana
 /// The explanation of one record; none for a query that is no valid Patient.
 fn explain(app: &App, query: &[u8], record: &str) -> Result<Option<Explanation>, CommandError> {
     match app.explain(&context(app), query, Some(record)) {
-        Ok(found) => Ok(Some(found)),
+        Ok(found) => Ok(Some(found.answer)),
         Err(error) if error.kind == ErrorKind::Invalid => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -8,11 +8,14 @@ use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::app::error::{AppError, ErrorKind};
 use crate::app::explain::Explanation;
+use crate::app::metering::Metered;
+use crate::app::metering::rate_limit::RateLimit;
 use crate::audit::Action;
 use crate::fhir::issue::{Issue, IssueCode};
 
 use super::super::extract::{AppData, State, accept, context, format, read_body, refuse, run};
 use super::super::negotiate::{Representation, representation};
+use super::super::rate_limit;
 use super::super::render::{explanation, waterfall};
 use super::super::{FHIR_JSON, error};
 
@@ -31,9 +34,13 @@ pub async fn explain_match(app: AppData, request: HttpRequest, payload: web::Pay
         Err(error) => return refuse(&app, &ctx, Action::Explain, error).await,
     };
     let asked = ctx.clone();
-    let explained = run(&app, move |app| rendered(app, &app.explain(&asked, &bytes, None)?, wanted)).await;
+    let explained = run(&app, move |app| {
+        let Metered { answer, rate } = app.explain(&asked, &bytes, None)?;
+        Ok((rendered(app, &answer, wanted)?, rate))
+    })
+    .await;
     match explained {
-        Ok(answer) => respond(wanted, answer),
+        Ok((answer, rate)) => respond(wanted, answer, rate.as_ref()),
         Err(error) => error::respond(&error, &ctx.request_id),
     }
 }
@@ -46,8 +53,9 @@ fn rendered(app: &State, explanation: &Explanation, wanted: Representation) -> R
     }
 }
 
-fn respond(wanted: Representation, answer: Vec<u8>) -> HttpResponse {
+fn respond(wanted: Representation, answer: Vec<u8>, rate: Option<&RateLimit>) -> HttpResponse {
     let mut response = HttpResponse::Ok();
+    rate.into_iter().for_each(|rate| rate_limit::tell(&mut response, rate));
     let media_type = match wanted {
         Representation::FhirJson => return response.content_type(FHIR_JSON).body(answer),
         Representation::Svg => waterfall::SVG,

@@ -3,11 +3,13 @@
 use actix_web::{HttpRequest, HttpResponse, web};
 
 use crate::app::match_patient::{MatchOperation, MatchRequest};
+use crate::app::metering::Metered;
 use crate::app::read::Version;
 use crate::app::validate::ValidateRequest;
 use crate::audit::Action;
 
 use super::super::extract::{AppData, body, context, query_pairs, refuse, run};
+use super::super::rate_limit;
 use super::super::render::{match_bundle, outcome};
 use super::super::{FHIR_JSON, error};
 
@@ -36,12 +38,16 @@ async fn match_with(
     let answered = run(&app, move |app| {
         let self_link = format!("{}/Patient/{}", app.config.server.base_url, operation.code());
         let request = MatchRequest { operation, body: &bytes, self_link };
-        let (answer, shape) = app.match_patient(&asked, &request)?;
-        super::render(match_bundle::render(&app.responder, &answer, shape))
+        let Metered { answer: (answer, shape), rate } = app.match_patient(&asked, &request)?;
+        Ok((super::render(match_bundle::render(&app.responder, &answer, shape))?, rate))
     })
     .await;
     match answered {
-        Ok(bundle) => HttpResponse::Ok().content_type(FHIR_JSON).body(bundle),
+        Ok((bundle, rate)) => {
+            let mut response = HttpResponse::Ok();
+            rate.iter().for_each(|rate| rate_limit::tell(&mut response, rate));
+            response.content_type(FHIR_JSON).body(bundle)
+        }
         Err(error) => error::respond(&error, &ctx.request_id),
     }
 }

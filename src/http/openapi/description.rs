@@ -106,7 +106,8 @@ pub(super) const fn row(method: &'static str, path: &'static str, code: Code, su
 
 /// Every row that is described.
 pub fn described() -> impl Iterator<Item = &'static Described> {
-    DESCRIBED.iter().chain(super::stewardship::DESCRIBED).chain(super::authorization::DESCRIBED)
+    let others = [super::stewardship::DESCRIBED, super::authorization::DESCRIBED, super::people::DESCRIBED];
+    DESCRIBED.iter().chain(others.into_iter().flatten())
 }
 
 const DESCRIBED: &[Described] = &[
@@ -401,6 +402,7 @@ pub const fn status(status: u16) -> &'static str {
         201 => "Created.",
         202 => "Accepted; the work goes on.",
         204 => "Done, and there is nothing to send.",
+        303 => "Go on there.",
         304 => "Not modified.",
         400 => "The request has not the shape of FHIR.",
         401 => "The token is not accepted.",

@@ -7,6 +7,7 @@
 mod authorization;
 mod description;
 mod parameter;
+mod people;
 mod schema;
 mod stewardship;
 
@@ -23,6 +24,7 @@ use crate::app::capability::Served;
 use super::auth;
 use super::fhir;
 use super::health;
+use super::pages;
 use super::route::{Row, at};
 
 use description::{Answer, Body, Code, Described};
@@ -72,7 +74,7 @@ impl Document {
 /// Every served address: base, row.
 fn all_rows() -> Vec<(&'static str, Row)> {
     let fhir = fhir::rows().into_iter().map(|row| (fhir::BASE, row));
-    let others = health::rows().into_iter().chain(rows()).chain(auth::rows()).map(|row| ("", row));
+    let others = health::rows().into_iter().chain(rows()).chain(auth::rows()).chain(pages::rows()).map(|row| ("", row));
     fhir.chain(others).collect()
 }
 

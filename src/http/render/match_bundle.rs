@@ -131,7 +131,9 @@ fn own_extensions(patient: &PatientEntry) -> Result<Vec<Extension>, RenderError>
     if let Some(row) = &patient.row {
         extensions.push(coded(MATCHED_ROW, row)?);
     }
-    extensions.push(extension(MATCH_PROBABILITY, ExtensionValue::Decimal(rounded(patient.probability, 6)))?);
+    if let Some(probability) = patient.probability {
+        extensions.push(extension(MATCH_PROBABILITY, ExtensionValue::Decimal(rounded(probability, 6)))?);
+    }
     if !patient.attributes.is_empty() {
         let results: Result<Vec<Extension>, RenderError> =
             patient.attributes.iter().map(|(attribute, result)| coded(attribute, result)).collect();
@@ -208,7 +210,7 @@ mod tests {
             score,
             grade: "certain".into(),
             row: Some("name-and-licence".into()),
-            probability: 0.999_987_654,
+            probability: Some(0.999_987_654),
             attributes: vec![("family".into(), "exact".into()), ("birthDate".into(), "close".into())],
             stewardship: "unconfirmed".into(),
             combination: None,

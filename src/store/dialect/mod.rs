@@ -5,6 +5,7 @@
 //! query builder's common type too. Not here: queries that both databases read alike; they stand in their families.
 
 pub(super) mod authorization;
+pub(super) mod budget;
 mod postgres;
 mod prepared;
 pub(super) mod restore;

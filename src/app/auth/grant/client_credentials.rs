@@ -183,6 +183,11 @@ pub(in crate::app::auth) mod tests {
             jwks_url: None,
             created_us: 0,
             updated_us: 0,
+            auth_method: "private_key_jwt".into(),
+            redirect_uris: "[]".into(),
+            logout_uris: "[]".into(),
+            origins: "[]".into(),
+            compatibility: String::new(),
         }
     }
 

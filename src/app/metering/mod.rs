@@ -1,0 +1,222 @@
+//! Who may try how much: one call before a match is looked for, one with its audit row.
+//!
+//! A bearer of a token is counted on four budgets, requests and failures of the client and of its organisation, which this
+//! instance holds leases on; a match without a Patient in the answer is charged to the persons whom it probes as well,
+//! in the commit of its audit row and before its answer, and where that budget is spent the answer is withheld, whatever
+//! it was. So no more is told than the budgets allow, however many ask at once and wherever. Whoever is at the machine
+//! (`--open`, the command line) is not counted. Not here: the arithmetic (see `budget`), the headers (see `http`).
+
+mod alarm;
+mod limits;
+pub mod rate_limit;
+mod shares;
+mod spent;
+
+use crate::audit::{AuditRecord, Outcome};
+use crate::budget::key::{BudgetKey, Keyed};
+use crate::budget::ledger::{Charge, Spent};
+use crate::budget::subject::{guesses, subjects};
+use crate::matching::record::Record;
+use crate::store::budget::Wanted;
+use crate::store::{Connection, StoreError, secret};
+
+use super::App;
+use super::clock::Clock;
+use super::context::{Caller, Context};
+use super::error::{AppError, ErrorKind};
+use super::writer::{Done, Scope, Work};
+use alarm::Sweeps;
+use limits::{Budget, Limits};
+use rate_limit::RateLimit;
+use shares::{Share, Shares};
+use spent::SpentSubjects;
+
+/// The key in the table `secret`.
+const STORED_KEY: &str = "budget";
+
+/// What this instance knows of budgets.
+pub struct Meter {
+    keyed: Keyed,
+    shares: Shares,
+    spent: SpentSubjects,
+    sweeps: Sweeps,
+}
+
+/// A request that was let in.
+pub(super) struct Attempt {
+    shares: Vec<Share>,
+    /// Of the persons whom it probes.
+    charges: Vec<Charge>,
+    price: u32,
+    /// The person, among those whom a sweep goes through.
+    subject: Option<BudgetKey>,
+    began_us: i64,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Somebody is returned.
+    Found,
+    /// Nobody is.
+    Failed,
+    /// Nothing was told.
+    Broken,
+}
+
+/// An answer, and what is left of the budgets of whoever was counted.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Metered<T> {
+    pub answer: T,
+    pub rate: Option<RateLimit>,
+}
+
+impl Meter {
+    /// With the secret that all instances of a database share. `connection` must be one that writes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn open(connection: &mut Connection, clock: Clock) -> Result<Self, StoreError> {
+        let secret = secret::get_or_insert(connection, STORED_KEY, (clock.secret)(), (clock.now_us)())?;
+        let keyed = Keyed::new(&secret);
+        Ok(Self { keyed, shares: Shares::default(), spent: SpentSubjects::default(), sweeps: Sweeps::default() })
+    }
+
+    /// The buckets of everybody whom these records describe: of this client, and of all.
+    fn charges(&self, limits: &Limits, client: &str, records: &[&Record]) -> Vec<Charge> {
+        let mut charges: Vec<Charge> = Vec::new();
+        for subject in records.iter().flat_map(|record| subjects(record)) {
+            let parts = subject.parts();
+            for (whose, limit) in [(client, limits.subject), ("", limits.subject_all)] {
+                let parts: Vec<&[u8]> =
+                    [b"subject".as_slice(), whose.as_bytes()].into_iter().chain(parts.iter().copied()).collect();
+                let charge = Charge { key: self.keyed.key(&parts), limit };
+                if !charges.contains(&charge) {
+                    charges.push(charge);
+                }
+            }
+        }
+        charges
+    }
+}
+
+impl App {
+    /// Lets a match begin that describes the persons of `records`; `None` for whoever is not counted.
+    ///
+    /// # Errors
+    /// `Throttled` where a budget is spent; `Overloaded` or `Unavailable` when leases cannot be had.
+    pub(super) fn admit(&self, ctx: &Context, records: &[&Record]) -> Result<Option<Attempt>, AppError> {
+        let Caller::Client(granted) = &ctx.caller else { return Ok(None) };
+        if !self.config.budgets.enabled {
+            return Ok(None);
+        }
+        let now_us = (self.clock.now_us)();
+        let limits = Limits::of(&self.config.budgets, granted);
+        let charges = self.meter.charges(&limits, &granted.grant.client_id, records);
+        if let Some(spent) = self.meter.spent.find(&charges, now_us) {
+            return Err(throttled(Budget::Subject, &spent));
+        }
+        let subject = charges.get(1).map(|charge| charge.key);
+        let shares = self.meter.shares.of(&limits.holders(&self.meter.keyed, granted));
+        self.spend(&shares, now_us)?;
+        let price = records.iter().map(|record| guesses(record)).max().unwrap_or(1);
+        Ok(Some(Attempt { shares, charges, price, subject, began_us: now_us }))
+    }
+
+    /// Writes the audit row of a match, and what it costs.
+    ///
+    /// # Errors
+    /// `Throttled` where the budget of a person is spent: then the answer is not given. Those of the writer.
+    pub(super) fn settle_attempt(
+        &self,
+        ctx: &Context,
+        attempt: Option<Attempt>,
+        audit: AuditRecord,
+        ended: Ended,
+    ) -> Result<Option<RateLimit>, AppError> {
+        let Some(attempt) = attempt else { return self.writer.audit(audit).map(|()| None) };
+        if ended == Ended::Broken {
+            attempt.put_back();
+            return self.writer.audit(audit).map(|()| None);
+        }
+        if let Some(spent) = self.charge(&attempt, audit, ended)? {
+            self.meter.spent.remember(&spent, (self.clock.now_us)());
+            return Err(throttled(Budget::Subject, &spent));
+        }
+        match ended {
+            Ended::Found => attempt.put_back(),
+            Ended::Failed | Ended::Broken => self.watch(ctx, &attempt)?,
+        }
+        Ok(Some(RateLimit::of(&attempt.shares)))
+    }
+
+    /// One commit of the audit row and of the price; the bucket that has not enough, if any has not.
+    fn charge(&self, attempt: &Attempt, audit: AuditRecord, ended: Ended) -> Result<Option<Spent>, AppError> {
+        if attempt.charges.is_empty() {
+            return self.writer.audit(audit).map(|()| None);
+        }
+        let keys = attempt.charges.iter().map(|charge| charge.key).collect();
+        let wanted = match ended {
+            Ended::Failed => Wanted { taken: keys, ..Wanted::default() },
+            Ended::Found | Ended::Broken => Wanted { seen: keys, ..Wanted::default() },
+        };
+        let (charges, price, withheld) = (attempt.charges.clone(), attempt.price, withheld(&audit));
+        let work = Work::audited(withheld.clone(), move |unit| {
+            let judged = match ended {
+                Ended::Failed => unit.ledger.charge(&charges, price, unit.now_us),
+                Ended::Found | Ended::Broken => unit.ledger.check(&charges, price, unit.now_us),
+            };
+            match judged {
+                Ok(()) => Done { result: Ok(None), audit },
+                Err(spent) => Done { result: Ok(Some(spent)), audit: withheld },
+            }
+        });
+        self.writer.submit_one(Scope::Audit, work.with_budgets(wanted))
+    }
+
+    /// Runs a use case of a caller who is counted, without persons whom it probes.
+    pub(super) fn answer_metered<T>(
+        &self,
+        ctx: &Context,
+        mut audit: AuditRecord,
+        work: impl FnOnce(&mut AuditRecord) -> Result<T, AppError>,
+    ) -> Result<Metered<T>, AppError> {
+        let mut attempt = None;
+        let result = self.admit(ctx, &[]).and_then(|admitted| {
+            attempt = admitted;
+            work(&mut audit)
+        });
+        let ended = if result.is_ok() { Ended::Found } else { Ended::Broken };
+        super::close(&mut audit, result.as_ref().err(), (self.clock.now_us)());
+        let rate = self.settle_attempt(ctx, attempt, audit, ended)?;
+        result.map(|answer| Metered { answer, rate })
+    }
+}
+
+impl Attempt {
+    /// The failure that was reserved was none.
+    fn put_back(&self) {
+        self.shares.iter().filter(|share| share.budget.is_of_failures()).for_each(|share| share.unspend(self.began_us));
+    }
+}
+
+/// The audit row of an answer that is not given.
+fn withheld(audit: &AuditRecord) -> AuditRecord {
+    let mut row = audit.clone();
+    row.outcome = Outcome::Refused;
+    let detail = &mut row.detail;
+    detail.status = ErrorKind::Throttled.status();
+    detail.reasons = vec![rate_limit::REASON.to_owned()];
+    detail.budget = Some(Budget::Subject.code().to_owned());
+    detail.grade = None;
+    detail.combination = None;
+    detail.combination_outcome = None;
+    detail.records.clear();
+    detail.identities.clear();
+    row
+}
+
+fn throttled(budget: Budget, spent: &Spent) -> AppError {
+    metrics::counter!("idi_match_budget_refusals_total", "budget" => budget.code()).increment(1);
+    AppError::throttled(RateLimit::spent(budget, spent.charge.limit, spent.wait_us))
+}

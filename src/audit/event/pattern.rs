@@ -73,11 +73,11 @@ const PATTERNS: [(&str, Pattern); 27] = [
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
     // DICOM has alerts of its own.
     ("alarm", dicom(ALERT, "E", Flow::In)),
-    ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
     ("discover", dicom(ACTIVITY, "R", Flow::Out)),
     ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
     ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
     ("manage-account", dicom(ACTIVITY, "U", Flow::In)),
+    ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
 ];
 
 pub const OPERATION: &str = "operation";

@@ -113,7 +113,7 @@ fn ask(app: &TestApp, id: &str, leaf: &Leaf, kid: &str) -> Answer {
 
 fn add(app: &TestApp, url: String) -> String {
     let (name, scope) = ("Published".to_owned(), "system/Patient.rs".to_owned());
-    let new = NewClient { name, scope, keys: ClientKeys::Url(url) };
+    let new = NewClient { name, scope, keys: ClientKeys::Url(url), addresses: Default::default() };
     clients::add(&app.app.config, Clock::system(), &new).unwrap().client_id
 }
 

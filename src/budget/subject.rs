@@ -75,9 +75,9 @@ pub fn guesses(record: &Record) -> u32 {
     u32::try_from(most).unwrap_or(u32::MAX).max(1)
 }
 
-/// An identifier that one person has and that is written on more than one paper.
+/// An identifier that is one person's own. Families share the numbers of members and subscribers.
 const fn is_strong(identifier: &Identifier) -> bool {
-    !matches!(identifier.kind, Kind::SocialSecurityLast4 | Kind::Other)
+    !matches!(identifier.kind, Kind::SocialSecurityLast4 | Kind::Other | Kind::Member | Kind::Subscriber)
 }
 
 fn sounds(name: &Name) -> (String, String) {
@@ -160,6 +160,8 @@ mod tests {
         let first = subjects(&person(&json!({"identifier": licence})));
         let second = subjects(&record(&json!({"resourceType": "Patient", "identifier": licence})));
         assert!(second.len() == 1 && first.contains(&second[0]), "{second:?}");
+        let of_family = json!([{"type": {"coding": [{"code": "MB"}]}, "system": "urn:payer", "value": "W104477"}]);
+        assert!(subjects(&record(&json!({"resourceType": "Patient", "identifier": of_family}))).is_empty());
         assert!(subjects(&record(&json!({"resourceType": "Patient"}))).is_empty());
     }
 

@@ -342,7 +342,7 @@ impl Attack {
                     }
                     Told::Nobody => answered += 1,
                     Told::Throttled(seconds) => {
-                        refused_until_us[at][client] = now_us() + seconds * SECOND_US - SECOND_US
+                        refused_until_us[at][client] = now_us() + seconds * SECOND_US - SECOND_US;
                     }
                     Told::Refused => {}
                 }

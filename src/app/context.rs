@@ -224,7 +224,7 @@ impl Context {
     fn caller_detail(&self) -> Detail {
         let client_address = self.address.clone();
         let correlation_id = (self.request_id != self.audit_id).then(|| self.request_id.clone());
-        let mut detail = Detail { client_address, correlation_id, ..Detail::default() };
+        let mut detail = Detail { correlation_id, client_address, ..Detail::default() };
         if let Caller::Client(granted) = &self.caller {
             note_grant(&mut detail, &granted.grant);
         }

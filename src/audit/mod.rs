@@ -333,7 +333,6 @@ mod tests {
         let full = Detail {
             status: 200,
             reasons: vec!["ambiguous".to_owned()],
-            budget: None,
             client_id: Some("c1".to_owned()),
             correlation_id: None,
             client_address: Some("127.0.0.1".to_owned()),

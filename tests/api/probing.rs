@@ -42,7 +42,9 @@ on_both_databases_with! {
     answers_tell_what_is_left: &[],
     a_sweep_raises_an_alarm: &[("budgets.sweep_subjects_per_minute", "5")],
     below_the_minimum_weight_nothing_is_looked_for: &[],
-    nobody_looks_alike_to_an_app_byte_by_byte: &[],
+    nobody_looks_alike_to_an_app_byte_by_byte: &[
+        ("budgets.subject_failures_max", "1000"), ("budgets.subject_failures_all_max", "1000"),
+    ],
     scores_have_no_digits_for_whom_the_operator_has_not_added: &[],
     a_representative_is_counted_on_the_user_too: &[("budgets.subject_failures_max", "2")],
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::proxy::Proxy;
 use crate::signed_in::{Browser, FORM, PASSWORD, Person, SESSION, detail, hidden, rows_of};
 use crate::support::{Database, TestApp};
-use crate::trust::Trusting;
+use crate::trust::Trust;
 
 on_both_databases! {
     a_person_signs_in_and_out,
@@ -385,13 +385,14 @@ fn browser_of<'a>(browser: &Browser<'a>) -> Browser<'a> {
 
 #[test]
 fn whoever_has_no_token_signs_in_where_everything_else_needs_one() {
-    let trusting = Trusting::start(Database::sqlite());
-    let person = Person::add(&trusting.app, LOGIN);
-    trusting.app.get("/Patient").send().expect(401);
-    let mut browser = Browser::new(&trusting.app);
+    let trust = Trust::new();
+    let app = TestApp::start_configured(Database::sqlite(), |base| trust.config(base), &[("server.open", "false")]);
+    let person = Person::add(&app, LOGIN);
+    app.get("/Patient").send().expect(401);
+    let mut browser = Browser::new(&app);
     browser.sign_in_as(&person, 0).expect(303);
     assert!(browser.get("/sign-in").expect(200).text().contains("You are signed in"));
     // A session is of pages: it gives no FHIR.
     let session = format!("{SESSION}={}", browser.cookie(SESSION).unwrap());
-    trusting.app.get("/Patient").header("cookie", &session).send().expect(401);
+    app.get("/Patient").header("cookie", &session).send().expect(401);
 }

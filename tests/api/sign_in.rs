@@ -12,7 +12,6 @@ use serde_json::json;
 use crate::proxy::Proxy;
 use crate::signed_in::{Browser, FORM, PASSWORD, Person, SESSION, detail, hidden, rows_of};
 use crate::support::{Database, TestApp};
-use crate::trust::Trust;
 
 on_both_databases! {
     a_person_signs_in_and_out,
@@ -385,8 +384,7 @@ fn browser_of<'a>(browser: &Browser<'a>) -> Browser<'a> {
 
 #[test]
 fn whoever_has_no_token_signs_in_where_everything_else_needs_one() {
-    let trust = Trust::new();
-    let app = TestApp::start_configured(Database::sqlite(), |base| trust.config(base), &[("server.open", "false")]);
+    let app = TestApp::start(Database::sqlite(), &[("server.open", "false")]);
     let person = Person::add(&app, LOGIN);
     app.get("/Patient").send().expect(401);
     let mut browser = Browser::new(&app);

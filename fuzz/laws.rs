@@ -25,7 +25,7 @@ use idi_match::auth::certificate::Certificate;
 use idi_match::auth::jws::{self, Algorithm, JwsError, PublicKey, Verified};
 use idi_match::auth::scope::{Interaction, Level, Scopes, grant};
 use idi_match::auth::software_statement::{
-    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, Demand, REFRESH_TOKEN, SoftwareStatement, Wanted,
+    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, Demand, REFRESH_TOKEN, Redirects, SoftwareStatement, Wanted,
 };
 use idi_match::auth::trust::{ChainError, Crl, TrustStore, UnknownRevocation, validate};
 use idi_match::fhir::disclosure::Disclosure;
@@ -384,7 +384,8 @@ pub fn software_statement(data: &[u8]) {
         let verified = Verified { header: token.header.clone(), claims: claims.clone() };
         let uris = [ISSUED_URI.to_owned()];
         let grant_types = &[AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN];
-        let demand = Demand { audience: REGISTRATION_ENDPOINT, uris: &uris, grant_types, now_us: NOW_US };
+        let redirects = Redirects::Https;
+        let demand = Demand { audience: REGISTRATION_ENDPOINT, uris: &uris, grant_types, redirects, now_us: NOW_US };
         SoftwareStatement::read(&verified, &demand)
     };
     let statement = match read(&token.claims) {

@@ -83,7 +83,7 @@ impl Trust {
     }
 
     /// The configuration of a server at `base`, whose certificates name that URL.
-    fn config(&self, base: &str) -> PathBuf {
+    pub fn config(&self, base: &str) -> PathBuf {
         self.write("root.der", &self.root.der);
         self.write("issuing.der", &self.issuing.der);
         self.write("network.der", &self.network_root.der);

@@ -86,7 +86,7 @@ measure-hostile: ## time and memory of every hostile request, in release
 	cargo test --release --locked --package idi-match --test api -- hostile::whatever --nocapture
 
 SECONDS_A_TARGET ?= 600
-measure-fuzz: ## ten fuzz targets, SECONDS_A_TARGET each
+measure-fuzz: ## eleven fuzz targets, SECONDS_A_TARGET each
 	scripts/measure/fuzz $(SECONDS_A_TARGET)
 
 measure-model: ## the laws of identities under a million random operations

@@ -7,7 +7,7 @@
 //! Made for one core of a machine with 2 cores and 24 GiB; it has no target of its own. `scripts/measure/overload`,
 //! `drain` and `rolling` say what is asked of the server.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a bench that cannot begin must stop")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench prints, and must stop")]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -29,7 +29,7 @@ use idi_match::app::rules::built_in_text;
 use idi_match::assurance::entity::EntityType;
 use idi_match::assurance::facts::Consent;
 use idi_match::assurance::level::{AuthenticationLevel, IdentityLevel};
-use idi_match::auth::access_token::Grant;
+use idi_match::auth::access_token::{Grant, Holder};
 use idi_match::auth::scope::Scopes;
 use idi_match::config::{Config, Source, Sources};
 use idi_match::synth::{Difficulty, Fields, Item, Plan, Tables, generate};
@@ -219,8 +219,8 @@ impl Regime {
             token_id: text("token"),
             expires_us: i64::MAX,
             subject: None,
-            holder: Default::default(),
             patient: None,
+            holder: Holder::Client,
         };
         let (grant, asserted) = match self {
             Self::Business => (grant, Asserted::default()),
@@ -342,7 +342,7 @@ impl Attack {
                     }
                     Told::Nobody => answered += 1,
                     Told::Throttled(seconds) => {
-                        refused_until_us[at][client] = now_us() + seconds * SECOND_US - SECOND_US
+                        refused_until_us[at][client] = now_us() + seconds * SECOND_US - SECOND_US;
                     }
                     Told::Refused => {}
                 }

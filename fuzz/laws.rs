@@ -22,8 +22,11 @@ use idi_match::app::search::condition::{Reader, conditions_of};
 use idi_match::app::search::link::{link, pairs_of};
 use idi_match::app::search::query::{PageSizes, read_query};
 use idi_match::auth::certificate::Certificate;
-use idi_match::auth::jws::{self, Algorithm, JwsError, PublicKey};
+use idi_match::auth::jws::{self, Algorithm, JwsError, PublicKey, Verified};
 use idi_match::auth::scope::{Interaction, Level, Scopes, grant};
+use idi_match::auth::software_statement::{
+    AUTHORIZATION_CODE, CLIENT_CREDENTIALS, Demand, REFRESH_TOKEN, Redirects, SoftwareStatement, Wanted,
+};
 use idi_match::auth::trust::{ChainError, Crl, TrustStore, UnknownRevocation, validate};
 use idi_match::fhir::disclosure::Disclosure;
 use idi_match::fhir::document::{Layout, Node};
@@ -35,6 +38,8 @@ use idi_match::fhir::{json_patch, name_text, us_core};
 use idi_match::matching::record::Record;
 use idi_match::profile::fhirpath::{Expression, Item};
 use idi_match::profile::input_weight::weigh;
+
+use serde_json::{Map, Value as Json};
 
 const BASE_URL: &str = "http://here.example/fhir";
 
@@ -364,6 +369,45 @@ pub fn revocation_list(data: &[u8]) {
             Err(error) => assert_eq!(error, ChainError::RevocationUnknown),
         }
     }
+}
+
+/// `{"alg":"ES256"}`
+const HEADER: &str = "eyJhbGciOiJFUzI1NiJ9";
+
+const REGISTRATION_ENDPOINT: &str = "https://here.example/oauth/register";
+
+/// The claims of a software statement whose signature was verified.
+pub fn software_statement(data: &[u8]) {
+    let text = format!("{HEADER}.{}.AAECAwQF", URL_SAFE_NO_PAD.encode(data));
+    let Ok(token) = jws::parse(&text) else { return };
+    let read = |claims: &Map<String, Json>| {
+        let verified = Verified { header: token.header.clone(), claims: claims.clone() };
+        let uris = [ISSUED_URI.to_owned()];
+        let grant_types = &[AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN];
+        let (audience, redirects) = (REGISTRATION_ENDPOINT, Redirects::Https);
+        let demand = Demand { audience, uris: &uris, grant_types, redirects, now_us: NOW_US };
+        SoftwareStatement::read(&verified, &demand)
+    };
+    let statement = match read(&token.claims) {
+        Ok(statement) => statement,
+        Err(refusal) => {
+            let code = refusal.code.code();
+            let codes = ["invalid_software_statement", "invalid_client_metadata", "invalid_redirect_uri"];
+            return assert!(codes.contains(&code) && !refusal.description.is_empty(), "{refusal:?}");
+        }
+    };
+    assert_eq!((statement.issuer.as_str(), &token.claims["sub"]), (ISSUED_URI, &Json::from(ISSUED_URI)));
+    assert!(!statement.token_id.is_empty() && statement.usable_until_us > NOW_US, "{statement:?}");
+    let Wanted::Registration(wanted) = &statement.wanted else {
+        return assert_eq!(token.claims["grant_types"], Json::Array(Vec::new()), "only an empty list cancels");
+    };
+    let is_of_user = wanted.grant_types.iter().any(|grant| grant == AUTHORIZATION_CODE);
+    assert_eq!(is_of_user, wanted.parameters.contains_key("redirect_uris"), "{wanted:?}");
+    let mut again = wanted.parameters.clone();
+    for name in ["iss", "sub", "aud", "exp", "iat", "jti"] {
+        assert!(again.insert(name.to_owned(), token.claims[name].clone()).is_none(), "{name} is no parameter");
+    }
+    assert_eq!(read(&again).as_ref(), Ok(&statement), "what is kept means the same");
 }
 
 /// Scopes that are requested, registered and supported, a line each; a missing line is the one before.

@@ -73,6 +73,11 @@ fn revocation_lists_count_when_their_issuer_signed_them() {
 }
 
 #[test]
+fn statements_of_software_mean_the_same_by_what_is_kept_of_them() {
+    replay("software_statement", laws::software_statement);
+}
+
+#[test]
 fn granted_scopes_are_those_that_all_sides_hold() {
     replay("scopes", laws::scopes);
 }

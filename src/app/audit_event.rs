@@ -353,6 +353,7 @@ mod tests {
                     "load",
                     "register-client",
                     "manage-client",
+                    "manage-keys",
                 ])),
             ),
             (tokens(ACTION, &["X"]), AuditCondition::Action(texts(&[]))),

@@ -190,7 +190,10 @@ impl Caller {
 #[derive(Debug, Clone)]
 pub struct Context {
     pub caller: Caller,
+    /// In the answer and the log; the caller may have chosen it.
     pub request_id: String,
+    /// In the audit: this server's own, so that nobody writes rows under the id of another request.
+    pub audit_id: String,
     pub now_us: i64,
     pub clock: Clock,
     /// Where the request came from, as an IP address; the command line is on this machine.
@@ -201,13 +204,14 @@ impl Context {
     /// A request of now with a fresh id.
     #[must_use]
     pub fn new(caller: Caller, clock: Clock) -> Self {
-        Self { caller, request_id: (clock.uuid)(), now_us: (clock.now_us)(), clock, address: None }
+        let id = (clock.uuid)();
+        Self { caller, request_id: id.clone(), audit_id: id, now_us: (clock.now_us)(), clock, address: None }
     }
 
     pub(super) fn audit(&self, action: Action) -> AuditRecord {
         AuditRecord {
             at_us: self.now_us,
-            request_id: self.request_id.clone(),
+            request_id: self.audit_id.clone(),
             action,
             outcome: Outcome::Success,
             caller: self.caller.label().to_owned(),
@@ -219,7 +223,8 @@ impl Context {
     /// Who asked, for whom and on which ground.
     fn caller_detail(&self) -> Detail {
         let client_address = self.address.clone();
-        let mut detail = Detail { client_address, ..Detail::default() };
+        let correlation_id = (self.request_id != self.audit_id).then(|| self.request_id.clone());
+        let mut detail = Detail { correlation_id, client_address, ..Detail::default() };
         if let Caller::Client(granted) = &self.caller {
             note_grant(&mut detail, &granted.grant);
         }

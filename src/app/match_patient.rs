@@ -6,6 +6,10 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value as Json;
+use tracing::field::Empty;
+use tracing::info_span;
+
 use crate::assurance::verdict::{Identities, Representative};
 use crate::audit::{Action, AuditRecord};
 use crate::config::Match;
@@ -98,7 +102,7 @@ impl App {
         attempt: &mut Option<Attempt>,
     ) -> Result<(MatchAnswer, AnswerShape), AppError> {
         let document = parse(request.body, &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
-        let issues = self.rules.profiles.validate_base(&document);
+        let issues = info_span!("validate").in_scope(|| self.rules.profiles.validate_base(&document));
         if any_error(&issues) {
             return Err(AppError::invalid(issues));
         }
@@ -114,7 +118,8 @@ impl App {
             let text = format!("Only the first {max} take part in matching.");
             Issue::warning(IssueCode::Incomplete, text).at(element)
         }));
-        let query = Asked::of(Record::from_patient(&patient, &self.rules.normaliser), ctx)?;
+        let record = info_span!("normalise").in_scope(|| Record::from_patient(&patient, &self.rules.normaliser));
+        let query = Asked::of(record, ctx)?;
         let held = self.hold(ctx, &judged, &query.record, audit)?;
         // What is refused until here is known from the request and its token alone, and costs nothing.
         *attempt = self.admit(ctx, &probed(&query, held.as_ref()))?;
@@ -173,6 +178,31 @@ impl App {
         Ok(selection)
     }
 
+    /// The one identity that a person's verified attributes are of, under these terms, or nobody (Consumer Match).
+    ///
+    /// # Errors
+    /// Those of the database; `Invalid` for attributes that are no Patient.
+    pub(in crate::app) fn find_consumer(
+        &self,
+        ctx: &Context,
+        attributes: &Json,
+        held: &Held<'_>,
+        audit: &mut AuditRecord,
+    ) -> Result<Selection, AppError> {
+        let text = attributes.to_string();
+        let document =
+            parse(text.as_bytes(), &self.document_limits()).map_err(|issue| AppError::invalid(vec![issue]))?;
+        let mut parameters = MatchParameters::read(document).map_err(AppError::invalid)?;
+        let patient = std::mem::replace(&mut parameters.patient, Value::Null);
+        let (patient, _) = name_text::complete(patient);
+        let query = Asked::of(Record::from_patient(&patient, &self.rules.normaliser), ctx)?;
+        assured_match::hold_to(&held.terms, &mut parameters);
+        let limits = assured_match::limits(&held.terms, &self.config.matching);
+        let mut selection = self.find_selection(&query, &parameters, MatchOperation::IdiMatch, &limits, Some(held))?;
+        self.settle_consumer(held, query.date, None, &mut selection, audit)?;
+        Ok(selection)
+    }
+
     /// What is returned for a query, decided on what one snapshot of the store holds.
     fn find_selection(
         &self,
@@ -183,7 +213,11 @@ impl App {
         held: Option<&Held<'_>>,
     ) -> Result<Selection, AppError> {
         let ask = self.ask_for(query.rule_book);
+        // Blocking and score are one pass over the candidates.
+        let span = info_span!("candidates", candidates = Empty, identities = Empty).entered();
         let Proposed { proposal, population } = self.candidates.propose(&self.store, &query.record, &ask)?;
+        span.record("candidates", proposal.candidates as u64).record("identities", proposal.identities.len() as u64);
+        drop(span);
         let proposed = proposal.identities.iter().filter(|identity| query.is_worth_reading(identity));
         let ids: Vec<&str> = proposed.map(|identity| identity.identity_id.as_str()).collect();
         if ids.is_empty() {
@@ -191,8 +225,11 @@ impl App {
             return Ok(select(found(judged, &proposal, query.rule_book), asked, operation, limits));
         }
         transaction::read_snapshot(&mut *self.connection()?, |conn| {
+            let span = info_span!("records", records = Empty).entered();
             let rows = record::list_of_identities(conn, &ids)?;
             let members = self.members(conn, &ids, &rows)?;
+            span.record("records", rows.len() as u64);
+            drop(span);
             let mut judged = self.judge_identities(query, &members, population);
             leave_out_replaced(&mut judged.identities, &rows);
             let mut selection = select(found(judged, &proposal, query.rule_book), asked, operation, limits);
@@ -274,6 +311,8 @@ impl App {
 
     /// Grades identities by their records, and tries the combinations on them where those are asked.
     fn judge_identities(&self, query: &Asked, read: &[(&str, Vec<MemberRecord>)], population: usize) -> Judged {
+        // Evidence is pooled and graded identity by identity, then identities against each other.
+        let _span = info_span!("grade", identities = read.len() as u64).entered();
         let model = &self.rules.model;
         let evaluate = |(id, members): &(&str, Vec<MemberRecord>)| {
             identity::evaluate(&query.record, id, members, model, population)

@@ -219,7 +219,7 @@ impl Desk {
         }
         let aim = self.aim_at(unit, write, &constraint)?;
         match &aim {
-            Aim::At(id, expected) if !write.is_new(id) => match self.is_there(unit, write.kind, id, &constraint)? {
+            Aim::At(id, expected) if !write.is_new(id) => match Self::is_there(unit, write.kind, id, &constraint)? {
                 There::Seen => Ok(aim),
                 // What is not there for the caller, and what is not there at all, look alike: so neither is created.
                 There::NotSeen => match &write.content {
@@ -243,7 +243,6 @@ impl Desk {
     }
 
     fn is_there(
-        &self,
         unit: &mut Unit<'_>,
         kind: ResourceKind,
         id: &str,

@@ -216,6 +216,8 @@ impl Writer {
         scope: Scope,
         mut works: Vec<Work<T>>,
     ) -> Result<Vec<Result<T, AppError>>, AppError> {
+        // Of the request that waits: the queue, and the commit that it shares.
+        let _span = tracing::info_span!("commit").entered();
         let count = works.len();
         let (reply, answers) = sync_channel::<Result<Result<T, AppError>, AppError>>(count.max(1));
         let refused = reply.clone();

@@ -57,6 +57,12 @@ pub enum Action {
     IssueToken,
     RevokeToken,
     IntrospectToken,
+    /// An app asked for a person's permission, or the person has answered.
+    Authorize,
+    /// An app asked who has signed in.
+    UserInfo,
+    /// An app asked to sign somebody out.
+    EndSession,
     /// An operator added or disabled a client.
     ManageClient,
     /// A person signed in, or tried to.
@@ -66,6 +72,8 @@ pub enum Action {
     ManageAccount,
     /// The server saw somebody go through a list of people.
     Alarm,
+    /// An operator let a new key sign.
+    ManageKeys,
 }
 
 impl Action {
@@ -104,11 +112,15 @@ impl Action {
             Self::IssueToken => "issue-token",
             Self::RevokeToken => "revoke-token",
             Self::IntrospectToken => "introspect-token",
+            Self::Authorize => "authorize",
+            Self::UserInfo => "user-info",
+            Self::EndSession => "end-session",
             Self::ManageClient => "manage-client",
             Self::SignIn => "sign-in",
             Self::SignOut => "sign-out",
             Self::ManageAccount => "manage-account",
             Self::Alarm => "alarm",
+            Self::ManageKeys => "manage-keys",
         }
     }
 }
@@ -197,6 +209,9 @@ pub struct Detail {
     /// The client that has shown a token; the caller's label otherwise says who asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
+    /// The id that the caller has given the request, which the answer and the log carry in place of the row's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
     /// Where the request came from: an IP address.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_address: Option<String>,
@@ -319,6 +334,7 @@ mod tests {
             status: 200,
             reasons: vec!["ambiguous".to_owned()],
             client_id: Some("c1".to_owned()),
+            correlation_id: None,
             client_address: Some("127.0.0.1".to_owned()),
             community: Some("exchange".to_owned()),
             organization_id: Some("https://o".to_owned()),

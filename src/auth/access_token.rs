@@ -7,7 +7,9 @@
 //! was revoked, and the extensions in full (see `store`).
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Map, Value, json};
 
 use super::error::{OAuthError, Reason, Refusal};
@@ -120,6 +122,21 @@ pub fn claims_of(grant: &Grant, issuer: &str, audience: &str, now_us: i64) -> Ma
         put("account", json!(holder));
     }
     claims
+}
+
+/// SHA-256 of a token's claims as they are written in it, hexadecimal: what its row is bound to.
+#[must_use]
+pub fn digest_of(text: &str) -> String {
+    let claims = text.split('.').nth(1).unwrap_or_default();
+    hex(digest(&SHA256, claims.as_bytes()).as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Takes a received token from its text to its grant.
@@ -285,6 +302,17 @@ mod tests {
             let expires_us = grant.expires_us.div_euclid(SECOND_US) * SECOND_US;
             assert_eq!(read, Grant { expires_us, ..grant });
         }
+    }
+
+    #[test]
+    fn the_digest_is_of_the_claims_alone() {
+        let (one, other) = (signer(), signer());
+        let claims = claims_of(&grant(), ISSUER, AUDIENCE, NOW_US);
+        let of = |signer: &Signer, claims| digest_of(&signer.sign("at+jwt", None, claims).unwrap());
+        assert_eq!(of(&one, &claims), of(&other, &claims));
+        let wider = Grant { scopes: Scopes::parse("system/*.cruds").unwrap(), ..grant() };
+        assert_ne!(of(&one, &claims), of(&one, &claims_of(&wider, ISSUER, AUDIENCE, NOW_US)));
+        assert_eq!(digest_of("a.b.c").len(), 64);
     }
 
     #[test]

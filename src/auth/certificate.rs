@@ -184,6 +184,12 @@ impl Certificate {
         &self.key
     }
 
+    /// Whether both are of one key, whoever they name.
+    #[must_use]
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+
     /// DER of the subject's name.
     #[must_use]
     pub fn subject(&self) -> &[u8] {

@@ -6,6 +6,7 @@
 
 use serde_json::{Map, Value};
 
+use super::certificate::Certificate;
 use super::client_assertion::SKEW_S;
 use super::error::{OAuthError, Reason, Refusal};
 use super::jws::claims::{self, ClaimError};
@@ -47,6 +48,28 @@ pub struct Holder<'a> {
     pub parameters: &'a Map<String, Value>,
     /// The registration endpoint.
     pub audience: &'a str,
+}
+
+/// UDAP Certifications 6: a certification is somebody else's word, of somebody whom the community trusts with it. Of the
+/// client itself, whose `issuer` and `certificate` these are, it is none, whichever of its certificates it was signed with.
+/// `certifiers` are the URIs of those who may; empty: whoever the community vouches for.
+///
+/// # Errors
+/// `unapproved_certification`.
+pub fn check_certifier(
+    certifier: &Certificate,
+    issuer: &str,
+    certificate: &Certificate,
+    certifiers: &[String],
+) -> Result<(), Refusal> {
+    let is_client = certifier.has_uri(issuer) || certifier.has_key_of(certificate);
+    let is_named = |uri: &String| certifiers.contains(uri);
+    let may = certifiers.is_empty() || certifier.uris().iter().any(is_named);
+    if may && !is_client {
+        return Ok(());
+    }
+    let text = "Who has made the certification may not certify this client.";
+    Err(Refusal::new(OAuthError::UnapprovedCertification, text, Reason::CertifierNotAllowed))
 }
 
 const TEXT: &str = "A certification is not as it must be, or not for this client.";

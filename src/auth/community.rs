@@ -50,6 +50,18 @@ pub struct Community {
     /// Of members that are not listed.
     pub entity_type: EntityType,
     pub members: Vec<Member>,
+    /// URIs of those who may certify clients; none listed, every member but the client itself.
+    pub certifiers: Vec<String>,
+    pub consent: ConsentTerms,
+}
+
+/// What consent a community asks for (FAST Security 5.2.1.1; TEFCA Facilitated FHIR SOP 2.0, Table 1).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConsentTerms {
+    /// Policies of which a request must state one; none listed, none is asked for.
+    pub required: Vec<String>,
+    /// Where it can be given.
+    pub form: Option<String>,
 }
 
 /// A member about whom more is known than about members at large.
@@ -131,6 +143,8 @@ mod tests {
             identity_assurance: IdentityLevel::Idial1_5,
             authentication_assurance: AuthenticationLevel::Aal1,
             entity_type: EntityType::CoveredEntity,
+            certifiers: Vec::new(),
+            consent: ConsentTerms::default(),
             members: vec![Member {
                 uri: "https://app.example/".into(),
                 entity_type: EntityType::IndividualAccess,

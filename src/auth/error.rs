@@ -9,7 +9,7 @@
 //! | everything else | 400 |
 //!
 //! Codes: RFC 6749 section 5.2 (token), RFC 7591 section 3.2.2 and UDAP Dynamic Client Registration section 5.2
-//! (registration), UDAP Certifications section 6.8, RFC 6750 section 3.1 (resources). A [`Refusal`] repeats no received
+//! (registration), RFC 6749 section 4.1.2.1 and OpenID Connect Core 3.1.2.6 (authorization), UDAP Certifications section 6.8, RFC 6750 section 3.1 (resources). A [`Refusal`] repeats no received
 //! value. The finer [`Reason`] is for the log and the audit: it would help an attacker to try keys and names.
 //! Not here: rendering.
 
@@ -28,6 +28,10 @@ pub enum OAuthError {
     InvalidScope,
     InvalidClientMetadata,
     InvalidRedirectUri,
+    UnsupportedResponseType,
+    AccessDenied,
+    LoginRequired,
+    ConsentRequired,
     InvalidSoftwareStatement,
     UnapprovedSoftwareStatement,
     InvalidCertification,
@@ -50,6 +54,10 @@ impl OAuthError {
             Self::InvalidScope => "invalid_scope",
             Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::AccessDenied => "access_denied",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
             Self::InvalidSoftwareStatement => "invalid_software_statement",
             Self::UnapprovedSoftwareStatement => "unapproved_software_statement",
             Self::InvalidCertification => "invalid_certification",
@@ -114,6 +122,7 @@ pub enum Reason {
     LifetimeTooLong,
     Replayed,
     TokenRevoked,
+    GrantMismatch,
     // The client and what it asks for.
     ClientUnknown,
     ClientDisabled,
@@ -127,9 +136,17 @@ pub enum Reason {
     EntityTypeNotAllowed,
     OrganizationMismatch,
     CertificationMissing,
+    CertifierNotAllowed,
+    ConsentRequired,
     WildcardNotSupported,
     NoScopeLeft,
     ScopeTooSmall,
+    // The person.
+    NotSignedIn,
+    NotAgreed,
+    Denied,
+    NoRecord,
+    AccountNotUsable,
     // The server itself.
     Busy,
     Internal,
@@ -172,6 +189,7 @@ impl Reason {
             Self::LifetimeTooLong => "lifetime-too-long",
             Self::Replayed => "replayed",
             Self::TokenRevoked => "token-revoked",
+            Self::GrantMismatch => "grant-mismatch",
             _ => self.code_of_request(),
         }
     }
@@ -190,9 +208,16 @@ impl Reason {
             Self::EntityTypeNotAllowed => "entity-type-not-allowed",
             Self::OrganizationMismatch => "organization-mismatch",
             Self::CertificationMissing => "certification-missing",
+            Self::CertifierNotAllowed => "certifier-not-allowed",
+            Self::ConsentRequired => "consent-required",
             Self::WildcardNotSupported => "wildcard-not-supported",
             Self::NoScopeLeft => "no-scope-left",
             Self::ScopeTooSmall => "scope-too-small",
+            Self::NotSignedIn => "not-signed-in",
+            Self::NotAgreed => "not-agreed",
+            Self::Denied => "denied",
+            Self::NoRecord => "no-record",
+            Self::AccountNotUsable => "account-not-usable",
             Self::Busy => "busy",
             _ => "internal",
         }

@@ -7,6 +7,7 @@
 
 pub mod access_token;
 pub mod authentication;
+pub mod authorization_request;
 pub mod certificate;
 pub mod certification;
 pub mod client_assertion;
@@ -18,7 +19,10 @@ pub mod jws;
 pub mod members;
 pub mod metadata;
 pub mod oauth_form;
+pub mod open_id;
 pub mod password;
+pub mod pkce;
+pub mod redirect_uri;
 pub mod scope;
 pub mod secret;
 pub mod server_name;

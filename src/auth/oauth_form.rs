@@ -30,6 +30,15 @@ pub struct Credentials<'a> {
     pub client_id: Option<&'a str>,
 }
 
+/// Who sends a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sender<'a> {
+    /// A client that signs.
+    Signed(Credentials<'a>),
+    /// A client that has no key and only says its id (RFC 6749 §3.2.1).
+    Named(&'a str),
+}
+
 impl<'a> Form<'a> {
     /// # Errors
     /// `invalid_request` for a parameter that is there twice (RFC 6749 §3.2), or too many.
@@ -57,6 +66,20 @@ impl<'a> Form<'a> {
         self.get(name).ok_or_else(|| {
             Refusal::new(OAuthError::InvalidRequest, "A parameter is missing.", Reason::ParameterMissing(name))
         })
+    }
+
+    /// Who sends the request; that a client without a key may have sent it is for the caller to judge.
+    ///
+    /// # Errors
+    /// `invalid_request`.
+    pub fn sender(&self, header: &Header) -> Result<Sender<'a>, Refusal> {
+        let signs = ["client_assertion", "client_assertion_type", "client_secret", "udap"]
+            .iter()
+            .any(|name| self.get(name).is_some());
+        match self.get("client_id") {
+            Some(client_id) if !signs && *header == Header::Absent => Ok(Sender::Named(client_id)),
+            _ => self.credentials(header).map(Sender::Signed),
+        }
     }
 
     /// The credentials of a client; no other kind is taken beside them (FAST Security 5.2.2).
@@ -137,6 +160,19 @@ mod tests {
             let credentials = Form::of(&pairs).and_then(|form| form.credentials(&Header::Absent)).expect("read");
             assert_eq!((credentials.method, credentials.assertion, credentials.client_id), (method, "a.b.c", None));
         }
+    }
+
+    #[test]
+    fn a_client_without_a_key_says_its_id_and_shows_nothing_else() {
+        let sender = |list: &[(&str, &str)], header: &Header| {
+            let pairs = pairs(list);
+            Form::of(&pairs).and_then(|form| form.sender(header).map(|sender| matches!(sender, Sender::Named("c1"))))
+        };
+        assert_eq!(sender(&[("client_id", "c1")], &Header::Absent), Ok(true));
+        assert_eq!(sender(&[GOOD[0], GOOD[1], ("client_id", "c1")], &Header::Absent), Ok(false));
+        assert!(sender(&[("client_id", "c1"), ("client_secret", "x")], &Header::Absent).is_err());
+        assert!(sender(&[("client_id", "c1")], &Header::Other).is_err());
+        assert!(sender(&[("code", "x")], &Header::Absent).is_err());
     }
 
     #[test]

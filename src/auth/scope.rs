@@ -80,19 +80,22 @@ impl Interaction {
 pub enum Plain {
     OpenId,
     FhirUser,
+    Profile,
     OfflineAccess,
     Udap,
     LaunchPatient,
 }
 
 impl Plain {
-    const ALL: [Self; 5] = [Self::OpenId, Self::FhirUser, Self::OfflineAccess, Self::Udap, Self::LaunchPatient];
+    const ALL: [Self; 6] =
+        [Self::OpenId, Self::FhirUser, Self::Profile, Self::OfflineAccess, Self::Udap, Self::LaunchPatient];
 
     #[must_use]
     pub const fn code(self) -> &'static str {
         match self {
             Self::OpenId => "openid",
             Self::FhirUser => "fhirUser",
+            Self::Profile => "profile",
             Self::OfflineAccess => "offline_access",
             Self::Udap => "udap",
             Self::LaunchPatient => "launch/patient",
@@ -355,6 +358,39 @@ impl Scopes {
     #[must_use]
     pub fn holds(&self, plain: Plain) -> bool {
         self.scopes.contains(&Scope::Plain(plain))
+    }
+
+    /// Whether there is a scope for data.
+    #[must_use]
+    pub fn has_resources(&self) -> bool {
+        self.resources().next().is_some()
+    }
+
+    /// Whether there is a scope for data on this one's behalf.
+    #[must_use]
+    pub fn has_level(&self, level: Level) -> bool {
+        self.resources().any(|scope| scope.level == level)
+    }
+
+    /// Without one of the plain scopes.
+    #[must_use]
+    pub fn without(&self, plain: Plain) -> Self {
+        let stays = |scope: &&Scope| **scope != Scope::Plain(plain);
+        Self { scopes: self.scopes.iter().filter(stays).cloned().collect() }
+    }
+
+    /// Whether every scope is among those of the other, as it is written.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.scopes.iter().all(|scope| other.scopes.contains(scope))
+    }
+
+    /// The scopes for data: the type (none for every type) and the letters of what may be done, in the order of version 2.
+    pub fn permissions(&self) -> impl Iterator<Item = (Level, Option<&str>, String)> {
+        self.resources().map(|scope| {
+            let held = Interaction::ALL.into_iter().filter(|one| scope.permissions.holds(Permissions(one.bit())));
+            (scope.level, scope.kind.as_deref(), held.map(Interaction::letter).collect())
+        })
     }
 
     /// Without the resource scopes of other levels: `system/` is for `client_credentials`, `user/` and `patient/` for a

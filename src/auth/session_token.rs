@@ -4,6 +4,8 @@
 //! the form must have the cookie too (OWASP, Cross-Site Request Forgery Prevention, signed double submit). Not here:
 //! randomness, cookies, how long a session lasts.
 
+use std::fmt::Write as _;
+
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
 use base64::Engine as _;
@@ -44,7 +46,10 @@ impl SessionToken {
     #[must_use]
     pub fn sha256(&self) -> String {
         let digest = Sha256::digest(self.0.as_slice());
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        digest.iter().fold(String::new(), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
     }
 
     /// What the forms of this session hold.

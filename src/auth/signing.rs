@@ -1,12 +1,14 @@
 //! Private keys, and tokens signed with them.
 //!
-//! What: a [`Signer`] holds one private key, RSA or EC, and signs compact JWS; [`generate`] makes a new EC key. Why a type
+//! What: a [`Signer`] holds one private key, RSA or EC, and signs compact JWS; [`generate`] and [`generate_rsa`] make new keys. Why a type
 //! of its own: a key is parsed once, its algorithm is fixed, and nothing prints it. Signing is aws-lc-rs's, which draws its
 //! own nonces. Not here: keeping keys (see `store`), what is signed.
 
 use std::fmt;
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256,
     RSA_PKCS1_SHA384, RsaKeyPair,
@@ -57,6 +59,16 @@ impl fmt::Debug for PrivateKey {
 pub fn generate() -> Result<PrivateKey, SigningError> {
     let drawn = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
     drawn.map(|key| PrivateKey(key.as_ref().to_vec())).map_err(|_| SigningError::Failed)
+}
+
+/// Draws an RSA key of 2048 bits, for RS256.
+///
+/// # Errors
+/// Where the system has no randomness.
+pub fn generate_rsa() -> Result<PrivateKey, SigningError> {
+    let drawn = RsaKeyPair::generate(KeySize::Rsa2048).map_err(|_| SigningError::Failed)?;
+    let der: Pkcs8V1Der<'_> = drawn.as_der().map_err(|_| SigningError::Failed)?;
+    Ok(PrivateKey(der.as_ref().to_vec()))
 }
 
 enum Key {

@@ -11,7 +11,8 @@ use super::client_assertion::{LIFETIME_S_MAX, SKEW_S, token_id, usable_until_us}
 use super::error::{OAuthError, Reason, Refusal};
 use super::jws::Verified;
 use super::jws::claims::{self, ClaimError};
-use super::members::{Kind, Members, is_https_url};
+use super::members::{self, Members, is_https_url};
+use super::redirect_uri::{self, Kind};
 
 pub const AUTHORIZATION_CODE: &str = "authorization_code";
 pub const CLIENT_CREDENTIALS: &str = "client_credentials";
@@ -60,6 +61,8 @@ pub struct Registration {
     pub client_name: String,
     pub grant_types: Vec<String>,
     pub scope: String,
+    /// Where codes may go; none of a client without users.
+    pub redirect_uris: Vec<String>,
     /// Every parameter that is kept, as it stands in the statement.
     pub parameters: Map<String, Value>,
 }
@@ -71,9 +74,19 @@ pub struct Demand<'a> {
     pub audience: &'a str,
     /// URIs of the certificate that the statement was signed with.
     pub uris: &'a [String],
-    /// Grants of this server.
+    /// Grants that the community offers.
     pub grant_types: &'a [&'a str],
+    pub redirects: Redirects,
     pub now_us: i64,
+}
+
+/// Which redirect URIs may be registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redirects {
+    /// FAST Security 3.1.
+    Https,
+    /// By the operator's switch, of a test suite that has http.
+    HttpToo,
 }
 
 const TEXT: &str = "The issuer of the software statement is not a URI of its certificate.";
@@ -93,7 +106,7 @@ impl SoftwareStatement {
         claims::audience(verified, &[demand.audience]).map_err(refuse)?;
         let times = claims::times(verified, demand.now_us, SKEW_S, LIFETIME_S_MAX).map_err(refuse)?;
         let token_id = token_id(verified).map_err(refuse)?.to_owned();
-        let wanted = Wanted::read(&verified.claims, demand.grant_types)?;
+        let wanted = Wanted::read(&verified.claims, demand.grant_types, demand.redirects)?;
         Ok(Self { issuer: issuer.to_owned(), token_id, usable_until_us: usable_until_us(times), wanted })
     }
 }
@@ -101,8 +114,8 @@ impl SoftwareStatement {
 const METADATA: &str = "The registration parameters are not as they must be.";
 
 impl Wanted {
-    fn read(claims: &Map<String, Value>, supported: &[&str]) -> Result<Self, Refusal> {
-        let members = Members::new(claims, Kind::Parameter, OAuthError::InvalidClientMetadata, METADATA);
+    fn read(claims: &Map<String, Value>, supported: &[&str], redirects: Redirects) -> Result<Self, Refusal> {
+        let members = Members::new(claims, members::Kind::Parameter, OAuthError::InvalidClientMetadata, METADATA);
         // FAST Security 3.4: an empty list cancels; the other parameters do not matter then.
         let grant_types = members.optional_texts("grant_types")?.ok_or_else(|| members.missing("grant_types"))?;
         if grant_types.is_empty() {
@@ -110,7 +123,7 @@ impl Wanted {
         }
         let grant = main_grant(&members, &grant_types, supported)?;
         check_contacts(&members)?;
-        check_redirects(&members, grant)?;
+        check_redirects(&members, grant, redirects)?;
         check_response_types(&members, grant)?;
         check_logo(&members, grant)?;
         if members.text("token_endpoint_auth_method")? != PRIVATE_KEY_JWT {
@@ -121,6 +134,12 @@ impl Wanted {
             client_name: members.text("client_name")?.to_owned(),
             scope: members.text("scope")?.to_owned(),
             grant_types: grant_types.iter().map(|grant| (*grant).to_owned()).collect(),
+            redirect_uris: members
+                .optional_texts("redirect_uris")?
+                .unwrap_or_default()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
             parameters: known.map(|(name, value)| (name.clone(), value.clone())).collect(),
         }))
     }
@@ -161,12 +180,17 @@ fn is_mail(contact: &str) -> bool {
     })
 }
 
-fn check_redirects(members: &Members<'_>, grant: MainGrant) -> Result<(), Refusal> {
+fn check_redirects(members: &Members<'_>, grant: MainGrant, redirects: Redirects) -> Result<(), Refusal> {
+    let is_accepted = |uri: &&str| match redirect_uri::kind_of(uri) {
+        Some(Kind::Https) => true,
+        Some(Kind::Http | Kind::Loopback) => redirects == Redirects::HttpToo,
+        Some(Kind::PrivateUse) | None => false,
+    };
     let members = members.with_code(OAuthError::InvalidRedirectUri);
     match grant {
         MainGrant::Client if members.has("redirect_uris") => Err(members.invalid("redirect_uris")),
         MainGrant::Client => Ok(()),
-        MainGrant::Code if members.texts("redirect_uris")?.iter().all(|uri| is_https_url(uri)) => Ok(()),
+        MainGrant::Code if members.texts("redirect_uris")?.iter().all(is_accepted) => Ok(()),
         MainGrant::Code => Err(members.invalid("redirect_uris")),
     }
 }
@@ -226,7 +250,7 @@ mod tests {
 
     fn read(claims: &Value, supported: &[&str]) -> Result<Wanted, (OAuthError, Reason)> {
         let claims = claims.as_object().expect("an object");
-        Wanted::read(claims, supported).map_err(|refusal| (refusal.code, refusal.log))
+        Wanted::read(claims, supported, Redirects::Https).map_err(|refusal| (refusal.code, refusal.log))
     }
 
     fn changed(good: &Value, changes: &Value) -> Value {
@@ -350,6 +374,7 @@ mod tests {
             let header = Header { alg: Algorithm::Rs256, typ: None, kid: None, x5c: Vec::new(), jku: None };
             let verified = Verified { header, claims: claims.as_object().expect("an object").clone() };
             let demand = Demand {
+                redirects: Redirects::Https,
                 audience: url,
                 uris: &["https://other.example".to_owned(), "https://c.example/a".to_owned()],
                 grant_types: &ALL,

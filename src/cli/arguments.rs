@@ -12,6 +12,7 @@ use crate::config::setting::{Kind, Setting};
 use crate::config::settings::SETTINGS;
 
 use super::client::arguments::ClientArgs;
+use super::key::KeyArgs;
 use super::synth::SynthArgs;
 use super::user::arguments::UserArgs;
 
@@ -68,6 +69,8 @@ pub enum Commands {
     Doctor(DoctorArgs),
     /// Look after the accounts of people who sign in.
     User(Box<UserArgs>),
+    /// List the keys that access tokens are signed with, or let a new one sign.
+    Key(KeyArgs),
     /// Show the configuration in force.
     Config(ConfigCommandArgs),
     /// Write a completion script for a shell.

@@ -15,6 +15,7 @@ mod doctor;
 mod evaluate;
 mod explain;
 mod health;
+mod key;
 mod load;
 mod match_file;
 mod model;
@@ -23,6 +24,7 @@ mod progress;
 mod serve;
 mod service_manager;
 pub mod synth;
+mod traces;
 mod train;
 mod user;
 mod validate;
@@ -41,6 +43,7 @@ use crate::app::rules::built_in_text;
 use crate::app::{App, StartError};
 use crate::config::{Config, ConfigError};
 use crate::observe;
+use crate::observe::traces::sender::Sender;
 
 use arguments::{Arguments, Commands, ConfigArgs};
 
@@ -115,8 +118,17 @@ pub struct Environment {
 impl Environment {
     fn config(&self, args: &ConfigArgs) -> Result<Config, CommandError> {
         let config = Config::load(&args.sources(&self.variables))?;
-        observe::logs::start(&config.log).map_err(CommandError::Usage)?;
+        observe::logs::start(&config.log, None).map_err(CommandError::Usage)?;
         Ok(config)
+    }
+
+    /// The same for a command that serves: with traces, where a collector is named. They are sent until the sender is
+    /// stopped.
+    fn config_of_server(&self, args: &ConfigArgs) -> Result<(Config, Option<Sender>), CommandError> {
+        let config = Config::load(&args.sources(&self.variables))?;
+        let (tracer, traces) = traces::of(&config, self).unzip();
+        observe::logs::start(&config.log, tracer).map_err(CommandError::Usage)?;
+        Ok((config, traces.map(traces::Traces::start).transpose()?))
     }
 }
 
@@ -168,6 +180,7 @@ fn dispatch(command: Commands, environment: &Environment) -> Result<Ended, Comma
         Commands::Health(args) => health::run(&args, environment),
         Commands::Doctor(args) => doctor::run(&args, environment),
         Commands::User(args) => user::run(&args.command, environment),
+        Commands::Key(args) => key::run(&args.command, environment),
         Commands::Config(args) => config::run(&args, environment),
         Commands::Completions { shell } => {
             let mut script = Vec::new();

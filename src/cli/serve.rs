@@ -7,16 +7,17 @@ use crate::app::App;
 use crate::app::auth::gate::{Gate, authorizes_nobody};
 use crate::config::{Config, Transport};
 use crate::http::server;
+use crate::observe::traces::sender::Sender;
 
 use super::arguments::ServeArgs;
 use super::{CommandError, Ended, Environment, open, service_manager};
 
 pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, CommandError> {
-    let config = environment.config(&args.config)?;
+    let (config, traces) = environment.config_of_server(&args.config)?;
     check_transport(&config)?;
     check_open(&config)?;
     let listener = listen(config.server.listen)?;
-    serve(
+    let ended = serve(
         config,
         listener,
         |_| Ok(()),
@@ -24,7 +25,9 @@ pub fn run(args: &ServeArgs, environment: &Environment) -> Result<Ended, Command
             service_manager::ready(environment);
             Ok(())
         },
-    )
+    );
+    traces.inspect(Sender::stop);
+    ended
 }
 
 /// `--open` lets every caller in without authorization: only on purpose, and only from this machine.

@@ -45,6 +45,15 @@ pub struct Community {
     pub entity_type: String,
     #[serde(default)]
     pub unknown_revocation: Revocation,
+    /// Who may certify clients, by the URI in the certificate; none named, every other member.
+    #[serde(default)]
+    pub certifiers: Vec<String>,
+    /// Policies of consent of which a token request must state one; none named, none is asked for.
+    #[serde(default)]
+    pub consent_required: Vec<String>,
+    /// Where a person can give that consent.
+    #[serde(default)]
+    pub consent_form: String,
     #[serde(default)]
     pub members: Vec<Member>,
 }
@@ -159,9 +168,22 @@ fn check_community(community: &Community, place: &str) -> Result<(), ConfigError
             return refuse(&at(name), "must be the name of a file");
         }
     }
+    for (name, uris) in [("certifiers", &community.certifiers), ("consent_required", &community.consent_required)] {
+        for (number, uri) in uris.iter().enumerate() {
+            check_uri(uri, &format!("{}.{number}", at(name)))?;
+        }
+    }
+    let form = community.consent_form.as_str();
+    if !form.is_empty() && (community.consent_required.is_empty() || !form.starts_with("https://")) {
+        return refuse(&at("consent_form"), "must be an https URL, beside consent_required");
+    }
     let is_word = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic() && b != b',');
     for (name, words) in [("purposes", &community.purposes), ("scopes", &community.scopes)] {
         check_each(words, &at(name), "must be a code or scope without spaces or commas", is_word)?;
+    }
+    // FAST Security 2.2: scopes_supported lists one at least; here they are those of clients without a user.
+    if !community.scopes.iter().any(|scope| scope.starts_with("system/")) {
+        return refuse(&at("scopes"), "must have one system/ scope at least");
     }
     check_terms(
         place,
@@ -254,7 +276,7 @@ mod tests {
     const ONE: &str = "[[communities]]\nname = 'house'\nuri = 'urn:oid:2.999.1'\nanchors = ['ca.pem']\n\
         server_cert = 'us.pem'\nserver_key = 'us.key'\npurposes = ['TREAT']\nscopes = ['system/Patient.rs']\n";
     const OTHER: &str = "[[communities]]\nname = 'street'\nanchors = ['ca.pem']\nserver_cert = 'us.pem'\n\
-        server_key = 'us.key'\npurposes = []\nscopes = []\n";
+        server_key = 'us.key'\npurposes = []\nscopes = ['system/Patient.r']\n";
 
     fn load(text: &str) -> Result<Config, ConfigError> {
         let directory = tempfile::tempdir().expect("directory");
@@ -311,6 +333,15 @@ mod tests {
             (format!("{ONE}authentication_assurance = 'secret'\n"), "communities.0.authentication_assurance"),
             (format!("{ONE}entity_type = 'secret'\n"), "communities.0.entity_type"),
             (format!("{ONE}ancors = ['secret']\n"), "communities.0.ancors"),
+            (ONE.replace("['system/Patient.rs']", "[]"), "communities.0.scopes"),
+            (ONE.replace("['system/Patient.rs']", "['user/Patient.rs']"), "communities.0.scopes"),
+            (format!("{ONE}certifiers = ['secret']\n"), "communities.0.certifiers.0"),
+            (format!("{ONE}consent_required = ['secret']\n"), "communities.0.consent_required.0"),
+            (format!("{ONE}consent_form = 'https://secret.example'\n"), "communities.0.consent_form"),
+            (
+                format!("{ONE}consent_required = ['urn:x:y']\nconsent_form = 'http://secret.example'\n"),
+                "communities.0.consent_form",
+            ),
             (format!("{ONE}default = 'secret'\n"), "communities.0.default"),
             (format!("{ONE}{OTHER}"), "default = true"),
             (format!("{ONE}default = true\n{OTHER}default = true\n"), "default = true"),

@@ -137,7 +137,7 @@ fn communities() -> String {
     );
     row("server_key", "PEM file", "", "The key of `server_cert`.");
     row("purposes", "list", "", "Purposes of use that members may assert. `[]`: none.");
-    row("scopes", "list", "", "Scopes that members may be granted. `[]`: none.");
+    row("scopes", "list", "", "Scopes that members may be granted; one `system/` scope at least.");
     row("identity_assurance", &identity, "`IDIAL1`", "The highest identity level that members are trusted to assert.");
     row("authentication_assurance", &authentication, "`AAL1`", "The same of how strongly their users sign in.");
     row("entity_type", &entities, "`other`", "What members are.");
@@ -147,6 +147,19 @@ fn communities() -> String {
         "`refuse`",
         "What becomes of a certificate whose issuer no list is known of. `accept` is for communities that publish none; a list that is known must still be current.",
     );
+    row(
+        "certifiers",
+        "list of URIs",
+        "`[]`",
+        "Who may certify clients, by the URI in the certificate. `[]`: every member but the client itself.",
+    );
+    row(
+        "consent_required",
+        "list of URIs",
+        "`[]`",
+        "Policies of consent of which the `consent_policy` of a token request must state one; without it the request is refused with them. `[]`: none is asked for.",
+    );
+    row("consent_form", "https URL", "(none)", "Where a person can give that consent; told with the refusal.");
     page.push_str(MEMBERS);
     page.push_str(ID_TOKEN_ISSUERS);
     page
@@ -257,7 +270,7 @@ mod tests {
              purposes = []\nscopes = ['system/*.rs']\ndefault = true\nunknown_revocation = 'accept'\n\
              [[communities.members]]\nuri = 'urn:x:1'\n[[communities.members]]\nuri = 'urn:x:2'\nentity_type = 'other'\n\
              [[communities]]\nname = 'b'\nanchors = ['a']\nserver_cert = 'd'\nserver_key = 'e'\npurposes = ['TREAT']\n\
-             scopes = []\nvalidator = 'tefca'\n",
+             scopes = ['system/Patient.r']\nvalidator = 'tefca'\n",
         );
         assert_eq!(load(&toml(&config)), config);
     }

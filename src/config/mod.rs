@@ -7,6 +7,7 @@ pub mod communities;
 pub mod document;
 pub mod id_token_issuers;
 pub mod list;
+pub mod otlp;
 pub mod setting;
 pub mod settings;
 
@@ -23,6 +24,7 @@ use crate::fhir::match_parameters::RuleBook;
 use communities::Community;
 use id_token_issuers::IdTokenIssuer;
 use list::{HostPattern, List, Network, Ports};
+use otlp::Otlp;
 use setting::{Kind, Setting};
 use settings::SETTINGS;
 
@@ -38,6 +40,7 @@ pub struct Config {
     pub log: Log,
     pub auth: Auth,
     pub outbound: Outbound,
+    pub otlp: Otlp,
     pub people: People,
     pub budgets: Budgets,
     /// `[[sources]]`: verification assumed for records that carry none themselves.
@@ -65,6 +68,7 @@ pub struct Server {
     pub tls_client_anchors: String,
     pub tls_client_certificates: ClientCertificates,
     pub trusted_proxies: List<Network>,
+    pub metrics_networks: List<Network>,
 }
 
 /// Whether a TLS connection needs a certificate of the client.
@@ -112,6 +116,8 @@ pub struct Auth {
     pub aia: bool,
     pub reload_s: u64,
     pub crl_refresh_s: u64,
+    pub app_token_s: u64,
+    pub refresh_days: u64,
 }
 
 /// People who sign in.
@@ -392,6 +398,7 @@ impl Config {
             let reason = "must be an https URL beyond loopback: give server.tls_cert, or what callers of the proxy see";
             return refuse("server.base_url", reason);
         }
+        self.otlp.check()?;
         communities::check(&self.communities)?;
         id_token_issuers::check(&self.id_token_issuers)?;
         for source in &self.sources {

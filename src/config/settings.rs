@@ -5,6 +5,7 @@
 
 mod budgets;
 mod gate;
+mod otlp;
 mod people;
 
 use std::sync::LazyLock;
@@ -15,7 +16,7 @@ use super::setting::{Kind, Setting, integer, setting};
 
 /// Every option, in the order of the documentation.
 pub static SETTINGS: LazyLock<Vec<Setting>> =
-    LazyLock::new(|| [GENERAL, gate::GATE, people::PEOPLE, budgets::BUDGETS].concat());
+    LazyLock::new(|| [GENERAL, gate::GATE, people::PEOPLE, budgets::BUDGETS, otlp::OTLP].concat());
 
 const GENERAL: &[Setting] = &[
     setting(
@@ -88,6 +89,13 @@ const GENERAL: &[Setting] = &[
         integer(0, 600_000),
         "2000",
         "Milliseconds after SIGTERM in which everything is served while /readyz says 503, so that balancers turn away. Part of limits.shutdown_timeout_ms.",
+    ),
+    setting(
+        "server.metrics_networks",
+        "metrics-networks",
+        Kind::Text,
+        "127.0.0.0/8, ::1/128",
+        "Addresses or networks, separated by commas, that /metrics is for, and the figures of /readyz. Behind a proxy that is named the address is that of whom it speaks for.",
     ),
     setting("server.workers", "workers", integer(0, 1024), "0", "HTTP worker threads. 0: one a core."),
     setting(

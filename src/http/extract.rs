@@ -246,10 +246,11 @@ async fn run_in<T: Send + 'static>(
 ) -> Result<T, AppError> {
     let wait_max = Duration::from_millis(state.config.limits.queue_timeout_ms);
     let asked = Instant::now();
+    let span = tracing::Span::current();
     let done = web::block(move || {
         let _place = place;
         be_worker();
-        if asked.elapsed() > wait_max { Err(AppError::overloaded()) } else { work(&state) }
+        if asked.elapsed() > wait_max { Err(AppError::overloaded()) } else { span.in_scope(|| work(&state)) }
     });
     done.await.unwrap_or_else(|_| {
         tracing::error!("a request panicked");

@@ -8,6 +8,7 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::AUTHORIZATION;
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
+use tracing::Instrument as _;
 
 use crate::app::auth::access::{self, Access};
 use crate::app::auth::gate::{Gate, permit_route};
@@ -44,7 +45,8 @@ pub async fn guard<B: MessageBody + 'static>(
         let error = AppError::not_found("This resource type is not served.");
         return Ok(request.into_response(refuse(&app, &ctx, access.action, error).await));
     }
-    match admitted(&app, &ctx, bearer(&request), access, resource_type).await {
+    let admitted = admitted(&app, &ctx, bearer(&request), access, resource_type);
+    match admitted.instrument(tracing::info_span!("gate")).await {
         Ok(ctx) => {
             request.extensions_mut().insert(ctx);
             pass(request, next).await

@@ -1,4 +1,4 @@
-//! Around every request: request id, one log line, metrics.
+//! Around every request: request id, one log line, metrics, the first span of its trace.
 //!
 //! Log lines and metric labels carry method, route pattern, status and duration; never a path, a query or a body.
 
@@ -8,8 +8,9 @@ use actix_web::http::ConnectionType;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
-use crate::app::App;
 use crate::app::context::Context;
 use crate::app::error::AppError;
 
@@ -19,6 +20,7 @@ use super::transport::client_address;
 
 /// The header that carries the request id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Wraps every route.
 ///
@@ -36,12 +38,15 @@ pub async fn around<B: MessageBody + 'static>(
         return Ok(refuse(&data, request));
     }
     let started_us = (app.clock.now_us)();
-    let request_id = request_id(&request, app);
+    let audit_id = (app.clock.uuid)();
+    let request_id = request_id(&request).unwrap_or_else(|| audit_id.clone());
     let address = client_address(&request, &app.config.server).map(|address| address.to_string());
-    let ctx = Context { caller: app.gate().stranger(), request_id, now_us: started_us, clock: app.clock, address };
+    let caller = app.gate().stranger();
+    let ctx = Context { caller, request_id, audit_id, now_us: started_us, clock: app.clock, address };
     request.extensions_mut().insert(ctx.clone());
     let method = request.method().clone();
-    let mut response = next.call(request).await?;
+    let span = span(&request, &ctx);
+    let mut response = next.call(request).instrument(span.clone()).await?;
     if data.draining.is_on() {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
@@ -49,6 +54,7 @@ pub async fn around<B: MessageBody + 'static>(
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     let route = response.request().match_pattern().unwrap_or_else(|| "unknown".to_owned());
+    span.record("http.route", &*route).record("http.response.status_code", response.status().as_u16());
     record(&ctx, method.as_str(), &route, response.status().as_u16());
     Ok(response.map_into_boxed_body())
 }
@@ -61,12 +67,26 @@ fn is_fhir(path: &str) -> bool {
 /// Refuses before anything is read, as cheaply as can be.
 fn refuse(data: &AppData, request: ServiceRequest) -> ServiceResponse<BoxBody> {
     data.places.count_refused();
-    let request_id = request_id(&request, &data.app);
+    let request_id = request_id(&request).unwrap_or_else(|| (data.app.clock.uuid)());
     let mut response = error::respond(&AppError::overloaded(), &request_id);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }
     request.into_response(response)
+}
+
+/// The request as the first span of its trace, or a further one of its caller's (W3C Trace Context).
+fn span(request: &ServiceRequest, ctx: &Context) -> Span {
+    let traceparent = request.headers().get(TRACEPARENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    tracing::info_span!(
+        parent: None,
+        "request",
+        http.request.method = known_method(request.method().as_str()),
+        http.route = Empty,
+        http.response.status_code = Empty,
+        request.id = %ctx.request_id,
+        traceparent,
+    )
 }
 
 fn record(ctx: &Context, method: &str, route: &str, status: u16) {
@@ -89,14 +109,14 @@ fn known_method(method: &str) -> &'static str {
         .unwrap_or("OTHER")
 }
 
-/// The caller's id when it is a UUID or a trace id (32 hexadecimal digits), else a fresh one: it is logged and audited,
-/// so it must not be able to name anybody.
-fn request_id(request: &ServiceRequest, app: &App) -> String {
+/// The caller's id when it is a UUID or a trace id (32 hexadecimal digits): it is logged and audited, so it must not be able
+/// to name anybody.
+fn request_id(request: &ServiceRequest) -> Option<String> {
     let sent = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok());
     let usable = sent.filter(|id| {
         let digits = id.bytes().filter(u8::is_ascii_hexdigit).count();
         let hyphens = id.bytes().filter(|b| *b == b'-').count();
         digits == 32 && digits + hyphens == id.len() && matches!(hyphens, 0 | 4)
     });
-    usable.map_or_else(|| (app.clock.uuid)(), str::to_owned)
+    usable.map(str::to_owned)
 }

@@ -4,6 +4,7 @@
 
 mod admission;
 mod auth;
+pub mod cors;
 mod drain;
 pub mod error;
 mod extract;

@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::app::auth::access;
 use crate::config::{Organization, Server as ServerOptions, Transport};
 
+use super::cors::cross_origin;
 use super::drain::{Draining, Pauses, StopSignals, stop_on_signal};
 use super::extract::State;
 use super::middleware::around;
@@ -72,6 +73,7 @@ fn assemble(app: Arc<App>, listener: TcpListener, metrics: PrometheusHandle) -> 
             .app_data(metrics.clone())
             .app_data(document.clone())
             .app_data(desk.clone())
+            .wrap(from_fn(cross_origin))
             .wrap(from_fn(only_protected))
             .wrap(from_fn(around))
             .configure(health::routes)

@@ -33,7 +33,24 @@ fn install() -> Result<PrometheusHandle, String> {
 fn begin_at_zero() {
     metrics::counter!("idi_match_audit_seals_total").increment(0);
     metrics::gauge!("idi_match_audit_backlog_rows").set(0.0);
-    for outcome in ["fetched", "failed", "unusable"] {
-        metrics::counter!("idi_match_crl_fetches_total", "outcome" => outcome).increment(0);
+    for (name, label, values) in LABELLED {
+        for value in *values {
+            metrics::counter!(*name, *label => *value).increment(0);
+        }
+    }
+    for budget in ["client-failures", "organization-failures"] {
+        metrics::counter!("idi_match_alarms_total", "alarm" => "sweep", "budget" => budget).increment(0);
     }
 }
+
+/// Counters by one label, with its values.
+const LABELLED: &[(&str, &str, &[&str])] = &[
+    ("idi_match_trace_spans_total", "outcome", &["sent", "failed", "dropped"]),
+    ("idi_match_crl_fetches_total", "outcome", &["fetched", "failed", "unusable"]),
+    ("idi_match_sign_ins_total", "outcome", &["signed-in", "refused", "throttled", "failed"]),
+    (
+        "idi_match_budget_refusals_total",
+        "budget",
+        &["client-requests", "client-failures", "organization-requests", "organization-failures", "subject-failures"],
+    ),
+];

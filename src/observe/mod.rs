@@ -1,4 +1,5 @@
-//! Logs and metrics. Neither carries personal data, at any level: see the invariants.
+//! Logs, metrics and traces. None carries personal data, at any level: see the invariants.
 
 pub mod logs;
 pub mod metrics;
+pub mod traces;

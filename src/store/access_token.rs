@@ -10,7 +10,7 @@ use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::schema::{access_token, client};
+use super::schema::{access_token, client, token_family};
 
 /// A token, to write.
 #[derive(Debug, Clone, PartialEq, Eq, Insertable)]
@@ -22,6 +22,10 @@ pub struct NewAccessToken<'a> {
     pub expires_us: i64,
     /// Sealed.
     pub context: Option<&'a [u8]>,
+    /// Of the claims, as they were signed.
+    pub grant_sha256: &'a str,
+    /// What it came from, where a person has signed in for it.
+    pub family_id: Option<&'a str>,
 }
 
 /// What the database knows of a token and its client.
@@ -32,8 +36,24 @@ pub struct Standing {
     pub revoked_us: Option<i64>,
     /// Sealed.
     pub context: Option<Vec<u8>>,
+    /// Of the claims, as they were signed; a token of a program before this has none.
+    pub grant_sha256: Option<String>,
     /// Of the client; none when it is gone.
     pub client_state: Option<String>,
+    pub family_id: Option<String>,
+    /// Of the family; none of a token without one, and where the family is gone.
+    pub family_created_us: Option<i64>,
+    pub family_revoked_us: Option<i64>,
+}
+
+impl Standing {
+    /// Whether the token or what it came from was revoked.
+    #[must_use]
+    pub const fn is_revoked(&self) -> bool {
+        let of_family =
+            self.family_id.is_some() && (self.family_revoked_us.is_some() || self.family_created_us.is_none());
+        self.revoked_us.is_some() || of_family
+    }
 }
 
 /// # Errors
@@ -50,13 +70,18 @@ pub fn insert(connection: &mut Connection, row: &NewAccessToken<'_>) -> Result<(
 pub fn find(connection: &mut Connection, token_id: &str) -> Result<Option<Standing>, StoreError> {
     Ok(access_token::table
         .left_join(client::table.on(client::client_id.eq(access_token::client_id)))
+        .left_join(token_family::table.on(access_token::family_id.eq(token_family::family_id.nullable())))
         .filter(access_token::token_id.eq(token_id))
         .select((
             access_token::client_id,
             access_token::expires_us,
             access_token::revoked_us,
             access_token::context,
+            access_token::grant_sha256,
             client::state.nullable(),
+            access_token::family_id,
+            token_family::created_us.nullable(),
+            token_family::revoked_us.nullable(),
         ))
         .first(connection)
         .optional()?)

@@ -3,9 +3,10 @@
 //! Why here and not the databases' own tools: one file serves both databases and proves itself. Search values are made
 //! again from the documents, what audit rows are about from the rows; secrets, exports in progress and the schema's own table do not leave. The order is the one
 //! in which rows refer to each other: identities, then each resource with its versions, record and reviews, then the
-//! logs, then what stewards decided, then clients, signing keys and accounts of people. Access tokens, sessions,
-//! used ids and counts of failed sign-ins do not leave either: a restored store knows no token, so that none comes back that was revoked;
-//! nor do budgets, whose keys only the secret tells. Not here: the file and what must hold in it (see `app::backup`), transactions.
+//! logs, then what stewards decided, then clients, signing keys and accounts of people. Access tokens and what they came from,
+//! sessions, used ids and counts of failed sign-ins do not leave either: a restored store knows no token, so that none comes back
+//! that was revoked; nor do budgets, whose keys only the secret tells. Not here: the file and what must hold in it (see
+//! `app::backup`), transactions.
 
 use std::collections::HashMap;
 
@@ -127,7 +128,7 @@ pub enum Row {
     RecordConstraint(ConstraintRow),
     IdentityHistory(AssignmentRow),
     MergedIdentity(MergedRow),
-    Client(ClientRow),
+    Client(Box<ClientRow>),
     SigningKey(SigningKeyRow),
     PersonAccount(PersonAccountRow),
 }
@@ -226,7 +227,7 @@ fn each_authorization_row<E: From<StoreError>>(
     mut sink: impl FnMut(Row) -> Result<(), E>,
 ) -> Result<(), E> {
     let after_id = |after: Option<&ClientRow>| after.map_or_else(String::new, |row| row.client_id.clone());
-    pages(|after| client::list_after(connection, &after_id(after), PAGE_ROWS), |row| sink(Row::Client(row)))?;
+    pages(|after| client::list_after(connection, &after_id(after), PAGE_ROWS), |row| sink(Row::Client(Box::new(row))))?;
     // They are few.
     let mut keys = signing_key::list(connection)?;
     keys.reverse();
@@ -434,7 +435,7 @@ impl Rows {
             Row::RecordConstraint(row) => self.constraints.push(row),
             Row::IdentityHistory(row) => self.assignments.push(row),
             Row::MergedIdentity(row) => self.merged.push(row),
-            Row::Client(row) => self.clients.push(row),
+            Row::Client(row) => self.clients.push(*row),
             Row::SigningKey(row) => self.keys.push(row),
             Row::PersonAccount(row) => self.accounts.push(row),
         }

@@ -13,7 +13,7 @@ use super::schema::client;
 
 /// It registered itself with a signed software statement.
 pub const UDAP: &str = "udap";
-/// An operator added it with its keys (SMART App Launch, backend services).
+/// An operator added it: with its keys (SMART App Launch, backend services), or as an app of people.
 pub const SMART: &str = "smart";
 
 pub const ACTIVE: &str = "active";
@@ -51,6 +51,45 @@ pub struct ClientRow {
     pub jwks_url: Option<String>,
     pub created_us: i64,
     pub updated_us: i64,
+    /// How it authenticates: `private_key_jwt`, or [`PUBLIC`].
+    #[serde(default = "private_key_jwt")]
+    pub auth_method: String,
+    /// Where codes may be sent, as a JSON list.
+    #[serde(default = "no_uris")]
+    pub redirect_uris: String,
+    /// Where somebody who has signed out may be sent, as a JSON list.
+    #[serde(default = "no_uris")]
+    pub logout_uris: String,
+    /// Whose scripts may read answers, as a JSON list.
+    #[serde(default = "no_uris")]
+    pub origins: String,
+    /// What the operator lets it leave out, separated by spaces.
+    #[serde(default)]
+    pub compatibility: String,
+}
+
+/// It has no key: its redirect URIs and PKCE stand in for that (RFC 6749 §2.1).
+pub const PUBLIC: &str = "none";
+
+fn private_key_jwt() -> String {
+    "private_key_jwt".to_owned()
+}
+
+fn no_uris() -> String {
+    "[]".to_owned()
+}
+
+impl ClientRow {
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        self.auth_method == PUBLIC
+    }
+
+    /// The entries of one of the lists; none where it is no list.
+    #[must_use]
+    pub fn uris(list: &str) -> Vec<String> {
+        serde_json::from_str(list).unwrap_or_default()
+    }
 }
 
 /// Whether a client was stored or another one has its place.
@@ -113,6 +152,24 @@ pub fn find_registration(
 pub fn is_any_active(connection: &mut Connection) -> Result<bool, StoreError> {
     let active = client::table.filter(client::state.eq(ACTIVE)).select(client::client_id);
     Ok(active.first::<String>(connection).optional()?.is_some())
+}
+
+/// The lists of origins of all active clients that have any.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_origins(connection: &mut Connection) -> Result<Vec<String>, StoreError> {
+    let active = client::table.filter(client::state.eq(ACTIVE)).filter(client::origins.ne("[]"));
+    Ok(active.select(client::origins).load(connection)?)
+}
+
+/// The active clients that may leave something out, and what.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_lenient(connection: &mut Connection) -> Result<Vec<(String, String)>, StoreError> {
+    let active = client::table.filter(client::state.eq(ACTIVE)).filter(client::compatibility.ne(""));
+    Ok(active.order(client::client_id).select((client::client_id, client::compatibility)).load(connection)?)
 }
 
 /// Up to `clients_max` clients after an id, in the order of ids, which is that of time.

@@ -22,6 +22,7 @@ pub mod budget;
 pub mod change;
 pub mod client;
 mod connection;
+pub mod consent;
 pub mod constraint;
 mod database_url;
 mod dialect;
@@ -47,6 +48,7 @@ pub mod session;
 pub mod sign_in_attempt;
 pub mod signing_key;
 pub mod steward;
+pub mod token_family;
 pub mod transaction;
 
 pub use connection::Connection;

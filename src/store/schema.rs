@@ -274,6 +274,11 @@ diesel::table! {
         jwks_url -> Nullable<Text>,
         created_us -> BigInt,
         updated_us -> BigInt,
+        auth_method -> Text,
+        redirect_uris -> Text,
+        logout_uris -> Text,
+        origins -> Text,
+        compatibility -> Text,
     }
 }
 
@@ -294,6 +299,7 @@ diesel::table! {
         revoked_us -> Nullable<BigInt>,
         context -> Nullable<Binary>,
         grant_sha256 -> Nullable<Text>,
+        family_id -> Nullable<Text>,
     }
 }
 
@@ -302,6 +308,48 @@ diesel::table! {
         resource_type -> Text,
         id -> Text,
         version -> BigInt,
+    }
+}
+
+diesel::table! {
+    token_family (family_id) {
+        family_id -> Text,
+        client_id -> Text,
+        account_id -> Text,
+        content -> Binary,
+        created_us -> BigInt,
+        expires_us -> BigInt,
+        revoked_us -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    authorization_code (code) {
+        code -> Text,
+        client_id -> Text,
+        family_id -> Text,
+        content -> Binary,
+        expires_us -> BigInt,
+        used_us -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    refresh_token (token) {
+        token -> Text,
+        family_id -> Text,
+        issued_us -> BigInt,
+        expires_us -> BigInt,
+        used_us -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    consent (account_id, client_id) {
+        account_id -> Text,
+        client_id -> Text,
+        scope -> Text,
+        granted_us -> BigInt,
     }
 }
 
@@ -319,6 +367,7 @@ diesel::table! {
         private_key -> Text,
         created_us -> BigInt,
         retired_us -> Nullable<BigInt>,
+        algorithm -> Text,
     }
 }
 
@@ -363,7 +412,8 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(resource, record, change, identity, block_record);
-diesel::allow_tables_to_appear_in_same_query!(access_token, client);
+diesel::allow_tables_to_appear_in_same_query!(access_token, client, token_family);
+diesel::allow_tables_to_appear_in_same_query!(refresh_token, token_family);
 diesel::allow_tables_to_appear_in_same_query!(audit, audit_subject);
 diesel::allow_tables_to_appear_in_same_query!(session, person_account);
 

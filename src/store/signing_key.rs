@@ -1,6 +1,6 @@
-//! The keys that access tokens are signed with, shared by all instances on a database.
+//! The keys that access tokens and identity tokens are signed with, shared by all instances on a database.
 //!
-//! The newest signs. One that was retired verifies until the last token signed with it has expired, and goes then.
+//! The newest of each algorithm signs. One that was retired verifies until the last token signed with it has expired, and goes then.
 //! Not here: making, sealing and using keys.
 
 use diesel::prelude::*;
@@ -22,6 +22,13 @@ pub struct SigningKeyRow {
     pub private_key: String,
     pub created_us: i64,
     pub retired_us: Option<i64>,
+    /// `ES256` of access tokens, `RS256` of identity tokens.
+    #[serde(default = "of_access_tokens")]
+    pub algorithm: String,
+}
+
+fn of_access_tokens() -> String {
+    "ES256".to_owned()
 }
 
 /// Shows no key.
@@ -49,12 +56,15 @@ pub fn list(connection: &mut Connection) -> Result<Vec<SigningKeyRow>, StoreErro
         .load(connection)?)
 }
 
-/// Lets every key but the one of this id only verify from `at_us` on, where it is not so already.
+/// Lets every key of this algorithm but the one of this id only verify from `at_us` on, where it is not so already.
 ///
 /// # Errors
 /// Those of the database.
-pub fn retire_others(connection: &mut Connection, kid: &str, at_us: i64) -> Result<(), StoreError> {
-    let others = signing_key::table.filter(signing_key::kid.ne(kid)).filter(signing_key::retired_us.is_null());
+pub fn retire_others(connection: &mut Connection, algorithm: &str, kid: &str, at_us: i64) -> Result<(), StoreError> {
+    let others = signing_key::table
+        .filter(signing_key::kid.ne(kid))
+        .filter(signing_key::algorithm.eq(algorithm))
+        .filter(signing_key::retired_us.is_null());
     diesel::update(others).set(signing_key::retired_us.eq(at_us)).execute(connection)?;
     Ok(())
 }

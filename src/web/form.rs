@@ -72,6 +72,12 @@ impl Form {
         Ok(Self(fields))
     }
 
+    /// All fields.
+    #[must_use]
+    pub fn pairs(&self) -> Vec<(String, String)> {
+        self.0.iter().map(|(name, value)| (name.clone(), value.to_string())).collect()
+    }
+
     /// A field; empty when it is not there.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
@@ -97,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_form_has_each_field_once_and_as_text() {
-        let form = Form::parse(b"login=a%40b&password=two+words&empty=").ok().expect("a form");
+        let Ok(form) = Form::parse(b"login=a%40b&password=two+words&empty=") else { panic!("not read") };
         assert_eq!(["login", "password", "empty", "none"].map(|name| form.get(name)), ["a@b", "two words", "", ""]);
         for bytes in [&b"a=1&a=2"[..], b"a=%ff", b"a=\xff", b"%ff=1"] {
             assert_eq!(Form::parse(bytes).err(), Some(FormError::Malformed), "{bytes:?}");

@@ -4,9 +4,12 @@
 //! and answers with a page or leads on. Who serves gives [`Desk`], on which use cases run within the server's limits; the rows
 //! of [`rows`] join its table of routes. Not here: rules, FHIR, the authorization server's endpoints for programs (see `http`).
 
+mod authorize;
+mod consent;
 pub mod csrf;
 pub mod form;
 pub mod layout;
+mod logout;
 pub mod refusal;
 pub mod session;
 pub mod sign_in;
@@ -117,6 +120,9 @@ impl Row {
 #[must_use]
 pub fn rows() -> Vec<Row> {
     vec![
+        Row::at("/oauth/authorize").get(authorize::get).post(authorize::post),
+        Row::at("/oauth/authorize/continue").get(authorize::proceed).post(authorize::answer),
+        Row::at("/oauth/logout").get(logout::get).post(logout::post),
         Row::at("/sign-in").get(sign_in::get).post(sign_in::post),
         Row::at("/sign-out").post(sign_out::post),
         Row::at("/web/style.css").get(style::get),

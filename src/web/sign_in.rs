@@ -66,8 +66,7 @@ pub async fn post(desk: DeskData, request: HttpRequest, payload: Payload) -> Htt
     let handle = Some(form.get("request")).filter(|handle| is_handle(handle)).map(str::to_owned);
     let own = token(&request, FORM).map(|token| token.csrf()).filter(|own| csrf::check(&request, &desk, &form, own));
     let Some(own) = own else {
-        let again = handle.map_or_else(|| "/sign-in".to_owned(), |handle| format!("/sign-in?request={handle}"));
-        return refuse(&desk, &request, Action::SignIn, &again).await;
+        return refuse(&desk, &request, Action::SignIn, &form_path(handle.as_deref())).await;
     };
     let typed = ["login", "password", "code"].map(|name| form.get(name));
     if typed.iter().any(|text| text.trim().is_empty()) {
@@ -90,7 +89,7 @@ pub async fn post(desk: DeskData, request: HttpRequest, payload: Payload) -> Htt
         Err(SignInRefusal::Refused) => {
             form_page(&desk, Notice::Refused, &own, handle.as_deref()).status(REFUSED).respond(&desk)
         }
-        Err(SignInRefusal::Throttled { retry_after_s }) => throttled(&desk, retry_after_s),
+        Err(SignInRefusal::Throttled { retry_after_s }) => throttled(&desk, retry_after_s, handle.as_deref()),
         Err(SignInRefusal::Failed(error)) => failed(&desk, &request, &error),
     }
 }
@@ -108,6 +107,11 @@ fn handle_of_query(request: &HttpRequest) -> Option<String> {
     let mut handles = form_urlencoded::parse(request.query_string().as_bytes()).filter(|(name, _)| name == "request");
     let (_, handle) = handles.next()?;
     (handles.next().is_none() && is_handle(&handle)).then(|| handle.into_owned())
+}
+
+/// Where the form is, with the handle that it was opened with.
+fn form_path(handle: Option<&str>) -> String {
+    handle.map_or_else(|| "/sign-in".to_owned(), |handle| format!("/sign-in?request={handle}"))
 }
 
 /// Letters of base64url: such a text is one value in an address and in HTML.
@@ -172,8 +176,8 @@ fn signed_in(desk: &Desk, session: &Session) -> HttpResponse {
     let minute = |us: i64| instant(us)[..16].replace('T', " ");
     let body = format!(
         "<h1>You are signed in</h1>\n\
-         <dl><dt>Since</dt><dd>{since} UTC</dd><dt>At the latest until</dt><dd>{until} UTC</dd>\
-         <dt>Identity verified at</dt><dd>{level}</dd></dl>\n\
+         <dl><dt>Since</dt><dd>{since} UTC</dd><dt>Ends at the latest</dt><dd>{until} UTC</dd>\
+         <dt>Identity verified at level</dt><dd>{level}</dd></dl>\n\
          <form method=\"post\" action=\"{root}/sign-out\">{csrf}\
          <button type=\"submit\" class=\"plain\">Sign out</button></form>\n",
         since = minute(session.authentication.time_us),
@@ -185,7 +189,7 @@ fn signed_in(desk: &Desk, session: &Session) -> HttpResponse {
     page("Signed in", body).respond(desk)
 }
 
-fn throttled(desk: &Desk, retry_after_s: u64) -> HttpResponse {
+fn throttled(desk: &Desk, retry_after_s: u64, handle: Option<&str>) -> HttpResponse {
     let wait = match retry_after_s {
         0..=1 => "a second".to_owned(),
         2..=90 => format!("{retry_after_s} seconds"),
@@ -196,8 +200,9 @@ fn throttled(desk: &Desk, retry_after_s: u64) -> HttpResponse {
          <div class=\"problem\" role=\"alert\"><h2>Too many attempts have failed</h2>\
          <p>Nothing was checked. Try again in {wait}.</p></div>\n\
          <p class=\"note\">If you have forgotten your password or lost your authenticator, ask whoever gave you your login.</p>\n\
-         <p><a href=\"{root}/sign-in\">Back to the form</a></p>\n",
+         <p><a href=\"{root}{again}\">Back to the form</a></p>\n",
         root = escape(&desk.root),
+        again = form_path(handle),
     );
     page("Please wait", body).status(429).retry_after(retry_after_s).respond(desk)
 }

@@ -2,6 +2,7 @@
 //!
 //! Its address in pages carries a stamp of its content, so it may be kept and is never that of another version. Not here: HTML.
 
+use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
@@ -12,7 +13,10 @@ const STYLE: &str = include_str!("style.css");
 
 static STAMP: LazyLock<String> = LazyLock::new(|| {
     let digest = Sha256::digest(STYLE.as_bytes());
-    digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    digest.iter().take(6).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 });
 
 /// What the content is known by.

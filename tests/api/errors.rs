@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use idi_match::store::audit;
 use serde_json::{Value, json};
 
 use crate::people::{parameters, stranger, with};
@@ -347,6 +348,11 @@ fn a_request_id_is_echoed_when_it_can_name_nobody(app: &TestApp) {
             }
         }
     }
+    let rows = audit::list_after(&mut app.connection(), 0, 1_000).unwrap();
+    assert!(rows.iter().all(|row| table.iter().all(|(sent, _)| row.request_id != *sent)), "the audit's id is its own");
+    let chosen =
+        rows.iter().filter(|row| row.detail.contains("\"correlation_id\":\"4bf92f3577b34da6a3ce929d0e0e4736\""));
+    assert_eq!(chosen.count(), 3, "and the caller's is beside it");
     let ids = [0, 1].map(|_| app.get("/metadata").send().header("x-request-id").unwrap().to_owned());
     assert_ne!(ids[0], ids[1]);
     assert!(app.get(&app.at_root("/livez")).send().header("x-request-id").is_some());

@@ -70,6 +70,7 @@ fn own_token_opens_the_gate(database: Database) {
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap();
     let signer = Signer::from_der(key.serialized_der()).unwrap().with_kid("k1");
     let new = NewClient {
+        addresses: Default::default(),
         name: "Records".to_owned(),
         scope: "system/Patient.cruds".to_owned(),
         keys: ClientKeys::Inline(json!({"keys": [signer.public_jwk()]}).to_string()),

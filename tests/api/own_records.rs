@@ -63,8 +63,11 @@ fn fill(server: &Guarded) {
         "for": {"reference": "Patient/p1"}}));
 }
 
+/// Status, errors with their places, version.
+type Told = (u16, Vec<(String, Vec<String>)>, Option<String>);
+
 /// An answer but for the ids that every answer has of its own.
-fn told(answer: &Answer) -> (u16, Vec<(String, Vec<String>)>, Option<String>) {
+fn told(answer: &Answer) -> Told {
     let errors = if answer.body.is_empty() { Vec::new() } else { answer.errors() };
     (answer.status, errors, answer.header("etag").map(str::to_owned))
 }

@@ -62,7 +62,7 @@ fn whoever_is_at_the_machine_is_not_counted() {
 
 fn client(id: &str) -> Bearer {
     let mut bearer = Bearer::treatment();
-    bearer.grant.client_id = id.to_owned();
+    id.clone_into(&mut bearer.grant.client_id);
     bearer
 }
 
@@ -140,7 +140,7 @@ fn guesses_at_once_are_counted_like_others(server: &Guarded) {
     let (victim, bearer) = (stranger(1), client("first"));
     let tried: Vec<u16> = std::thread::scope(|scope| {
         let ask = |number: usize| {
-            let (server, bearer, victim) = (if number % 2 == 0 { server } else { &other }, &bearer, &victim);
+            let (server, bearer, victim) = (if number.is_multiple_of(2) { server } else { &other }, &bearer, &victim);
             scope.spawn(move || server.idi_match(bearer, guess(victim, number)).status)
         };
         let asked: Vec<_> = (0..16).map(ask).collect();

@@ -9,6 +9,7 @@ use idi_match::store::session::{self, SessionRow};
 use idi_match::store::transaction;
 use serde_json::json;
 
+use crate::proxy::Proxy;
 use crate::signed_in::{Browser, FORM, PASSWORD, Person, SESSION, detail, hidden, rows_of};
 use crate::support::{Database, TestApp};
 
@@ -354,4 +355,42 @@ fn a_database_that_is_away_is_said_on_a_page_and_nobody_is_signed_in() {
     assert!(browser.cookie(SESSION).is_none());
     transaction::rollback(&mut holder).unwrap();
     browser.post("/sign-in", &fields).expect(303);
+}
+
+#[test]
+fn a_database_that_is_cut_off_is_said_on_a_page_and_a_code_is_not_lost() {
+    let app = TestApp::start(Database::postgres(), &[]);
+    let url = app.database.url();
+    let proxy = Proxy::before(&url);
+    let through = proxy.url(&url);
+    let remote = app.beside(&[("server.database_url", &through), ("limits.database_timeout_ms", "500")]);
+    let person = Person::add(&app, LOGIN);
+    let mut browser = Browser::new(&remote);
+    let code = person.code(0);
+    let csrf = hidden(&browser.get("/sign-in").expect(200), "csrf");
+    let fields = [("csrf", csrf.as_str()), ("login", LOGIN), ("password", PASSWORD), ("code", &code)];
+    proxy.cut();
+    let answer = browser.post("/sign-in", &fields).expect(503);
+    assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(answer.header("retry-after").is_some() && browser.cookie(SESSION).is_none());
+    proxy.mend();
+    remote.wait_until("that signing in works again", |_| browser_of(&browser).post("/sign-in", &fields).status == 303);
+}
+
+/// The same browser before whatever follows.
+fn browser_of<'a>(browser: &Browser<'a>) -> Browser<'a> {
+    Browser { app: browser.app, cookies: browser.cookies.clone() }
+}
+
+#[test]
+fn whoever_has_no_token_signs_in_where_everything_else_needs_one() {
+    let app = TestApp::start(Database::sqlite(), &[("server.open", "false")]);
+    let person = Person::add(&app, LOGIN);
+    app.get("/Patient").send().expect(401);
+    let mut browser = Browser::new(&app);
+    browser.sign_in_as(&person, 0).expect(303);
+    assert!(browser.get("/sign-in").expect(200).text().contains("You are signed in"));
+    // A session is of pages: it gives no FHIR.
+    let session = format!("{SESSION}={}", browser.cookie(SESSION).unwrap());
+    app.get("/Patient").header("cookie", &session).send().expect(401);
 }

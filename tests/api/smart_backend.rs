@@ -37,6 +37,7 @@ fn public(leaf: &Leaf, kid: &str) -> Value {
 
 fn add(app: &TestApp, scope: &str, keys: &[Value]) -> String {
     let new = NewClient {
+        addresses: Default::default(),
         name: "Backend".to_owned(),
         scope: scope.to_owned(),
         keys: ClientKeys::Inline(json!({ "keys": keys }).to_string()),
@@ -126,6 +127,7 @@ fn exactly_one_key_has_the_name_and_the_kind(app: &TestApp) {
     let with_old = signed(&old, "ES384", &header("ES384"), &claims(app, &id));
     assert_eq!(error(&ask(app, &with_old, "system/Patient.rs").expect(400)), "invalid_client");
     let twice = NewClient {
+        addresses: Default::default(),
         name: "Backend".to_owned(),
         scope: "system/Patient.rs".to_owned(),
         keys: ClientKeys::Inline(json!({"keys": [public(&old, "k1"), public(&new, "k1")]}).to_string()),
@@ -195,6 +197,7 @@ fn a_disabled_service_has_no_tokens_any_more(app: &TestApp) {
 fn claims_are_judged_before_keys_are_fetched(app: &TestApp) {
     let leaf = key(Kind::P384);
     let new = NewClient {
+        addresses: Default::default(),
         name: "Backend".to_owned(),
         scope: "system/Patient.rs".to_owned(),
         keys: ClientKeys::Url("https://127.0.0.1:1/jwks".to_owned()),
@@ -220,6 +223,7 @@ fn claims_are_judged_before_keys_are_fetched(app: &TestApp) {
 fn the_address_of_keys_is_the_registered_one(app: &TestApp) {
     let leaf = key(Kind::P384);
     let new = NewClient {
+        addresses: Default::default(),
         name: "Backend".to_owned(),
         scope: "system/Patient.rs".to_owned(),
         keys: ClientKeys::Url("https://127.0.0.1:1/jwks".to_owned()),

@@ -30,8 +30,14 @@ pub struct Trust {
     pub network_root: Authority,
     /// Issues identity tokens.
     pub provider: Leaf,
+    /// Certifies clients of the network.
+    pub certifier: Leaf,
     server: std::sync::Arc<rcgen::KeyPair>,
+    /// Of the clinics.
+    scopes: &'static str,
 }
+
+const CLINICS_SCOPES: &str = "['system/Patient.rs', 'system/Organization.rs']";
 
 impl Trust {
     pub fn new() -> Self {
@@ -39,16 +45,25 @@ impl Trust {
         let issuing = root.intermediate("Clinics Issuing", Kind::P256);
         let network_root = Authority::root("Network Root", Kind::P256);
         let provider = network_root.leaf(&["https://csp.example"], Kind::Rsa);
+        let certifier = network_root.leaf(&["https://certifier.example"], Kind::P256);
         let trust = Self {
             folder: tempfile::tempdir().unwrap(),
             root,
             issuing,
             network_root,
             provider,
+            certifier,
             server: Kind::Rsa.generate(),
+            scopes: CLINICS_SCOPES,
         };
         trust.revoke(&[]);
         trust
+    }
+
+    /// The same, where the clinics let in apps of people too.
+    pub fn of_people() -> Self {
+        let scopes = "['system/Patient.rs', 'openid', 'fhirUser', 'profile', 'udap', 'launch/patient', 'offline_access', 'patient/Patient.rs']";
+        Self { scopes, ..Self::new() }
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -68,16 +83,19 @@ impl Trust {
     }
 
     /// The configuration of a server at `base`, whose certificates name that URL.
-    fn config(&self, base: &str) -> PathBuf {
+    pub fn config(&self, base: &str) -> PathBuf {
         self.write("root.der", &self.root.der);
         self.write("issuing.der", &self.issuing.der);
         self.write("network.der", &self.network_root.der);
         self.write("server.key", self.server.serialize_pem());
-        self.write("clinics.der", self.issuing.leaf_with(&[base], &self.server, |_| {}).der);
+        // The FHIR base and the issuer of identity tokens are two servers to UDAP (FAST Security 2.3).
+        let issuer = base.strip_suffix("/fhir").unwrap();
+        self.write("clinics.der", self.issuing.leaf_with(&[base, issuer], &self.server, |_| {}).der);
         self.write("network-server.der", self.network_root.leaf_with(&[base], &self.server, |_| {}).der);
         let jwk = self.provider.signer().with_kid("csp-1").public_jwk();
         self.write("csp.json", json!({ "keys": [jwk] }).to_string());
-        self.write("idi-match.toml", configuration(self.folder.path()));
+        let text = configuration(self.folder.path()).replace(CLINICS_SCOPES, self.scopes);
+        self.write("idi-match.toml", text);
         self.path("idi-match.toml")
     }
 
@@ -91,16 +109,21 @@ impl Trust {
         Client::new(uri, self.network_root.leaf(&[uri], Kind::P256), &[])
     }
 
-    /// A certification of TEFCA for a client, by itself.
-    pub fn certification(client: &Client, changes: &Value) -> String {
+    /// A certification of TEFCA for a client, by the network's certifier.
+    pub fn certification(&self, client: &Client, changes: &Value) -> String {
+        Self::certification_by(&self.certifier, "https://certifier.example", client, changes)
+    }
+
+    /// The same by whoever has this certificate of the network.
+    pub fn certification_by(certifier: &Leaf, uri: &str, client: &Client, changes: &Value) -> String {
         let claims = json!({
-            "iss": client.uri, "sub": client.uri, "iat": now_s(), "exp": now_s() + 1_000_000, "jti": fresh("cert"),
+            "iss": uri, "sub": client.uri, "iat": now_s(), "exp": now_s() + 1_000_000, "jti": fresh("cert"),
             "certification_name": "TEFCA Basic App Certification",
             "certification_uris": ["https://rce.sequoiaproject.org/udap/profiles/basic-app-certification"],
             "exchange_purposes": [T_TREAT],
             "home_community_id": "urn:oid:2.999.5",
         });
-        client.leaf.token(&client.chain, &changed(&claims, changes))
+        certifier.token(&certifier.chain(&[]), &changed(&claims, changes))
     }
 
     /// An identity token of the provider.
@@ -124,7 +147,7 @@ fn configuration(folder: &Path) -> String {
          identity_assurance = 'IDIAL1.8'\nauthentication_assurance = 'AAL2'\nentity_type = 'covered-entity'\n\
          [[communities]]\nname = 'network'\nuri = '{NETWORK}'\nvalidator = 'tefca'\nanchors = [{network}]\n\
          crls = [{network_crl}]\nserver_cert = {network_server}\nserver_key = {key}\n\
-         purposes = ['T-TREAT', 'T-IAS']\nscopes = ['system/*.rs']\n\
+         purposes = ['T-TREAT', 'T-IAS']\nscopes = ['system/*.rs']\ncertifiers = ['https://certifier.example']\n\
          identity_assurance = 'IDIAL2'\nauthentication_assurance = 'AAL2'\nentity_type = 'individual-access'\n\
          [[id_token_issuers]]\nissuer = 'https://csp.example'\njwks = {csp}\n\
          identity_assurance = 'IDIAL2'\nauthentication_assurance = 'AAL2'\n",
@@ -149,8 +172,23 @@ pub struct Trusting {
 
 impl Trusting {
     pub fn start(database: Database) -> Self {
-        let trust = Trust::new();
+        Self::start_in(Trust::new(), database)
+    }
+
+    pub fn start_in(trust: Trust, database: Database) -> Self {
         let app = TestApp::start_configured(database, |base| trust.config(base), &[]);
+        Self { app, trust }
+    }
+
+    /// The same with further options, where `change` has changed the file of the configuration.
+    pub fn start_with(database: Database, options: &[(&str, &str)], change: impl FnOnce(PathBuf)) -> Self {
+        let trust = Trust::new();
+        let configured = |base: &str| {
+            let file = trust.config(base);
+            change(file.clone());
+            file
+        };
+        let app = TestApp::start_configured(database, configured, options);
         Self { app, trust }
     }
 

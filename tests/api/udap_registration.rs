@@ -8,7 +8,7 @@ use idi_match::app::clock::Clock;
 use rcgen::date_time_ymd;
 use serde_json::{Value, json};
 
-use crate::pki::{Authority, Kind};
+use crate::pki::{Authority, Kind, Leaf};
 use crate::support::TestApp;
 use crate::trust::{Client, T_TREAT, Trust, Trusting, changed, error, fresh, now_s, submit};
 
@@ -32,6 +32,7 @@ trusting_on_both_databases! {
 }
 
 const URI: &str = "https://client.example/a";
+const CERTIFIER: &str = "https://certifier.example";
 
 fn id_of(answer: &crate::answer::Answer) -> String {
     answer.json()["client_id"].as_str().unwrap().to_owned()
@@ -150,7 +151,7 @@ fn line_21_the_same_uri_in_another_community_is_another_client(server: &Trusting
     let uri = "https://client.example/a#T-TREAT";
     let (clinic, network) = (server.trust.client(uri), server.trust.network_client(uri));
     let first = clinic.register(&server.app, &json!({})).expect(201);
-    let certification = Trust::certification(&network, &json!({}));
+    let certification = server.trust.certification(&network, &json!({}));
     let statement = network.statement(&server.app, &json!({}));
     let second = submit(&server.app, &statement, &[certification]).expect(201);
     assert_ne!(id_of(&second), id_of(&first));
@@ -205,7 +206,7 @@ fn line_16_parameters_beside_the_statement_count_for_nothing(server: &Trusting) 
 
 fn line_20_unknown_certifications_are_ignored_and_required_ones_are_asked_for(server: &Trusting) {
     let clinic = server.trust.client(URI);
-    let unknown = Trust::certification(&clinic, &json!({"certification_uris": ["https://other.example/c"]}));
+    let unknown = server.trust.certification(&clinic, &json!({"certification_uris": ["https://other.example/c"]}));
     let statement = clinic.statement(&server.app, &json!({}));
     let document = submit(&server.app, &statement, &[unknown]).expect(201).json();
     assert!(document["certifications"].is_null(), "what was not accepted is not told back");
@@ -213,15 +214,25 @@ fn line_20_unknown_certifications_are_ignored_and_required_ones_are_asked_for(se
     let register =
         |certifications: &[String]| submit(&server.app, &network.statement(&server.app, &json!({})), certifications);
     assert_eq!(error(&register(&[]).expect(400)), "invalid_client_metadata");
-    let certification = |changes: Value| Trust::certification(&network, &changes);
+    let certification = |changes: Value| server.trust.certification(&network, &changes);
     let good = certification(json!({}));
-    let stranger = Trust::certification(&clinic, &json!({"sub": network.uri}));
+    let by = |leaf: &Leaf, uri: &str| Trust::certification_by(leaf, uri, &network, &json!({}));
+    let stranger = by(&server.trust.issuing.leaf(&[CERTIFIER], Kind::P256), CERTIFIER);
+    let other = by(&server.trust.network_root.leaf(&["https://other.example"], Kind::P256), "https://other.example");
+    let itself = by(&network.leaf, &network.uri);
+    // Even under a name that may certify, a client certifies nothing about itself.
+    let own_key = by(&server.trust.network_root.leaf_with(&[CERTIFIER], &network.leaf.key, |_| {}), CERTIFIER);
+    let own_name = by(&server.trust.network_root.leaf(&[CERTIFIER, &network.uri], Kind::P256), CERTIFIER);
     for (what, bad, expected) in [
         ("of another client", certification(json!({"sub": "https://client.example/y"})), "invalid_certification"),
         ("expired", certification(json!({"iat": now_s() - 900, "exp": now_s() - 300})), "invalid_certification"),
         ("with another name", certification(json!({"client_name": "Other"})), "invalid_certification"),
         ("no token", "a.b.c".to_owned(), "invalid_certification"),
         ("by a certifier of another community", stranger, "unapproved_certification"),
+        ("by somebody of the community whom it does not name", other, "unapproved_certification"),
+        ("by the client itself", itself, "unapproved_certification"),
+        ("with the key of the client", own_key, "unapproved_certification"),
+        ("with the name of the client", own_name, "unapproved_certification"),
     ] {
         assert_eq!(error(&register(&[bad]).expect(400)), expected, "{what}");
     }
@@ -273,7 +284,7 @@ fn line_51_a_client_of_the_network_names_its_purpose_in_its_uri(server: &Trustin
         ("https://client.example/3", Some("invalid_software_statement")),
     ] {
         let client = server.trust.network_client(uri);
-        let certification = Trust::certification(&client, &json!({"exchange_purposes": [T_TREAT]}));
+        let certification = server.trust.certification(&client, &json!({"exchange_purposes": [T_TREAT]}));
         let answer = submit(&server.app, &client.statement(&server.app, &json!({})), &[certification]);
         match expected {
             None => drop(answer.expect(201)),

@@ -1,18 +1,21 @@
 //! The token endpoint for UDAP clients, revocation and introspection. The numbers are those of docs/conformance.md.
 
 use std::thread;
+use std::time::Duration;
 
-use idi_match::app::auth::clients;
+use diesel::connection::SimpleConnection;
+use idi_match::app::auth::{clients, key_commands};
 use idi_match::app::clock::Clock;
 use idi_match::assurance::level::{AuthenticationLevel, IdentityLevel};
+use idi_match::auth::error::Reason;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::pki::{Authority, Kind};
 use crate::support::TestApp;
 use crate::trust::{
-    ASSERTION_TYPE, Client, T_IAS, T_TREAT, TREAT, Trust, Trusting, ask_with, b2b, changed, error, form, fresh, now_s,
-    person, post_form, submit,
+    ASSERTION_TYPE, Client, T_IAS, T_TREAT, TREAT, Trusting, ask_with, b2b, changed, error, form, fresh, now_s, person,
+    post_form, submit,
 };
 
 trusting_on_both_databases! {
@@ -34,6 +37,8 @@ trusting_on_both_databases! {
     audit_rows_of_tokens_carry_the_grant_and_the_consent,
     an_assertion_that_is_sent_many_times_at_once_counts_once,
     a_revoked_token_is_no_token_at_any_instance,
+    a_token_is_what_was_committed_for_it,
+    a_new_key_signs_without_a_restart_and_the_former_one_ends_with_its_tokens,
     only_the_client_of_a_token_learns_what_it_grants,
     a_disabled_client_has_no_tokens_any_more,
     every_request_leaves_one_audit_row_with_its_client_and_reason,
@@ -299,7 +304,7 @@ fn line_47_an_anchor_of_another_community_does_not_vouch_for_the_client(server: 
 fn member(server: &Trusting, purpose: &str) -> (Client, String) {
     let client = server.trust.network_client(&format!("https://client.example/x#{purpose}"));
     let purposes = json!({"exchange_purposes": [format!("urn:oid:2.16.840.1.113883.3.7204.1.5.2.1#{purpose}")]});
-    let certification = Trust::certification(&client, &purposes);
+    let certification = server.trust.certification(&client, &purposes);
     let statement = client.statement(&server.app, &json!({}));
     let answer = submit(&server.app, &statement, &[certification]).expect(201);
     (client, answer.json()["client_id"].as_str().unwrap().to_owned())
@@ -484,6 +489,52 @@ fn a_revoked_token_is_no_token_at_any_instance(server: &Trusting) {
     }
     let unknown = post_form(&server.app, "/oauth/revoke", &[("token", &token)]).expect(400);
     assert_eq!(error(&unknown), "invalid_request");
+}
+
+fn a_token_is_what_was_committed_for_it(server: &Trusting) {
+    let (client, id) = server.registered(URI);
+    let token = client.token(&server.app, &id);
+    let judged = || server.app.app.verify_access_token(&token, clock_us()).map(|_| ()).map_err(|error| error.log);
+    let update = |change: &str| {
+        server.app.writer().batch_execute(&format!("UPDATE access_token SET {change}")).unwrap();
+    };
+    assert_eq!(judged(), Ok(()));
+    update("grant_sha256 = '0f'");
+    assert_eq!(judged(), Err(Reason::GrantMismatch), "another grant was committed under this id");
+    update("grant_sha256 = NULL");
+    assert_eq!(judged(), Ok(()), "of a program before the rule");
+    update("expires_us = expires_us - 60000000");
+    assert_eq!(judged(), Err(Reason::GrantMismatch), "it says that it lives longer than was committed");
+    update("expires_us = 1");
+    assert_eq!(judged(), Err(Reason::Expired));
+}
+
+fn a_new_key_signs_without_a_restart_and_the_former_one_ends_with_its_tokens(server: &Trusting) {
+    let (client, id) = server.registered(URI);
+    let keys = |app: &TestApp| {
+        app.get(&app.at_root("/oauth/jwks")).send().expect(200).json()["keys"].as_array().unwrap().len()
+    };
+    let is_good = |app: &TestApp, token: &str| app.app.verify_access_token(token, clock_us()).is_ok();
+    let before = client.token(&server.app, &id);
+    assert_eq!(keys(&server.app), 1);
+    let kid = key_commands::rotate(server.app.config(), Clock::system()).unwrap();
+    let listed = key_commands::list(server.app.config(), Clock::system()).unwrap();
+    let states: Vec<&str> = listed.iter().map(|key| key.state.code()).collect();
+    assert_eq!((states, &listed[0].kid), (vec!["signing", "verifying"], &kid));
+    // Another instance has read the keys since, and the first one learns of the new one by a token.
+    let other = server.beside();
+    let assertion = client.assertion(&server.app, &id, &json!({}));
+    let after = access_token(&ask_with(&other, &assertion, &[]).expect(200));
+    thread::sleep(Duration::from_millis(1_100));
+    for app in [&server.app, &other] {
+        assert!(is_good(app, &before) && is_good(app, &after));
+        assert_eq!(keys(app), 2);
+    }
+    let long_ago = "UPDATE signing_key SET retired_us = 1 WHERE retired_us IS NOT NULL";
+    server.app.writer().batch_execute(long_ago).unwrap();
+    let third = server.beside();
+    assert!(!is_good(&third, &before) && is_good(&third, &after));
+    assert_eq!(keys(&third), 1, "what ended is published no more");
 }
 
 fn only_the_client_of_a_token_learns_what_it_grants(server: &Trusting) {

@@ -1,5 +1,5 @@
 //! Two hundred marked values through every route, method and error of the real server, and through its crash: none of them
-//! may be in its log at TRACE, its metrics, its audit, its refusals, or in what the database shows of its statements.
+//! may be in its log at TRACE, its metrics, its traces, its audit, its refusals, or in what the database shows of its statements.
 //!
 //! Marks look like what they stand for (names, dates, phones, identifiers, tokens, passwords in URLs, …) and like nothing
 //! that the server makes itself. Not here: what is stored because it was asked to be, and what reading it gives back.
@@ -13,6 +13,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
+use crate::collector::{Answers, Collector};
 use crate::database::Database;
 use crate::program::{PATIENCE, Server};
 
@@ -381,6 +382,27 @@ impl<'s> Storm<'s> {
         self.send("GET", "/fhir/Patient/known", &[], b"");
     }
 
+    /// What people type into the form, and the cookies that they bring.
+    fn sign_in(&self) {
+        let marks = self.marks;
+        let token = |name: &str| format!("{name}={:A<43}", marks.get(Kind::Word));
+        let cookies = format!("{}; {}", token("__Host-form"), token("__Host-session"));
+        let page = ask(self.address, "GET", "/sign-in?request=form", &[("Cookie", &cookies)], b"");
+        let csrf = page.body.split_once("name=\"csrf\" value=\"").unwrap().1.split('"').next().unwrap();
+        let headers = [("Cookie", cookies.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
+        for (login, password) in
+            [(Kind::Email, Kind::Password), (Kind::Password, Kind::Word), (Kind::Street, Kind::Given)]
+        {
+            let typed =
+                [("csrf", csrf), ("login", marks.get(login)), ("password", marks.get(password)), ("code", marks.any())];
+            let form = form_urlencoded::Serializer::new(String::new()).extend_pairs(typed).finish();
+            assert_eq!(self.send("POST", "/sign-in", &headers, form.as_bytes()), 403);
+            let foreign = form.replace(csrf, marks.get(Kind::Word));
+            assert_eq!(self.send("POST", "/sign-in", &headers, foreign.as_bytes()), 403);
+        }
+        self.send("POST", "/sign-out", &headers, format!("csrf={}", marks.get(Kind::Word)).as_bytes());
+    }
+
     fn everything(&self) {
         let rows = served(self.address);
         let next = AtomicUsize::new(0);
@@ -397,6 +419,7 @@ impl<'s> Storm<'s> {
         });
         self.strays();
         self.known();
+        self.sign_in();
     }
 }
 
@@ -414,6 +437,7 @@ fn check_database(marks: &Marks, database: &Database) {
     let mut selects = vec![
         "SELECT request_id || ' ' || action || ' ' || caller || ' ' || COALESCE(resource_type, '') || ' ' || detail AS value FROM audit",
         "SELECT subject AS value FROM audit_subject",
+        "SELECT key AS value FROM sign_in_attempt",
     ];
     if matches!(database, Database::Postgres(_)) {
         selects.push("SELECT query AS value FROM pg_stat_activity WHERE query IS NOT NULL");
@@ -435,7 +459,10 @@ fn without_table(database: &Database, table: &str, work: impl FnOnce()) {
 fn no_value_that_was_received_is_told_anywhere(database: &Database) {
     let marks = &Marks::new();
     assert_eq!(marks.needles.iter().collect::<BTreeSet<_>>().len(), MARKS);
-    let start = || Server::start(&database.url(), &["--log-filter", "trace", "--limits-database-timeout-ms", "2000"]);
+    let collector = Collector::start(Answers::Well);
+    let options =
+        ["--log-filter", "trace", "--limits-database-timeout-ms", "2000", "--otlp-endpoint", &collector.endpoint];
+    let start = || Server::start(&database.url(), &options);
     let create =
         |storm: &Storm<'_>| storm.send("POST", "/fhir/Patient", &[JSON], marks.patient().to_string().as_bytes());
     let mut server = start();
@@ -471,6 +498,8 @@ fn no_value_that_was_received_is_told_anywhere(database: &Database) {
     assert!(server.running.stop().success());
     check_log(marks, "stopped", &server.running.rest());
     check_database(marks, database);
+    assert!(collector.spans().len() > 1000, "{} spans", collector.spans().len());
+    assert_eq!(marks.within(&collector.text()), Vec::<&str>::new(), "traces tell what was received");
     assert!(
         told.is_empty(),
         "{} refusals tell what they were given, such as {:#?}",

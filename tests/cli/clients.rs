@@ -10,6 +10,7 @@ use crate::program::run;
 on_both_databases! {
     a_client_is_added_listed_and_disabled_with_an_audit_row_each,
     what_cannot_be_a_client_is_refused_and_nothing_is_stored,
+    a_new_key_signs_when_the_operator_says_so,
 }
 
 fn key_set(kid: &str) -> Value {
@@ -58,4 +59,17 @@ fn what_cannot_be_a_client_is_refused_and_nothing_is_stored(database: &Database)
     }
     assert_eq!(listed(&url), Vec::<Value>::new());
     assert_eq!(database.number("SELECT COUNT(*) FROM audit WHERE action = 'manage-client'"), 0);
+}
+
+fn a_new_key_signs_when_the_operator_says_so(database: &Database) {
+    let url = database.url();
+    let rotate = || run(["key", "rotate", "--database-url", &url]).with_code(0).trim().to_owned();
+    let (first, second) = (rotate(), rotate());
+    let lines = run(["key", "list", "--json", "--database-url", &url]).with_code(0);
+    let keys: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let told: Vec<_> = keys.iter().map(|key| (key["kid"].clone(), key["state"].clone())).collect();
+    assert_eq!(told, [(json!(second), json!("signing")), (json!(first), json!("verifying"))]);
+    let text = run(["key", "list", "--database-url", &url]).with_code(0);
+    assert!(text.contains("sealed by database  retired 20"), "{text}");
+    assert_eq!(database.number("SELECT COUNT(*) FROM audit WHERE action = 'manage-keys'"), 2);
 }

@@ -120,7 +120,7 @@ fn chart_configuration() -> String {
     let values = read("deploy/helm/idi-match/values.yaml");
     let (_, block) = values.split_once("\nconfig: |\n").expect("config");
     let lines = block.lines().take_while(|line| line.is_empty() || line.starts_with("  "));
-    lines.map(|line| format!("{}\n", line.strip_prefix("  ").unwrap_or_default())).collect()
+    lines.flat_map(|line| [line.strip_prefix("  ").unwrap_or_default(), "\n"]).collect()
 }
 
 #[test]

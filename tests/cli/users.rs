@@ -144,7 +144,7 @@ fn an_account_is_linked_to_the_one_identity_that_its_attributes_lead_to(database
     let mut known = patient("known", 3);
     known["extension"] = verified("idial1.8");
     let mut weak = patient("weak", 8);
-    weak["extension"] = verified("idial1.5");
+    weak["extension"] = verified("idial1.4");
     let file = folder.write("people.ndjson", format!("{known}\n{weak}\n"));
     run(["load", &file, "--database-url", &url]).with_code(0);
     for (login, stored, is_found) in [("known.one", &known, true), ("weak.one", &weak, false)] {

@@ -40,6 +40,11 @@ fn client(id: &str, community: &str, issuer: &str) -> ClientRow {
         jwks_url: None,
         created_us: 5,
         updated_us: 5,
+        auth_method: text("private_key_jwt"),
+        redirect_uris: text("[]"),
+        logout_uris: text("[]"),
+        origins: text("[]"),
+        compatibility: String::new(),
     }
 }
 
@@ -152,7 +157,9 @@ fn expired_ids_and_tokens_are_removed_oldest_first_and_no_others(database: &Data
 }
 
 fn token(id: &str, expires_us: i64) -> NewAccessToken<'_> {
-    NewAccessToken { token_id: id, client_id: "c1", issued_us: 1, expires_us, context: Some(b"sealed") }
+    let context = Some(&b"sealed"[..]);
+    let (grant_sha256, family_id) = ("0f", None);
+    NewAccessToken { token_id: id, client_id: "c1", issued_us: 1, expires_us, context, grant_sha256, family_id }
 }
 
 fn a_token_stands_until_it_is_revoked_and_says_how_its_client_stands(database: &Database) {
@@ -161,6 +168,7 @@ fn a_token_stands_until_it_is_revoked_and_says_how_its_client_stands(database: &
     access_token::insert(connection, &token("t1", 100)).unwrap();
     let standing = access_token::find(connection, "t1").unwrap().unwrap();
     assert_eq!((standing.client_state, standing.context.as_deref()), (None, Some(&b"sealed"[..])));
+    assert_eq!(standing.grant_sha256.as_deref(), Some("0f"));
     client::insert(connection, &client("c1", "a", "u")).unwrap();
     let standing = access_token::find(connection, "t1").unwrap().unwrap();
     assert_eq!((standing.client_state.as_deref(), standing.revoked_us), (Some(ACTIVE), None));
@@ -184,6 +192,7 @@ fn keys_are_listed_newest_first_and_go_when_they_were_retired_long_ago(database:
             private_key: "AAAA".to_owned(),
             created_us,
             retired_us: None,
+            algorithm: "ES256".to_owned(),
         };
         signing_key::insert(connection, &row).unwrap();
         assert!(!format!("{row:?}").contains("AAAA"));
@@ -191,8 +200,8 @@ fn keys_are_listed_newest_first_and_go_when_they_were_retired_long_ago(database:
     let keys = |connection: &mut _| -> Vec<(String, Option<i64>)> {
         signing_key::list(connection).unwrap().into_iter().map(|row| (row.kid, row.retired_us)).collect()
     };
-    signing_key::retire_others(connection, "b", 10).unwrap();
-    signing_key::retire_others(connection, "b", 20).unwrap();
+    signing_key::retire_others(connection, "ES256", "b", 10).unwrap();
+    signing_key::retire_others(connection, "ES256", "b", 20).unwrap();
     let expected = [("b", None), ("c", Some(10)), ("a", Some(10))].map(|(kid, at)| (kid.to_owned(), at));
     assert_eq!(keys(connection), expected);
     assert_eq!(signing_key::delete_retired_before(connection, 10), Ok(0));

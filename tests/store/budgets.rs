@@ -77,7 +77,7 @@ fn rows_of_full_buckets_go_and_no_others(database: &Database) {
     for number in 100..110 {
         assert!(charge(database, &[number], limit, later_us));
     }
-    let left = write(&database.open(), |connection| budget::count(connection));
+    let left = write(&database.open(), budget::count);
     assert_eq!(left, 10);
 }
 

@@ -50,4 +50,5 @@ mod resources;
 mod search_plans;
 mod searching;
 mod stewards;
+mod token_families;
 mod transactions;

@@ -100,9 +100,9 @@ fn a_code_is_not_used_for_an_account_that_has_changed(database: &Database) {
     let read = account("a1", "marisol");
     person_account::insert(connection, &read).unwrap();
     let changes: [fn(&mut PersonAccountRow); 3] = [
-        |row| row.state = DISABLED.to_owned(),
-        |row| row.password_hash = "another hash".to_owned(),
-        |row| row.totp_secret = "BBBB".to_owned(),
+        |row| DISABLED.clone_into(&mut row.state),
+        |row| "another hash".clone_into(&mut row.password_hash),
+        |row| "BBBB".clone_into(&mut row.totp_secret),
     ];
     for change in changes {
         let mut changed = read.clone();

@@ -83,7 +83,8 @@ pub fn note_grant(detail: &mut Detail, grant: &Grant) {
     detail.organization_id.clone_from(&grant.organization_id);
     detail.entity_type = grant.entity_type.map(|entity| entity.code().to_owned());
     detail.purposes.clone_from(&grant.purposes);
-    detail.user = user_digest(&grant.extensions).map(str::to_owned);
+    // Of a person who has signed in here, the account, which names nobody.
+    detail.user = user_digest(&grant.extensions).map(str::to_owned).or_else(|| grant.subject.clone());
     detail.identity_level = Some(grant.identity_level.uri().to_owned());
     detail.authentication_level = Some(grant.authentication_level.uri().to_owned());
     detail.token = Some(grant.token_id.clone());

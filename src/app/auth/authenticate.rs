@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::auth::client_assertion::{ClientAssertion, Method, check_smart_header};
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::jws::{self, Jws, PublicKey};
-use crate::auth::oauth_form::Credentials;
+use crate::auth::oauth_form::{Credentials, Sender};
 use crate::store::client::{self, ClientRow};
 use crate::store::replay::{self, Taken};
 use crate::store::{Connection, StoreError};
@@ -20,18 +20,27 @@ use super::key_sets::NoKeySet;
 use super::leaf::verify_with_leaf;
 use super::{busy, refusal_of};
 
-/// A client whose assertion holds.
+/// A client that has shown who it is, as far as it can.
 #[derive(Debug, Clone)]
 pub(super) struct Authenticated {
     pub client: ClientRow,
-    pub method: Method,
-    pub assertion: ClientAssertion,
+    pub proof: ClientProof,
+}
+
+/// What shows who a client is.
+#[derive(Debug, Clone)]
+pub(super) enum ClientProof {
+    /// An assertion that holds.
+    Assertion(Method, Box<ClientAssertion>),
+    /// Nothing: a public client. What it may redeem is bound to its redirect URI and its code challenge.
+    Nothing,
 }
 
 impl Authenticated {
     /// Takes the id of the assertion, once; in the transaction of what the request brings about.
     pub(super) fn take(&self, connection: &mut Connection, now_us: i64) -> Result<Result<(), Refusal>, StoreError> {
-        let ClientAssertion { token_id, usable_until_us, .. } = &self.assertion;
+        let ClientProof::Assertion(_, assertion) = &self.proof else { return Ok(Ok(())) };
+        let ClientAssertion { token_id, usable_until_us, .. } = assertion.as_ref();
         let taken = replay::take(connection, &self.client.client_id, token_id, *usable_until_us, now_us)?;
         Ok(if taken == Taken::Now { Ok(()) } else { Err(refuse(Reason::Replayed)) })
     }
@@ -44,6 +53,29 @@ fn refuse(reason: Reason) -> Refusal {
 }
 
 impl App {
+    /// The client that sends a request: as [`Self::authenticate`], or a public one, which is believed.
+    ///
+    /// # Errors
+    /// As [`Self::authenticate`].
+    pub(super) fn identify(
+        &self,
+        sender: Sender<'_>,
+        audience: &[&str],
+        now_us: i64,
+    ) -> Result<Authenticated, Refusal> {
+        match sender {
+            Sender::Signed(credentials) => self.authenticate(credentials, audience, now_us),
+            Sender::Named(client_id) => {
+                let client = self.find_active_client(client_id)?;
+                // Whoever has a key must use it.
+                if !client.is_public() {
+                    return Err(refuse(Reason::ParameterMissing("client_assertion")));
+                }
+                Ok(Authenticated { client, proof: ClientProof::Nothing })
+            }
+        }
+    }
+
     /// The client behind `credentials`, whose assertion must be meant for one of `audience`.
     ///
     /// # Errors
@@ -78,7 +110,7 @@ impl App {
             return Err(refuse(Reason::SanMismatch));
         }
         let assertion = ClientAssertion::read(&signed.verified, Method::Udap, &client.client_id, audience, now_us)?;
-        Ok(Authenticated { client, method: Method::Udap, assertion })
+        Ok(Authenticated { client, proof: ClientProof::Assertion(Method::Udap, Box::new(assertion)) })
     }
 
     fn authenticate_smart(&self, assertion: &str, audience: &[&str], now_us: i64) -> Result<Authenticated, Refusal> {
@@ -91,16 +123,27 @@ impl App {
         let key = self.key_of(&client, &token, now_us)?;
         let verified = token.verify(&key).map_err(|error| error.refusal(code))?;
         let assertion = ClientAssertion::read(&verified, Method::Smart, &client.client_id, audience, now_us)?;
-        Ok(Authenticated { client, method: Method::Smart, assertion })
+        Ok(Authenticated { client, proof: ClientProof::Assertion(Method::Smart, Box::new(assertion)) })
     }
 
     /// The active client that an assertion names.
     fn find_client(&self, issuer: Option<&Value>, kind: &str) -> Result<ClientRow, Refusal> {
-        let client_id = issuer.and_then(Value::as_str).filter(|id| id.len() <= CLIENT_ID_BYTES_MAX);
-        let client_id = client_id.ok_or_else(|| refuse(Reason::ClientUnknown))?;
+        let client_id = issuer.and_then(Value::as_str).ok_or_else(|| refuse(Reason::ClientUnknown))?;
+        let client = self.find_active_client(client_id)?;
+        if client.kind == kind { Ok(client) } else { Err(refuse(Reason::ClientUnknown)) }
+    }
+
+    /// The active client of this id.
+    ///
+    /// # Errors
+    /// `invalid_client`.
+    pub(super) fn find_active_client(&self, client_id: &str) -> Result<ClientRow, Refusal> {
+        if client_id.len() > CLIENT_ID_BYTES_MAX {
+            return Err(refuse(Reason::ClientUnknown));
+        }
         let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
         let found = client::find(&mut connection, client_id).map_err(|error| refusal_of(&error.into()))?;
-        let client = found.filter(|client| client.kind == kind && client.state != client::CANCELLED);
+        let client = found.filter(|client| client.state != client::CANCELLED);
         let client = client.ok_or_else(|| refuse(Reason::ClientUnknown))?;
         if client.state == client::ACTIVE { Ok(client) } else { Err(refuse(Reason::ClientDisabled)) }
     }

@@ -1,4 +1,4 @@
-//! Clients in the hands of an operator: added with their keys (SMART backend services), listed, disabled.
+//! Clients in the hands of an operator: added with their keys (SMART backend services) or as apps of people, listed, disabled.
 //!
 //! It opens a `Store`, never an [`App`](crate::app::App): clients are managed while servers run, and need no index. Each
 //! change is one transaction with its audit row. Not here: clients that register themselves (see `register`).
@@ -12,10 +12,11 @@ use crate::app::{StartError, store_options};
 use crate::audit::{Action, AuditRecord};
 use crate::auth::jws::PublicKey;
 use crate::auth::members::is_https_url;
-use crate::auth::scope::{Level, Scopes};
-use crate::auth::software_statement::{CLIENT_CREDENTIALS, PRIVATE_KEY_JWT};
+use crate::auth::redirect_uri::{Kind, is_origin, kind_of};
+use crate::auth::scope::{Level, Plain, Scopes};
+use crate::auth::software_statement::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, PRIVATE_KEY_JWT, REFRESH_TOKEN};
 use crate::config::Config;
-use crate::store::client::{self, ACTIVE, ClientRow, DISABLED, Inserted, SMART};
+use crate::store::client::{self, ACTIVE, ClientRow, DISABLED, Inserted, PUBLIC, SMART};
 use crate::store::{Connection, DatabaseUrl, Store, StoreError, audit, transaction};
 
 /// A client to add.
@@ -25,6 +26,18 @@ pub struct NewClient {
     /// Separated by spaces.
     pub scope: String,
     pub keys: ClientKeys,
+    pub addresses: Addresses,
+}
+
+/// The addresses of an app of people.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Addresses {
+    /// Where codes may go. Without any the client is a backend service.
+    pub redirect_uris: Vec<String>,
+    /// Where somebody who has signed out may be sent.
+    pub logout_uris: Vec<String>,
+    /// Whose scripts may read answers.
+    pub origins: Vec<String>,
 }
 
 /// A client as it is shown.
@@ -64,6 +77,8 @@ pub enum ClientKeys {
     /// A JWK set.
     Inline(String),
     Url(String),
+    /// It cannot keep one (RFC 6749 §2.1, public clients).
+    None,
 }
 
 /// Why a client cannot be managed.
@@ -89,7 +104,7 @@ const PAGE_CLIENTS: u32 = 200;
 /// When it is not as it must be, or the database cannot be used.
 pub fn add(config: &Config, clock: Clock, new: &NewClient) -> Result<Client, ClientError> {
     let row = row_of(new, (clock.uuid)(), (clock.now_us)())?;
-    write(config, clock, |connection, audit| {
+    write(config, clock, Action::ManageClient, |connection, audit| {
         audit.detail.records.push(row.client_id.clone());
         match client::insert(connection, &row)? {
             Inserted::Done => Ok(row.into()),
@@ -115,12 +130,27 @@ pub fn list(config: &Config) -> Result<Vec<Client>, ClientError> {
     }
 }
 
+/// Lets a client leave out what the rules ask for: for test suites. An empty list takes it back.
+///
+/// # Errors
+/// When there is no such client that is active, or the database cannot be used.
+pub fn relax(config: &Config, clock: Clock, client_id: &str, words: &[&str]) -> Result<(), ClientError> {
+    write(config, clock, Action::ManageClient, |connection, audit| {
+        audit.detail.records.push(client_id.to_owned());
+        audit.detail.reasons = words.iter().map(|word| format!("relaxed-{word}")).collect();
+        let row = client::find(connection, client_id)?.filter(|row| row.state == ACTIVE);
+        let row = row.ok_or_else(|| ClientError::Refused("there is no active client of this id".to_owned()))?;
+        let row = ClientRow { compatibility: words.join(" "), updated_us: (clock.now_us)(), ..row };
+        Ok(client::update(connection, &row)?)
+    })
+}
+
 /// Disables a client: its tokens end at once, and it gets no others.
 ///
 /// # Errors
 /// When there is no such client that is active, or the database cannot be used.
 pub fn disable(config: &Config, clock: Clock, client_id: &str) -> Result<(), ClientError> {
-    write(config, clock, |connection, audit| {
+    write(config, clock, Action::ManageClient, |connection, audit| {
         audit.detail.records.push(client_id.to_owned());
         let row = client::find(connection, client_id)?.filter(|row| row.state == ACTIVE);
         let row = row.ok_or_else(|| ClientError::Refused("there is no active client of this id".to_owned()))?;
@@ -129,21 +159,22 @@ pub fn disable(config: &Config, clock: Clock, client_id: &str) -> Result<(), Cli
     })
 }
 
-fn open(config: &Config) -> Result<Store, ClientError> {
+pub(super) fn open(config: &Config) -> Result<Store, ClientError> {
     let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
     let cannot = |error| StartError::Store { place: url.to_string(), error };
     Ok(Store::open(&url, &store_options(config)).map_err(cannot)?)
 }
 
 /// One transaction with its audit row; what is refused is not audited, for nothing was done.
-fn write<T>(
+pub(super) fn write<T>(
     config: &Config,
     clock: Clock,
+    action: Action,
     work: impl FnOnce(&mut Connection, &mut AuditRecord) -> Result<T, ClientError>,
 ) -> Result<T, ClientError> {
     let store = open(config)?;
     let mut connection = store.writer_connection()?;
-    let mut row = Context::new(Caller::Open, clock).audit(Action::ManageClient);
+    let mut row = Context::new(Caller::Open, clock).audit(action);
     row.detail.status = 200;
     transaction::begin_write(&mut connection)?;
     let done = work(&mut connection, &mut row).and_then(|done| {
@@ -164,16 +195,24 @@ fn row_of(new: &NewClient, client_id: String, now_us: i64) -> Result<ClientRow, 
     if new.name.trim().is_empty() || new.name.chars().count() > NAME_CHARS_MAX {
         return refuse("a client needs a name of 200 characters at most");
     }
+    let refused = |text: &str| ClientError::Refused(text.to_owned());
     let (jwks, jwks_url) = match &new.keys {
-        ClientKeys::Inline(text) => {
-            (Some(check_jwks(text).map_err(|text| ClientError::Refused(text.to_owned()))?), None)
-        }
+        ClientKeys::Inline(text) => (Some(check_jwks(text).map_err(refused)?), None),
         ClientKeys::Url(url) if is_https_url(url) => (None, Some(url.clone())),
         ClientKeys::Url(_) => return refuse("the address of a key set is an https URL"),
+        ClientKeys::None if new.addresses.redirect_uris.is_empty() => {
+            return refuse("a client without keys needs a redirect URI");
+        }
+        ClientKeys::None => (None, None),
     };
+    let auth_method = if new.keys == ClientKeys::None { PUBLIC } else { PRIVATE_KEY_JWT };
+    check_addresses(&new.addresses).map_err(refused)?;
+    let is_app = !new.addresses.redirect_uris.is_empty();
+    let scope = check_scope(&new.scope, is_app).map_err(refused)?;
+    let grant_types = grant_types(is_app, &scope);
     let registration = json!({
-        "client_name": new.name, "grant_types": [CLIENT_CREDENTIALS], "scope": new.scope,
-        "token_endpoint_auth_method": PRIVATE_KEY_JWT,
+        "client_name": new.name, "grant_types": grant_types, "scope": scope,
+        "token_endpoint_auth_method": auth_method, "redirect_uris": new.addresses.redirect_uris,
     });
     Ok(ClientRow {
         client_id,
@@ -182,8 +221,8 @@ fn row_of(new: &NewClient, client_id: String, now_us: i64) -> Result<ClientRow, 
         community: String::new(),
         issuer: String::new(),
         name: new.name.clone(),
-        grant_types: CLIENT_CREDENTIALS.to_owned(),
-        scope: check_scope(&new.scope).map_err(|text| ClientError::Refused(text.to_owned()))?,
+        grant_types: grant_types.join(" "),
+        scope,
         registration: registration.to_string(),
         certifications: "[]".to_owned(),
         certificate: None,
@@ -192,15 +231,57 @@ fn row_of(new: &NewClient, client_id: String, now_us: i64) -> Result<ClientRow, 
         jwks_url,
         created_us: now_us,
         updated_us: now_us,
+        auth_method: auth_method.to_owned(),
+        redirect_uris: json!(new.addresses.redirect_uris).to_string(),
+        logout_uris: json!(new.addresses.logout_uris).to_string(),
+        origins: json!(new.addresses.origins).to_string(),
+        compatibility: String::new(),
     })
 }
 
-/// Every scope means something, and is one of the `system/` scopes that a client without users can have.
-fn check_scope(scope: &str) -> Result<String, &'static str> {
-    let text = "a scope is one such as system/Patient.rs; several are separated by spaces";
+/// An app of people has their codes, and refresh tokens where it may ask for them.
+fn grant_types(is_app: bool, scope: &str) -> Vec<&'static str> {
+    if !is_app {
+        return vec![CLIENT_CREDENTIALS];
+    }
+    let may_refresh = scope.split(' ').any(|one| one == Plain::OfflineAccess.code());
+    if may_refresh { vec![AUTHORIZATION_CODE, REFRESH_TOKEN] } else { vec![AUTHORIZATION_CODE] }
+}
+
+/// Addresses of one kind at most.
+const ADDRESSES_MAX: usize = 20;
+
+fn check_addresses(addresses: &Addresses) -> Result<(), &'static str> {
+    let Addresses { redirect_uris, logout_uris, origins } = addresses;
+    if [redirect_uris, logout_uris, origins].iter().any(|list| list.len() > ADDRESSES_MAX) {
+        return Err("a client has 20 addresses of each kind at most");
+    }
+    let is_accepted = |uri: &String| matches!(kind_of(uri), Some(Kind::Https | Kind::Loopback | Kind::PrivateUse));
+    if !redirect_uris.iter().chain(logout_uris).all(is_accepted) {
+        return Err(
+            "a redirect URI is https, http://127.0.0.1 or http://[::1], or of a scheme such as org.example.app, without # and *",
+        );
+    }
+    if redirect_uris.is_empty() && !(logout_uris.is_empty() && origins.is_empty()) {
+        return Err("a client without redirect URIs has no people to sign out and no scripts");
+    }
+    if origins.iter().all(|origin| is_origin(origin)) {
+        Ok(())
+    } else {
+        Err("an origin is such as https://app.example.org, without a path")
+    }
+}
+
+/// Every scope means something, and is of the system for a client without people, of people for an app of theirs.
+fn check_scope(scope: &str, is_app: bool) -> Result<String, &'static str> {
+    let text = if is_app {
+        "a scope of an app is one such as launch/patient, patient/Patient.rs or openid; several are separated by spaces"
+    } else {
+        "a scope is one such as system/Patient.rs; several are separated by spaces"
+    };
     let scopes = Scopes::from_list(scope.split(' ')).map_err(|_| text)?;
-    let system = scopes.at_levels(&[Level::System]);
-    if system == scopes && !scopes.is_empty() { Ok(scopes.to_string()) } else { Err(text) }
+    let levels: &[Level] = if is_app { &[Level::Patient, Level::User] } else { &[Level::System] };
+    if scopes.at_levels(levels) == scopes && !scopes.is_empty() { Ok(scopes.to_string()) } else { Err(text) }
 }
 
 /// Public keys alone, each with a name of its own.
@@ -263,7 +344,41 @@ mod tests {
             ("system/Patient.rs patient/Patient.rs", false),
             ("system/Patient.rs  system/Task.rs", false),
         ] {
-            assert_eq!(check_scope(scope).is_ok(), is_good, "{scope}");
+            assert_eq!(check_scope(scope, false).is_ok(), is_good, "{scope}");
         }
+    }
+
+    #[test]
+    fn scopes_of_an_app_are_of_people() {
+        for (scope, is_good) in [
+            ("launch/patient openid fhirUser offline_access patient/Patient.rs", true),
+            ("user/Patient.rs", true),
+            ("system/Patient.rs", false),
+            ("patient/Patient.rs system/Patient.rs", false),
+            ("patient/Patient", false),
+        ] {
+            assert_eq!(check_scope(scope, true).is_ok(), is_good, "{scope}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_an_app_are_safe_ones() {
+        let check = |redirect: &str, logout: &[&str], origins: &[&str]| {
+            let owned = |list: &[&str]| list.iter().map(|text| (*text).to_owned()).collect();
+            let redirect_uris = if redirect.is_empty() { Vec::new() } else { vec![redirect.to_owned()] };
+            check_addresses(&Addresses { redirect_uris, logout_uris: owned(logout), origins: owned(origins) }).is_ok()
+        };
+        assert!(check("https://app.example/cb", &["https://app.example/bye"], &["https://app.example"]));
+        assert!(
+            check("http://127.0.0.1/cb", &[], &[]) && check("org.example.app:/cb", &[], &[]) && check("", &[], &[])
+        );
+        for redirect in
+            ["http://app.example/cb", "http://localhost/cb", "https://*.example/cb", "https://app.example/cb#x"]
+        {
+            assert!(!check(redirect, &[], &[]), "{redirect}");
+        }
+        assert!(!check("https://app.example/cb", &["http://app.example/bye"], &[]));
+        assert!(!check("https://app.example/cb", &[], &["*"]));
+        assert!(!check("", &[], &["https://app.example"]));
     }
 }

@@ -143,7 +143,7 @@ impl Guard {
         let standing = if granted.grant.expires_us <= now_us {
             Err(ended(Reason::Expired))
         } else {
-            self.issuer.check(app, &granted.grant)
+            self.issuer.check(app, &granted.grant, now_us)
         };
         if standing.is_err() {
             self.forget(&sum);
@@ -181,7 +181,7 @@ impl Issuer {
             Self::Other(tokens) => {
                 let (issuer, audience) = (&tokens.issuer, &tokens.audience);
                 let grant = access_token::verify(token, &(tokens.keys)(), issuer, audience, now_us)?;
-                self.check(app, &grant)?;
+                self.check(app, &grant, now_us)?;
                 let asserted = (tokens.asserted)(&grant.token_id);
                 Ok((grant, asserted))
             }
@@ -189,9 +189,9 @@ impl Issuer {
     }
 
     /// Whether a token is still in force whose signature was verified before.
-    fn check(&self, app: &App, grant: &Grant) -> Result<(), Refusal> {
+    fn check(&self, app: &App, grant: &Grant, now_us: i64) -> Result<(), Refusal> {
         match self {
-            Self::Own => app.check_access_token(grant),
+            Self::Own => app.check_access_token(grant, now_us),
             Self::Other(tokens) if (tokens.standing)(&grant.token_id) == Standing::Ended => {
                 Err(ended(Reason::TokenRevoked))
             }

@@ -58,6 +58,8 @@ impl App {
         };
         asker.client_id().clone_into(&mut audit.caller);
         let granted = self.verify_access_token(token, ctx.now_us).ok().map(|granted| granted.grant);
+        let refresh =
+            if granted.is_none() { self.describe_refresh(token, asker.client_id(), ctx.now_us)? } else { None };
         asker.note(&mut audit.detail);
         if let Some(grant) = &granted {
             audit.detail.token = Some(grant.token_id.clone());
@@ -66,7 +68,7 @@ impl App {
         if let Some(grant) = &own {
             note_grant(&mut audit.detail, grant);
         }
-        let answer = own.map_or_else(|| json!({ "active": false }), |grant| self.describe(&grant));
+        let answer = own.map(|grant| self.describe(&grant)).or(refresh).unwrap_or_else(|| json!({ "active": false }));
         match asker {
             Asker::Bearer(_) => self.end(ctx, audit, Ok(answer)),
             Asker::Client(client) => {
@@ -94,9 +96,28 @@ impl App {
         Ok((asker, form.required("token")?))
     }
 
+    /// What a refresh token of this client is for; none that was used, revoked or has expired.
+    fn describe_refresh(&self, token: &str, client_id: &str, now_us: i64) -> Result<Option<Value>, Refusal> {
+        let Some((row, family)) = self.find_refresh(token)? else { return Ok(None) };
+        let stands = row.used_us.is_none() && family.revoked_us.is_none() && family.expires_us > now_us;
+        let agreement = self.open_agreement(&family).filter(|_| stands && family.client_id == client_id);
+        Ok(agreement.map(|agreement| {
+            json!({
+                "active": true,
+                "scope": agreement.scope,
+                "client_id": client_id,
+                "token_type": "refresh_token",
+                "exp": family.expires_us.div_euclid(1_000_000),
+                "sub": agreement.signed_in.account_id,
+                "iss": self.authorization.endpoints.issuer,
+                "patient": agreement.patient,
+            })
+        }))
+    }
+
     fn describe(&self, grant: &Grant) -> Value {
         let endpoints = &self.authorization.endpoints;
-        json!({
+        let mut document = json!({
             "active": true,
             "scope": grant.scopes.to_string(),
             "client_id": grant.client_id,
@@ -106,6 +127,14 @@ impl App {
             "iss": endpoints.issuer,
             "aud": endpoints.base,
             "jti": grant.token_id,
-        })
+        });
+        // SMART App Launch 2.2: the launch context of the token response, and who has signed in.
+        if let Some(patient) = &grant.patient {
+            document["patient"] = json!(patient);
+        }
+        if let Some(fhir_user) = self.fhir_user(grant) {
+            document["fhirUser"] = json!(fhir_user);
+        }
+        document
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::assurance::entity::EntityType;
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
 use crate::auth::certificate::Certificate;
-use crate::auth::community::{Community, Member, Validator};
+use crate::auth::community::{Community, ConsentTerms, Member, Validator};
 use crate::auth::jws::Algorithm;
 use crate::auth::signing::Signer;
 use crate::auth::trust::{Crl, TrustStore, UnknownRevocation};
@@ -177,5 +177,10 @@ fn community(at: usize, configured: &config::Community) -> Result<Community, Mat
         authentication_assurance: authentication(&configured.authentication_assurance)?,
         entity_type,
         members: configured.members.iter().map(member).collect::<Result<_, _>>()?,
+        certifiers: configured.certifiers.clone(),
+        consent: ConsentTerms {
+            required: configured.consent_required.clone(),
+            form: (!configured.consent_form.is_empty()).then(|| configured.consent_form.clone()),
+        },
     })
 }

@@ -12,9 +12,11 @@ pub mod account;
 pub mod asserted;
 pub mod attested;
 mod authenticate;
+pub mod authorize;
 pub mod claims;
 pub mod clients;
 pub mod communities;
+pub mod end_session;
 pub mod facts;
 pub mod gate;
 mod grant;
@@ -22,13 +24,17 @@ pub mod granted;
 mod id_tokens;
 pub mod introspect;
 mod issuers;
+pub mod key_commands;
 mod key_sets;
 pub mod keys;
 mod leaf;
 pub mod material;
 pub mod metadata;
 mod organization;
+pub mod origins;
+mod own_record;
 pub mod person;
+mod person_tokens;
 pub mod register;
 mod revocation;
 pub mod revoke;
@@ -36,6 +42,7 @@ pub mod seal;
 pub mod secret_file;
 pub mod stamp;
 pub mod token;
+pub mod user_info;
 pub mod verify;
 
 use std::sync::atomic::AtomicI64;
@@ -44,7 +51,7 @@ use crate::audit::{Action, AuditRecord, Outcome};
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::metadata::Endpoints;
 use crate::config::Config;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, client};
 
 use super::App;
 use super::clock::Clock;
@@ -57,6 +64,7 @@ use id_tokens::TrustedIssuer;
 use key_sets::KeySets;
 use keys::{Keys, KeysError};
 use metadata::SignedMetadata;
+use origins::Origins;
 use seal::Sealer;
 
 /// What the endpoints share.
@@ -66,6 +74,7 @@ pub struct AuthorizationServer {
     key_sets: KeySets,
     signed: SignedMetadata,
     issuers: Vec<TrustedIssuer>,
+    origins: Origins,
     /// When expired rows were removed last.
     purged_us: AtomicI64,
 }
@@ -95,12 +104,16 @@ impl AuthorizationServer {
     /// When the database cannot be used.
     pub fn open(config: &Config, store: &Store, sealer: &Sealer, clock: Clock) -> Result<Self, AuthorizationError> {
         let mut connection = store.writer_connection()?;
+        for (client_id, words) in client::list_lenient(&mut connection)? {
+            tracing::warn!(client.id = %client_id, relaxed = %words, "rules are relaxed for a client: this is for test suites only");
+        }
         Ok(Self {
             endpoints: Endpoints::of(&config.server.base_url),
             keys: Keys::open(&mut connection, sealer, clock)?,
             key_sets: KeySets::default(),
             signed: SignedMetadata::default(),
             issuers: read_issuers(config)?,
+            origins: Origins::default(),
             purged_us: AtomicI64::new(0),
         })
     }

@@ -11,12 +11,15 @@ use serde_json::{Map, Value, json};
 use crate::app::App;
 use crate::app::context::Context;
 use crate::audit::{Action, AuditRecord};
-use crate::auth::certification::{CERTIFICATIONS_MAX, Certification, Holder, uris_of};
-use crate::auth::community::{Community, Validator};
+use crate::auth::certificate::Certificate;
+use crate::auth::certification::{CERTIFICATIONS_MAX, Certification, Holder, check_certifier, uris_of};
+use crate::auth::community::Validator;
 use crate::auth::error::{OAuthError, Reason, Refusal};
-use crate::auth::metadata::{GRANT_TYPES, certifications};
+use crate::auth::metadata::{Offer, certifications};
 use crate::auth::scope::{self, Level, Scopes};
-use crate::auth::software_statement::{Demand, Registration, SoftwareStatement, Wanted};
+use crate::auth::software_statement::{
+    AUTHORIZATION_CODE, Demand, PRIVATE_KEY_JWT, Redirects, Registration, SoftwareStatement, Wanted,
+};
 use crate::auth::trust::Chain;
 use crate::auth::{jws, tefca};
 use crate::fhir::json::{self, Limits};
@@ -24,11 +27,12 @@ use crate::store::client::{self, ACTIVE, CANCELLED, ClientRow, DISABLED, Inserte
 use crate::store::replay::{self, Taken};
 use crate::store::{Connection, StoreError};
 
+use super::authorize::HTTP_REDIRECT;
 use super::communities::LiveCommunity;
-use super::grant::client_credentials::supported_scopes;
 use super::leaf::verify_with_leaf;
+use super::metadata::scopes_of;
 use super::organization;
-use super::{Judged, audit_of};
+use super::{Judged, audit_of, refusal_of};
 
 /// A statement and certifications, each with its chain.
 const LIMITS: Limits =
@@ -117,10 +121,13 @@ impl App {
         let judged = self.communities.judge(&signed.verified.header.x5c);
         let trusted = judged.map_err(|error| error.refusal(OAuthError::UnapprovedSoftwareStatement))?;
         let live = trusted.community();
+        let known = self.find_registration(&live.community.name, signed.verified.claims.get("iss"))?;
+        let compatibility = known.map(|row| row.compatibility).unwrap_or_default();
         let demand = Demand {
             audience: &self.authorization.endpoints.registration,
             uris: signed.leaf.uris(),
-            grant_types: &GRANT_TYPES,
+            grant_types: Offer::of(&scopes_of(live)).grant_types(),
+            redirects: redirects_of(&compatibility),
             now_us,
         };
         let statement = SoftwareStatement::read(&signed.verified, &demand)?;
@@ -143,6 +150,13 @@ impl App {
         Ok(Accepted { community, issuer, token_id, usable_until_us, wanted, statement: body.statement })
     }
 
+    /// The registration that a statement could modify, for what the operator lets it leave out.
+    fn find_registration(&self, community: &str, issuer: Option<&Value>) -> Result<Option<ClientRow>, Refusal> {
+        let Some(issuer) = issuer.and_then(Value::as_str) else { return Ok(None) };
+        let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
+        client::find_registration(&mut connection, community, issuer).map_err(|error| refusal_of(&error.into()))
+    }
+
     fn draft_of(
         &self,
         live: &LiveCommunity,
@@ -152,13 +166,13 @@ impl App {
         body: &Body,
         now_us: i64,
     ) -> Result<Draft, Refusal> {
-        let scope = scope_of(&live.community, &registration)?;
+        let scope = scope_of(live, &registration)?;
         let holder = Holder {
             issuer,
             parameters: &registration.parameters,
             audience: &self.authorization.endpoints.registration,
         };
-        let (certified, certifications) = self.accept_certifications(live, body, &holder, now_us)?;
+        let (certified, certifications) = self.accept_certifications(live, &chain.leaf, body, &holder, now_us)?;
         Ok(Draft {
             scope,
             certified,
@@ -174,6 +188,7 @@ impl App {
     fn accept_certifications(
         &self,
         live: &LiveCommunity,
+        certificate: &Certificate,
         body: &Body,
         holder: &Holder<'_>,
         now_us: i64,
@@ -187,6 +202,7 @@ impl App {
                 continue;
             }
             let signed = verify_with_leaf(token, code)?;
+            check_certifier(&signed.leaf, holder.issuer, certificate, &live.community.certifiers)?;
             let judged = self.communities.judge_in(&live.community.name, &signed.verified.header.x5c);
             judged.map_err(|error| error.refusal(OAuthError::UnapprovedCertification))?;
             let read = Certification::read(&signed.verified, signed.leaf.uris(), holder, now_us)?;
@@ -230,11 +246,13 @@ impl Body {
 
 /// What of the scopes is registered; an unsupported wildcard and nothing at all are errors of the metadata (FAST Security
 /// 7.3).
-fn scope_of(community: &Community, registration: &Registration) -> Result<String, Refusal> {
+fn scope_of(live: &LiveCommunity, registration: &Registration) -> Result<String, Refusal> {
     let in_metadata = |refusal: Refusal| refusal.as_code(OAuthError::InvalidClientMetadata);
     let requested = Scopes::parse(&registration.scope).map_err(|error| in_metadata(error.into()))?;
-    let requested = requested.at_levels(&[Level::System]);
-    let supported = supported_scopes(&community.scopes);
+    let is_of_people = registration.grant_types.iter().any(|grant| grant == AUTHORIZATION_CODE);
+    let levels: &[Level] = if is_of_people { &[Level::Patient, Level::User] } else { &[Level::System] };
+    let requested = requested.at_levels(levels);
+    let supported = scopes_of(live);
     scope::grant(&requested, &requested, &supported).map(|granted| granted.to_string()).map_err(in_metadata)
 }
 
@@ -290,8 +308,8 @@ fn change(
         }
         Kept::Registration(draft) => {
             let created_us = row.created_us;
-            let new = row_of(&draft, row.client_id, row.community, row.issuer, now_us);
-            let new = ClientRow { created_us, ..new };
+            let new = row_of(&draft, row.client_id.clone(), row.community.clone(), row.issuer.clone(), now_us);
+            let new = ClientRow { created_us, compatibility: row.compatibility, ..new };
             client::update(connection, &new)?;
             Ok(Registered { change: Change::Modified, document: document(&new, &draft, statement) })
         }
@@ -321,6 +339,11 @@ fn row_of(draft: &Draft, client_id: String, community: String, issuer: String, n
         jwks_url: None,
         created_us: now_us,
         updated_us: now_us,
+        auth_method: PRIVATE_KEY_JWT.to_owned(),
+        redirect_uris: json!(draft.registration.redirect_uris).to_string(),
+        logout_uris: "[]".to_owned(),
+        origins: "[]".to_owned(),
+        compatibility: String::new(),
     }
 }
 
@@ -335,6 +358,11 @@ fn document(row: &ClientRow, draft: &Draft, statement: &str) -> Value {
         members.insert("certifications".to_owned(), json!(draft.certifications));
     }
     Value::Object(members)
+}
+
+/// What a registration may leave out, as the operator has said of the one before it.
+fn redirects_of(compatibility: &str) -> Redirects {
+    if compatibility.split(' ').any(|word| word == HTTP_REDIRECT) { Redirects::HttpToo } else { Redirects::Https }
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

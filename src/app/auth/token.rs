@@ -1,24 +1,26 @@
 //! The token endpoint: an authenticated client, a grant, a signed token (RFC 6749 §3.2, FAST Security 5.2).
 //!
-//! Everything that costs processor time is done before the writer is asked: signatures, chains, the token itself. What is
+//! What is for a person has files of its own (`grant::authorization_code`, `grant::refresh_token`). Everything that costs processor time is done before the writer is asked: signatures, chains, the token itself. What is
 //! committed is the used id of the assertion, the token's row and the audit row. Not here: the grants' rules (see `grant`).
 
 use std::sync::atomic::Ordering;
 
+use serde_json::Value;
+
 use crate::app::App;
 use crate::app::context::Context;
 use crate::audit::{Action, Detail};
-use crate::auth::access_token::{Grant, claims_of};
+use crate::auth::access_token::{Grant, LIFETIME_S_MAX, claims_of, digest_of};
 use crate::auth::client_assertion::Method;
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::extension::{Extensions, TokenContext};
 use crate::auth::id_token::IdToken;
 use crate::auth::oauth_form::{Form, Header};
 use crate::store::access_token::{self, NewAccessToken};
-use crate::store::{Connection, StoreError, replay};
+use crate::store::{Connection, StoreError, replay, token_family};
 
 use super::account::{note_client, note_grant, note_stated};
-use super::authenticate::Authenticated;
+use super::authenticate::{Authenticated, ClientProof};
 use super::grant::GrantType;
 use super::grant::client_credentials::{Asked, decide, decide_smart};
 use super::organization;
@@ -27,13 +29,32 @@ use super::{Judged, audit_of, internal};
 /// How often expired rows are removed, and how many of each kind at a time: more than can have come in between.
 const PURGE_EVERY_US: i64 = 10_000_000;
 const PURGED_ROWS_MAX: u32 = 50_000;
+/// How long what has expired stays: at an instance whose clock is behind, it has not yet.
+const PURGE_MARGIN_US: i64 = 600_000_000;
 
 /// A token that was issued.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct IssuedToken {
     pub access_token: String,
     pub expires_in_s: i64,
     pub scope: String,
+    /// What comes with a token for a person.
+    pub of_person: Option<OfPerson>,
+}
+
+/// What comes beside an access token for a person who has signed in (SMART App Launch 2.2, OpenID Connect Core 3.1.3.3).
+#[derive(Clone, PartialEq, Eq)]
+pub struct OfPerson {
+    pub refresh_token: Option<String>,
+    pub id_token: Option<String>,
+    pub patient: Option<String>,
+}
+
+/// Shows no token.
+impl std::fmt::Debug for IssuedToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedToken").field("scope", &self.scope).finish_non_exhaustive()
+    }
 }
 
 /// A token that will be issued when it is committed.
@@ -55,14 +76,30 @@ impl App {
         pairs: &[(String, String)],
         header: &Header,
     ) -> Result<IssuedToken, Refusal> {
+        let audit = audit_of(ctx, Action::IssueToken);
+        let read = Form::of(pairs).and_then(|form| GrantType::parse(form.required("grant_type")?));
+        match read {
+            Ok(GrantType::ClientCredentials) => self.issue_to_client(ctx, pairs, header),
+            Ok(GrantType::AuthorizationCode) => self.redeem_code(ctx, pairs, header),
+            Ok(GrantType::RefreshToken) => self.refresh(ctx, pairs, header),
+            Err(refusal) => self.end(ctx, audit, Err(refusal)),
+        }
+    }
+
+    fn issue_to_client(
+        &self,
+        ctx: &Context,
+        pairs: &[(String, String)],
+        header: &Header,
+    ) -> Result<IssuedToken, Refusal> {
         let mut audit = audit_of(ctx, Action::IssueToken);
-        let (grant_type, client, scope) = match self.read_token_request(ctx, pairs, header) {
+        let (client, scope) = match self.read_token_request(ctx, pairs, header) {
             Ok(read) => read,
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
         };
         audit.caller.clone_from(&client.client.client_id);
         note_client(&mut audit.detail, &client.client);
-        let draft = self.draft(ctx, grant_type, &client, scope, &mut audit.detail);
+        let draft = self.draft(ctx, &client, scope, &mut audit.detail);
         let is_due = self.purge_is_due(ctx.now_us);
         self.commit(ctx, audit, move |unit, _| {
             if is_due {
@@ -72,39 +109,38 @@ impl App {
         })
     }
 
-    /// The grant type, the authenticated client and the scope of a request.
+    /// The authenticated client and the scope of a request.
     fn read_token_request<'p>(
         &self,
         ctx: &Context,
         pairs: &'p [(String, String)],
         header: &Header,
-    ) -> Result<(GrantType, Authenticated, Option<&'p str>), Refusal> {
+    ) -> Result<(Authenticated, Option<&'p str>), Refusal> {
         let form = Form::of(pairs)?;
-        let grant_type = GrantType::parse(form.required("grant_type")?)?;
         let endpoint = self.authorization.endpoints.token.as_str();
         let client = self.authenticate(form.credentials(header)?, &[endpoint], ctx.now_us)?;
-        Ok((grant_type, client, form.get("scope")))
+        Ok((client, form.get("scope")))
     }
 
     fn draft(
         &self,
         ctx: &Context,
-        grant_type: GrantType,
         client: &Authenticated,
         scope: Option<&str>,
         detail: &mut Detail,
     ) -> Result<Draft, Refusal> {
-        grant_type.check_registered(&client.client)?;
+        GrantType::ClientCredentials.check_registered(&client.client)?;
+        let ClientProof::Assertion(method, assertion) = &client.proof else { return Err(internal()) };
         let asked = Asked {
             client: &client.client,
             scope,
-            scope_limit: client.assertion.scope.as_deref(),
+            scope_limit: assertion.scope.as_deref(),
             token_id: (ctx.clock.uuid)(),
             now_us: ctx.now_us,
         };
-        let (grant, context) = match (grant_type, client.method) {
-            (GrantType::ClientCredentials, Method::Udap) => self.grant_to_udap(client, &asked, detail)?,
-            (GrantType::ClientCredentials, Method::Smart) => (decide_smart(&asked)?, None),
+        let (grant, context) = match method {
+            Method::Udap => self.grant_to_udap(client, assertion.extensions.as_ref(), &asked, detail)?,
+            Method::Smart => (decide_smart(&asked)?, None),
         };
         note_grant(detail, &grant);
         let endpoints = &self.authorization.endpoints;
@@ -121,6 +157,7 @@ impl App {
     fn grant_to_udap(
         &self,
         client: &Authenticated,
+        extensions: Option<&Value>,
         asked: &Asked<'_>,
         detail: &mut Detail,
     ) -> Result<(Grant, Option<TokenContext>), Refusal> {
@@ -129,7 +166,7 @@ impl App {
             let text = "The client cannot be authenticated.";
             Refusal::new(OAuthError::InvalidClient, text, Reason::CommunityUnknown)
         })?;
-        let extensions = Extensions::read(client.assertion.extensions.as_ref())?;
+        let extensions = Extensions::read(extensions)?;
         note_stated(detail, &extensions);
         if let Some(b2b) = &extensions.b2b {
             let basis = organization::bind(&client.client, &live.community, &b2b.organization_id)?;
@@ -147,7 +184,7 @@ impl App {
         extensions: &Extensions,
         now_us: i64,
     ) -> Result<Option<IdToken>, Refusal> {
-        let Some(text) = extensions.id_token() else { return Ok(None) };
+        let Some(text) = extensions.id_token()? else { return Ok(None) };
         let organization = extensions.b2b.as_ref().map(|b2b| b2b.organization_id.as_str());
         let own = [client.client.issuer.as_str(), self.authorization.endpoints.base.as_str()];
         let audience: Vec<&str> = own.into_iter().chain(organization).collect();
@@ -155,7 +192,7 @@ impl App {
     }
 
     /// Whether it is this request's turn to remove what has expired.
-    fn purge_is_due(&self, now_us: i64) -> bool {
+    pub(super) fn purge_is_due(&self, now_us: i64) -> bool {
         let last = &self.authorization.purged_us;
         let before = last.load(Ordering::Relaxed);
         now_us.saturating_sub(before) >= PURGE_EVERY_US
@@ -177,20 +214,27 @@ fn issue(
         Ok(draft) => draft,
         Err(refusal) => return Ok(Err(refusal)),
     };
+    let digest = digest_of(&text);
     let row = NewAccessToken {
+        grant_sha256: &digest,
         token_id: &grant.token_id,
         client_id: &grant.client_id,
         issued_us: now_us,
         expires_us: grant.expires_us,
         context: context.as_deref(),
+        family_id: None,
     };
     access_token::insert(connection, &row)?;
     let expires_in_s = grant.expires_us.saturating_sub(now_us).max(0).div_euclid(1_000_000);
-    Ok(Ok(IssuedToken { access_token: text, expires_in_s, scope: grant.scopes.to_string() }))
+    Ok(Ok(IssuedToken { access_token: text, expires_in_s, scope: grant.scopes.to_string(), of_person: None }))
 }
 
-fn purge(connection: &mut Connection, now_us: i64) -> Result<(), StoreError> {
-    replay::delete_expired(connection, now_us, PURGED_ROWS_MAX)?;
-    access_token::delete_expired(connection, now_us, PURGED_ROWS_MAX)?;
+/// Removes what has expired. A code stays for an hour, so that somebody who shows it again is noticed while a token of its
+/// family could stand.
+pub(super) fn purge(connection: &mut Connection, now_us: i64) -> Result<(), StoreError> {
+    let before_us = now_us.saturating_sub(PURGE_MARGIN_US);
+    replay::delete_expired(connection, before_us, PURGED_ROWS_MAX)?;
+    access_token::delete_expired(connection, before_us, PURGED_ROWS_MAX)?;
+    token_family::delete_expired(connection, before_us - LIFETIME_S_MAX * 1_000_000, PURGED_ROWS_MAX)?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::auth::extension::TokenContext;
 use crate::store::access_token::{self as tokens, Standing};
 use crate::store::client;
 
-use super::keys::Ring;
+use super::keys::{Ring, Use};
 use super::{internal, refusal_of};
 
 /// A token that stands.
@@ -31,7 +31,11 @@ impl App {
     pub fn verify_access_token(&self, text: &str, now_us: i64) -> Result<VerifiedToken, Refusal> {
         let grant = self.read_access_token(text, now_us)?;
         let standing = self.standing_of(&grant.token_id)?;
-        check_standing(&standing, &grant)?;
+        check_standing(&standing, &grant, now_us)?;
+        // Whoever got hold of a key has no row for what that key would say.
+        if standing.grant_sha256.as_ref().is_some_and(|committed| *committed != access_token::digest_of(text)) {
+            return Err(invalid(Reason::GrantMismatch));
+        }
         let context = standing.context.map(|sealed| self.open_context(&grant.token_id, &sealed)).transpose()?;
         // The digests say that something was asserted: without it nobody knows what the token is for.
         if context.is_none() && !grant.extensions.is_empty() {
@@ -44,8 +48,8 @@ impl App {
     ///
     /// # Errors
     /// `invalid_token`, or `temporarily_unavailable` when the database does not answer.
-    pub(super) fn check_access_token(&self, grant: &Grant) -> Result<(), Refusal> {
-        check_standing(&self.standing_of(&grant.token_id)?, grant)
+    pub(super) fn check_access_token(&self, grant: &Grant, now_us: i64) -> Result<(), Refusal> {
+        check_standing(&self.standing_of(&grant.token_id)?, grant, now_us)
     }
 
     fn read_access_token(&self, text: &str, now_us: i64) -> Result<Grant, Refusal> {
@@ -62,7 +66,7 @@ impl App {
 
     fn read_with(&self, ring: &Arc<Ring>, text: &str, now_us: i64) -> Result<Grant, Refusal> {
         let endpoints = &self.authorization.endpoints;
-        access_token::verify(text, &ring.own, &endpoints.issuer, &endpoints.base, now_us)
+        access_token::verify(text, &ring.own_at(Use::AccessTokens, now_us), &endpoints.issuer, &endpoints.base, now_us)
     }
 
     fn standing_of(&self, token_id: &str) -> Result<Standing, Refusal> {
@@ -92,9 +96,15 @@ fn place_of(token_id: &str) -> String {
     format!("access_token/{token_id}")
 }
 
-fn check_standing(standing: &Standing, grant: &Grant) -> Result<(), Refusal> {
-    if standing.client_id != grant.client_id || standing.revoked_us.is_some() {
+fn check_standing(standing: &Standing, grant: &Grant, now_us: i64) -> Result<(), Refusal> {
+    if standing.client_id != grant.client_id || standing.is_revoked() {
         return Err(invalid(Reason::TokenRevoked));
+    }
+    if standing.expires_us <= now_us {
+        return Err(invalid(Reason::Expired));
+    }
+    if grant.expires_us > standing.expires_us {
+        return Err(invalid(Reason::GrantMismatch));
     }
     match standing.client_state.as_deref() {
         Some(client::ACTIVE) => Ok(()),

@@ -80,7 +80,7 @@ impl Account {
             kind: AccountKind::parse(&row.kind)?,
             state: if row.state == ACTIVE { AccountState::Active } else { AccountState::Disabled },
             level: IdentityLevel::parse(&row.level)?,
-            verified_on: Date::parse(&row.verified_on).filter(|date| date.is_full())?,
+            verified_on: Date::parse(&row.verified_on).filter(Date::is_full)?,
             attributes: serde_json::from_slice(&attributes).ok()?,
             identity_id: row.identity_id.clone(),
         })

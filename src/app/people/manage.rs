@@ -25,7 +25,7 @@ use crate::fhir::json::{Limits, parse};
 use crate::profile::idi::IdiProfile;
 use crate::store::person_account::{self, ACTIVE, DISABLED, PersonAccountRow};
 use crate::store::{
-    Connection, DatabaseUrl, Store, StoreError, audit, identity, session, sign_in_attempt, transaction,
+    Connection, DatabaseUrl, Store, StoreError, audit, identity, session, sign_in_attempt, token_family, transaction,
 };
 
 use super::account::{AccountKind, attributes_place, seal, totp_place};
@@ -209,7 +209,7 @@ pub fn list(config: &Config) -> Result<Vec<Listed>, AccountError> {
     }
 }
 
-/// Disables an account: its sessions end at once, and it gets no others.
+/// Disables an account: its sessions and the tokens of its apps end at once, and it gets no others.
 ///
 /// # Errors
 /// When there is no such account that is active, or the database cannot be used.
@@ -220,12 +220,14 @@ pub fn disable(config: &Config, clock: Clock, login: &Login) -> Result<(), Accou
         let row = row.ok_or_else(|| AccountError::Refused("there is no active account of this login".to_owned()))?;
         audit.detail.user = Some(row.account_id.clone());
         session::delete_of_account(connection, &row.account_id)?;
+        // What apps were given for the person ends with it.
+        token_family::revoke_of_account(connection, &row.account_id, (clock.now_us)())?;
         let row = PersonAccountRow { state: DISABLED.to_owned(), updated_us: (clock.now_us)(), ..row };
         Ok(person_account::update(connection, &row)?)
     })
 }
 
-/// Gives an account another password or other codes, ends all its sessions, and forgets how often signing in has failed. An
+/// Gives an account another password or other codes, ends all its sessions and the tokens of its apps, and forgets how often signing in has failed. An
 /// account that was disabled is active again.
 ///
 /// # Errors
@@ -255,12 +257,15 @@ pub fn reset(
             Codes::Replace => {
                 let (made, sealed) = make_codes(config, &sealer, clock, &row.account_id, login.expose())?;
                 row.totp_secret = sealed;
+                // Steps of the other secret's codes say nothing of these.
+                row.totp_step = 0;
                 audit.detail.reasons.push("codes-replaced".to_owned());
                 Some(made)
             }
         };
         person_account::update(connection, &row)?;
         session::delete_of_account(connection, &row.account_id)?;
+        token_family::revoke_of_account(connection, &row.account_id, row.updated_us)?;
         sign_in_attempt::delete(connection, &Keys::of(&counting_key, login, None).login)?;
         Ok(made)
     })

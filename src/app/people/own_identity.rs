@@ -28,7 +28,7 @@ impl App {
         let request =
             MatchRequest { operation: MatchOperation::IdiMatch, body: body.as_bytes(), self_link: String::new() };
         let answer = match self.match_patient(ctx, &request) {
-            Ok(found) => found.answer.0,
+            Ok(metered) => metered.answer.0,
             Err(error) if matches!(error.kind, ErrorKind::Unprocessable | ErrorKind::Invalid) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -37,7 +37,7 @@ impl App {
         let today = day(ctx.now_us).ok_or_else(AppError::internal)?;
         let is_verified = |row: &&record::RecordRow| {
             let verified = verified(&self.rules.assurance, row, today);
-            verified.level >= IdentityLevel::Idial1_8 && verified.age == Age::Current
+            verified.level >= IdentityLevel::Idial1_5 && verified.age == Age::Current
         };
         Ok(rows.iter().find(is_verified).map(|row| row.identity_id.clone()))
     }

@@ -48,7 +48,7 @@ const fn dicom(code: &'static str, action: &'static str, flow: Flow) -> Pattern 
 }
 
 /// Stored actions; every other one is an operation, which is executed.
-const PATTERNS: [(&str, Pattern); 23] = [
+const PATTERNS: [(&str, Pattern); 27] = [
     ("read", rest("read", "R", Flow::Out)),
     ("history", rest("history", "R", Flow::Out)),
     ("search", rest("search-type", "E", Flow::In)),
@@ -66,6 +66,9 @@ const PATTERNS: [(&str, Pattern); 23] = [
     ("issue-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("revoke-token", dicom(AUTHENTICATION, "E", Flow::In)),
     ("introspect-token", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("authorize", dicom(AUTHENTICATION, "E", Flow::In)),
+    ("user-info", dicom(AUTHENTICATION, "R", Flow::Out)),
+    ("end-session", dicom(AUTHENTICATION, "E", Flow::In)),
     ("register-client", dicom(ACTIVITY, "C", Flow::In)),
     ("manage-client", dicom(ACTIVITY, "U", Flow::In)),
     // DICOM has alerts of its own.
@@ -74,6 +77,7 @@ const PATTERNS: [(&str, Pattern); 23] = [
     ("sign-in", dicom(AUTHENTICATION, "E", Flow::In)),
     ("sign-out", dicom(AUTHENTICATION, "E", Flow::In)),
     ("manage-account", dicom(ACTIVITY, "U", Flow::In)),
+    ("manage-keys", dicom(ACTIVITY, "U", Flow::In)),
 ];
 
 pub const OPERATION: &str = "operation";
@@ -201,6 +205,7 @@ mod tests {
                     "register-client",
                     "manage-client",
                     "manage-account",
+                    "manage-keys",
                 ]),
             ),
             ("", Stored::In(Vec::new())),

@@ -77,11 +77,28 @@ impl Extensions {
         })
     }
 
-    /// The encoded identity token that came with them; `cms_smart`'s when both have one.
-    #[must_use]
-    pub fn id_token(&self) -> Option<&str> {
+    /// The encoded identity token that came with them.
+    ///
+    /// # Errors
+    /// `invalid_grant` where two objects bring different ones: of both persons one would be believed unseen.
+    pub fn id_token(&self) -> Result<Option<&str>, Refusal> {
         let of_cms = self.cms_smart.as_ref().map(|cms| cms.id_token.as_str());
-        of_cms.or_else(|| self.tefca_ias.as_ref().map(|tefca| tefca.id_token.as_str()))
+        let of_tefca = self.tefca_ias.as_ref().map(|tefca| tefca.id_token.as_str());
+        match (of_cms, of_tefca) {
+            (Some(one), Some(other)) if one != other => {
+                let text = "The identity tokens of two authorization extension objects differ.";
+                Err(Refusal::new(OAuthError::InvalidGrant, text, Reason::ExtensionInvalid(cms_smart::NAME)))
+            }
+            (one, other) => Ok(one.or(other)),
+        }
+    }
+
+    /// Every policy of consent that one of them states.
+    pub fn consent_policies(&self) -> impl Iterator<Item = &str> {
+        let b2b = self.b2b.iter().flat_map(|b2b| b2b.consent_policy.iter());
+        let user = self.b2b_user.iter().flat_map(|user| user.consent_policy.iter());
+        let tefca = self.tefca_ias.iter().flat_map(|tefca| tefca.consent_policy.iter());
+        b2b.chain(user).chain(tefca).map(String::as_str)
     }
 
     /// Every purpose that one of them names.
@@ -198,10 +215,38 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn two_objects_bring_one_identity_token_or_are_refused() {
+        let tefca = |token: &str| {
+            json!({
+                "version": "1", "id_token": token, "consent_policy": ["urn:oid:1.2"],
+                "user_information": {"resourceType": "RelatedPerson"},
+                "patient_information": {"resourceType": "Patient"},
+            })
+        };
+        let cms = |token: &str| json!({"version": "1", "purpose_of_use": "PATRQT", "id_token": token});
+        for (tefca, cms, expected) in [
+            (Some(tefca("a.b.c")), None, Ok(Some("a.b.c"))),
+            (None, Some(cms("a.b.c")), Ok(Some("a.b.c"))),
+            (Some(tefca("a.b.c")), Some(cms("a.b.c")), Ok(Some("a.b.c"))),
+            (Some(tefca("a.b.c")), Some(cms("a.b.d")), Err(Reason::ExtensionInvalid(cms_smart::NAME))),
+            (None, None, Ok(None)),
+        ] {
+            let mut objects = json!({});
+            for (name, object) in [("tefca_ias", tefca), ("cms_smart", cms)] {
+                if let Some(object) = object {
+                    objects[name] = object;
+                }
+            }
+            let read = Extensions::read(Some(&objects)).expect("read");
+            assert_eq!(read.id_token().map_err(|refusal| refusal.log), expected, "{objects}");
+        }
+    }
+
+    #[test]
     fn a_context_survives_writing_and_forgets_the_encoded_identity_token() {
         let cms = json!({"version": "1", "purpose_of_use": "PATRQT", "id_token": "a.b.c"});
         let read = Extensions::read(Some(&json!({"cms_smart": cms}))).expect("read");
-        assert_eq!(read.id_token(), Some("a.b.c"));
+        assert_eq!(read.id_token(), Ok(Some("a.b.c")));
         let context = read.into_context(None);
         let text = serde_json::to_string(&context).expect("JSON");
         assert!(!text.contains("a.b.c"), "{text}");

@@ -16,22 +16,17 @@ pub struct ClientArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ClientCommands {
-    /// Add a client with its public keys (SMART backend services), and print its id.
-    Add {
+    /// Add a client with its public keys (SMART backend services), or an app of people, and print its id.
+    Add(AddArgs),
+    /// Let a client of a test suite leave out what the rules ask for; without options they hold again.
+    Compat {
+        client_id: String,
+        /// It may leave out the code challenge (PKCE).
         #[arg(long)]
-        name: String,
-        /// What it may ask for, separated by spaces: system/Patient.rs
+        no_pkce: bool,
+        /// It may register redirect URIs of http.
         #[arg(long)]
-        scope: String,
-        /// A JWK set with its public keys.
-        #[arg(long, required_unless_present = "jwks_url", conflicts_with = "jwks_url")]
-        jwks: Option<PathBuf>,
-        /// The https address where it publishes its JWK set.
-        #[arg(long)]
-        jwks_url: Option<String>,
-        /// Print the client as JSON.
-        #[arg(long)]
-        json: bool,
+        http_redirect: bool,
         #[command(flatten)]
         config: ConfigArgs,
     },
@@ -55,6 +50,40 @@ pub enum ClientCommands {
     Token(TokenArgs),
     /// Send a Patient to a server's $idi-match, and print the answer.
     Match(MatchArgs),
+}
+
+/// A client to add.
+#[derive(Debug, Args)]
+pub struct AddArgs {
+    /// The name that people see.
+    #[arg(long)]
+    pub name: String,
+    /// What it may ask for, separated by spaces: system/Patient.rs, or of an app: launch/patient patient/Patient.rs
+    #[arg(long)]
+    pub scope: String,
+    /// A JWK set with its public keys.
+    #[arg(long, required_unless_present_any = ["jwks_url", "public"], conflicts_with_all = ["jwks_url", "public"])]
+    pub jwks: Option<PathBuf>,
+    /// The https address where it publishes its JWK set.
+    #[arg(long, conflicts_with = "public")]
+    pub jwks_url: Option<String>,
+    /// It cannot keep a key: an app in a browser or on a phone.
+    #[arg(long, requires = "redirect_uri")]
+    pub public: bool,
+    /// Where codes of people may be sent; makes it an app of people.
+    #[arg(long, value_name = "URI")]
+    pub redirect_uri: Vec<String>,
+    /// Where somebody who has signed out may be sent.
+    #[arg(long, value_name = "URI", requires = "redirect_uri")]
+    pub post_logout_redirect_uri: Vec<String>,
+    /// Whose scripts may read answers: https://app.example.org
+    #[arg(long, value_name = "ORIGIN", requires = "redirect_uri")]
+    pub cors_origin: Vec<String>,
+    /// Print the client as JSON.
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub config: ConfigArgs,
 }
 
 /// Where requests go, and how they are protected.

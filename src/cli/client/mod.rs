@@ -14,12 +14,13 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::app::auth::clients::{self, Client, ClientError, ClientKeys, NewClient};
+use crate::app::auth::authorize::{HTTP_REDIRECT, NO_PKCE};
+use crate::app::auth::clients::{self, Addresses, Client, ClientError, ClientKeys, NewClient};
 use crate::app::clock::Clock;
 use crate::outbound::exchange::Reply;
 
 use super::{CommandError, Ended, Environment, at, read_file, say};
-use arguments::{B2bArgs, ClientCommands, MatchArgs, RegisterArgs, ServerArgs, TokenArgs};
+use arguments::{AddArgs, B2bArgs, ClientCommands, MatchArgs, RegisterArgs, ServerArgs, TokenArgs};
 use member::{Member, Registration, base_of, open_exchange};
 
 /// Of a token that is read from a file.
@@ -37,16 +38,11 @@ impl From<ClientError> for CommandError {
 
 pub fn run(command: &ClientCommands, environment: &Environment) -> Result<Ended, CommandError> {
     match command {
-        ClientCommands::Add { name, scope, jwks, jwks_url, json, config } => {
-            let config = environment.config(config)?;
-            let keys = match (jwks, jwks_url) {
-                (Some(file), _) => ClientKeys::Inline(String::from_utf8_lossy(&read_file(file)?).into_owned()),
-                (None, Some(url)) => ClientKeys::Url(url.clone()),
-                (None, None) => return Err(CommandError::Usage("a client needs --jwks or --jwks-url".to_owned())),
-            };
-            let new = NewClient { name: name.clone(), scope: scope.clone(), keys };
-            let added = clients::add(&config, Clock::system(), &new)?;
-            if *json { say(json_of(&added)?)? } else { say(&added.client_id)? }
+        ClientCommands::Add(args) => add(args, environment)?,
+        ClientCommands::Compat { client_id, no_pkce, http_redirect, config } => {
+            let words = [(*no_pkce, NO_PKCE), (*http_redirect, HTTP_REDIRECT)];
+            let words: Vec<&str> = words.into_iter().filter_map(|(is_given, word)| is_given.then_some(word)).collect();
+            clients::relax(&environment.config(config)?, Clock::system(), client_id, &words)?;
         }
         ClientCommands::List { json, config } => {
             for client in clients::list(&environment.config(config)?)? {
@@ -61,6 +57,23 @@ pub fn run(command: &ClientCommands, environment: &Environment) -> Result<Ended,
         ClientCommands::Match(args) => say(idi_match(args)?)?,
     }
     Ok(Ended::Done)
+}
+
+fn add(args: &AddArgs, environment: &Environment) -> Result<(), CommandError> {
+    let config = environment.config(&args.config)?;
+    let keys = match (&args.jwks, &args.jwks_url) {
+        (Some(file), _) => ClientKeys::Inline(String::from_utf8_lossy(&read_file(file)?).into_owned()),
+        (None, Some(url)) => ClientKeys::Url(url.clone()),
+        (None, None) => ClientKeys::None,
+    };
+    let addresses = Addresses {
+        redirect_uris: args.redirect_uri.clone(),
+        logout_uris: args.post_logout_redirect_uri.clone(),
+        origins: args.cors_origin.clone(),
+    };
+    let new = NewClient { name: args.name.clone(), scope: args.scope.clone(), keys, addresses };
+    let added = clients::add(&config, Clock::system(), &new)?;
+    if args.json { say(json_of(&added)?) } else { say(&added.client_id) }
 }
 
 fn json_of(client: &impl Serialize) -> Result<String, CommandError> {

@@ -38,7 +38,7 @@ pub fn run(args: &DemoArgs, environment: &Environment) -> Result<Ended, CommandE
     let pki = if args.open { None } else { Some(test_pki(&place, &configuration::base_url(address))?) };
     let gate = pki.as_ref().map(|pki| pki.file("idi-match.toml"));
     let config = configuration::load(environment, &place.directory, address, gate.as_deref())?;
-    observe::logs::start(&config.log).map_err(CommandError::Usage)?;
+    observe::logs::start(&config.log, None).map_err(CommandError::Usage)?;
     serve::check_open(&config)?;
     let tables =
         Tables::parse(built_in_text("name-frequencies.json").unwrap_or_default()).map_err(CommandError::Failed)?;

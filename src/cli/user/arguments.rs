@@ -80,6 +80,7 @@ pub struct AddArgs {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command")]
 pub struct ResetArgs {
     pub login: String,
     /// Another password, which is read from standard input, or asked for.

@@ -34,6 +34,20 @@ pub(super) const GATE: &[Setting] = &[
         "Seconds after which a revocation list is fetched again, sooner where its nextUpdate is near.",
     ),
     setting(
+        "auth.app_token_s",
+        "auth-app-token-s",
+        integer(60, 3600),
+        "600",
+        "Seconds that the access token of an app of a person lives.",
+    ),
+    setting(
+        "auth.refresh_days",
+        "auth-refresh-days",
+        integer(1, 365),
+        "90",
+        "Days after a person's consent at which the refresh tokens of an app end (offline_access), however often they were used.",
+    ),
+    setting(
         "outbound.hosts",
         "outbound-hosts",
         Kind::Text,

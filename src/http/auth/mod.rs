@@ -8,6 +8,7 @@ mod discovery;
 mod register;
 mod request;
 mod token;
+mod user_info;
 
 use actix_web::web::ServiceConfig;
 
@@ -25,9 +26,12 @@ pub fn rows() -> Vec<Row> {
     vec![
         at("/fhir/.well-known/udap").get(discovery::udap),
         at("/fhir/.well-known/smart-configuration").get(discovery::smart),
+        at("/.well-known/udap").get(discovery::issuer_udap),
+        at("/.well-known/openid-configuration").get(discovery::open_id),
         at("/oauth/jwks").get(discovery::keys),
         at("/oauth/register").post(register::post),
         at("/oauth/token").post(token::issue),
+        at("/oauth/userinfo").get(user_info::tell).post(user_info::tell),
         at("/oauth/revoke").post(token::revoke),
         at("/oauth/introspect").post(token::introspect),
     ]

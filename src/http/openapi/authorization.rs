@@ -9,6 +9,15 @@ const PUBLIC: &[(u16, Answer)] =
     &[(200, Answer::Json), (400, Answer::Nothing), (500, Answer::Json), (503, Answer::Json)];
 const FORM: &[(u16, Answer)] = &[(200, Answer::Json), (400, Answer::Json), (500, Answer::Json), (503, Answer::Json)];
 
+const USER: &[(u16, Answer)] = &[
+    (200, Answer::Json),
+    (400, Answer::Nothing),
+    (401, Answer::Json),
+    (403, Answer::Json),
+    (500, Answer::Json),
+    (503, Answer::Json),
+];
+
 pub(super) const DESCRIBED: &[Described] = &[
     Described {
         parameters: &["community"],
@@ -25,13 +34,36 @@ pub(super) const DESCRIBED: &[Described] = &[
     Described {
         parameters: &[],
         answers: PUBLIC,
-        ..row("GET", "/fhir/.well-known/smart-configuration", Code::Always, "SMART configuration for backend services")
+        ..row("GET", "/fhir/.well-known/smart-configuration", Code::Always, "SMART configuration")
+    },
+    Described {
+        parameters: &["community"],
+        answers: &[
+            (200, Answer::Json),
+            (204, Answer::Nothing),
+            (400, Answer::Nothing),
+            (404, Answer::Nothing),
+            (500, Answer::Json),
+            (503, Answer::Json),
+        ],
+        ..row("GET", "/.well-known/udap", Code::Always, "UDAP metadata of the issuer of identity tokens")
     },
     Described {
         parameters: &[],
         answers: PUBLIC,
-        ..row("GET", "/oauth/jwks", Code::Always, "Public keys of access tokens")
+        ..row("GET", "/.well-known/openid-configuration", Code::Always, "Metadata of the OpenID provider")
     },
+    Described {
+        parameters: &[],
+        answers: PUBLIC,
+        ..row("GET", "/oauth/jwks", Code::Always, "Public keys of access tokens and identity tokens")
+    },
+    Described {
+        parameters: &[],
+        answers: USER,
+        ..row("GET", "/oauth/userinfo", Code::Always, "Who has signed in, told to the bearer of a token for it")
+    },
+    Described { parameters: &[], answers: USER, ..row("POST", "/oauth/userinfo", Code::Always, "The same") },
     Described {
         parameters: &[],
         body: Body::Json,

@@ -323,7 +323,7 @@ const DESCRIBED: &[Described] = &[
     },
     Described {
         parameters: &[],
-        answers: &[(200, Answer::Text("text/plain")), (400, Answer::Nothing)],
+        answers: &[(200, Answer::Text("text/plain")), (403, Answer::Json), (400, Answer::Nothing)],
         ..row("GET", "/metrics", Code::Always, "Metrics for Prometheus")
     },
     Described {

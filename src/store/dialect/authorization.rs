@@ -8,8 +8,9 @@ use diesel::upsert::excluded;
 
 use crate::store::client::ClientRow;
 use crate::store::connection::Connection;
+use crate::store::consent::ConsentRow;
 use crate::store::error::StoreError;
-use crate::store::schema::{client, replay};
+use crate::store::schema::{client, consent, replay};
 
 /// How many rows were written: none when a unique key stands against it.
 pub fn insert_client(connection: &mut Connection, row: &ClientRow) -> Result<usize, StoreError> {
@@ -48,4 +49,24 @@ pub fn take_replay(
             .filter(replay::expires_us.le(now_us))
             .execute(c)?),
     }
+}
+
+/// Writes an agreement, or replaces the one that is there.
+pub fn put_consent(connection: &mut Connection, row: &ConsentRow) -> Result<(), StoreError> {
+    let new = (consent::scope.eq(&row.scope), consent::granted_us.eq(row.granted_us));
+    match connection {
+        Connection::Sqlite(c) => diesel::insert_into(consent::table)
+            .values(row)
+            .on_conflict((consent::account_id, consent::client_id))
+            .do_update()
+            .set(new)
+            .execute(c)?,
+        Connection::Postgres(c) => diesel::insert_into(consent::table)
+            .values(row)
+            .on_conflict((consent::account_id, consent::client_id))
+            .do_update()
+            .set(new)
+            .execute(c)?,
+    };
+    Ok(())
 }

@@ -1,6 +1,7 @@
 """A gated server with a test community, and the clients of docs/clients.md as they stand there.
 
-The server is `idi-match demo`, and later another process on its database; nothing here shares code with it.
+The server is `idi-match demo`, and later another process on its database; nothing here shares code with it. With
+`IDI_MATCH_UDAP_DATABASE`, the URL of an empty database, it goes on there: by a backup, restored.
 """
 
 import os
@@ -40,6 +41,22 @@ class Demo:
             lines.append(process.stdout.readline())
             assert lines[-1], f"the demo ended: {lines}"
         self.base = re.search(r"client register (\S+)", "".join(lines))[1]
+        self.database = f"sqlite:{folder / 'idi-match.sqlite'}"
+        if url := os.environ.get("IDI_MATCH_UDAP_DATABASE"):
+            self.move_to(url)
+
+    @property
+    def port(self):
+        return int(self.base.split(":")[2].split("/")[0])
+
+    def move_to(self, url):
+        """Serves from another database, at the same address."""
+        backup = str(self.folder / "backup")
+        subprocess.run([BINARY, "backup", backup, "--database-url", self.database], check=True)
+        self.kill()
+        subprocess.run([BINARY, "restore", backup, "--database-url", url], check=True)
+        self.database = url
+        self.serve(self.port)
 
     def serve(self, port=0):
         """Another process on the same database, which calls itself what the demo calls itself; its address."""
@@ -47,8 +64,7 @@ class Demo:
             with socket.socket() as free:
                 free.bind(("127.0.0.1", 0))
                 port = free.getsockname()[1]
-        database = f"sqlite:{self.folder / 'idi-match.sqlite'}"
-        options = ["--base-url", self.base, "--listen", f"127.0.0.1:{port}", "--database-url", database]
+        options = ["--base-url", self.base, "--listen", f"127.0.0.1:{port}", "--database-url", self.database]
         command = [BINARY, "serve", "--config", str(self.keys / "idi-match.toml"), *options]
         self.processes.append(subprocess.Popen(command, env={**self.environment, "IDI_MATCH_LOG_FILTER": "warn"}))
         for _ in range(600):

@@ -224,7 +224,7 @@ def test_an_assertion_is_used_once_here_at_a_second_instance_and_after_kill_9(de
     client.token(assertion)
     assert refusal(udap, client.token, assertion) == (400, "invalid_client")
     endpoint = client.metadata["token_endpoint"]
-    port = int(demo.base.split(":")[2].split("/")[0])
+    port = demo.port
     own = f"http://127.0.0.1:{port}"
     client.metadata["token_endpoint"] = endpoint.replace(own, demo.serve())
     assert refusal(udap, client.token, assertion) == (400, "invalid_client")

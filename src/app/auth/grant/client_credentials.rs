@@ -4,9 +4,11 @@
 //! What: [`decide`] makes a grant of an authenticated request; values in, decision out. Not here: verifying the assertion
 //! and the identity token, storing.
 
+use serde_json::json;
+
 use crate::assurance::level::{AuthenticationLevel, IdentityLevel};
 use crate::auth::access_token::{Grant, Holder};
-use crate::auth::community::{Community, Validator, purpose_code};
+use crate::auth::community::{Community, ConsentTerms, Validator, purpose_code};
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::extension::{Extensions, hl7_b2b, hl7_b2b_user};
 use crate::auth::id_token::IdToken;
@@ -54,6 +56,7 @@ pub fn decide(
     if community.validator == Validator::Tefca {
         tefca::check_request(&asked.client.issuer, extensions)?;
     }
+    check_consent(community, extensions)?;
     let supported = supported_scopes(&community.scopes);
     let terms = community.terms_of(&asked.client.issuer);
     Ok(Grant {
@@ -99,6 +102,23 @@ pub fn decide_smart(asked: &Asked<'_>) -> Result<Grant, Refusal> {
         patient: None,
         holder: Holder::Client,
     })
+}
+
+/// TEFCA Facilitated FHIR SOP 2.0, Table 1: a policy of consent that the community accepts must be stated, and the refusal
+/// says which, and where the consent can be given.
+fn check_consent(community: &Community, extensions: &Extensions) -> Result<(), Refusal> {
+    let ConsentTerms { required, form } = &community.consent;
+    let is_stated = |policy: &String| extensions.consent_policies().any(|stated| stated == policy);
+    if required.is_empty() || required.iter().any(is_stated) {
+        return Ok(());
+    }
+    let mut object = json!({ "consent_required": required });
+    if let Some(form) = form {
+        object["consent_form"] = json!(form);
+    }
+    let text = "The request states no consent of the person that is accepted here.";
+    let refusal = Refusal::new(OAuthError::InvalidGrant, text, Reason::ConsentRequired);
+    Err(refusal.with_extensions(json!({ hl7_b2b::NAME: object })))
 }
 
 /// What `hl7-b2b-user` is for must be what the organisation asks for, or nobody knows which rules hold.
@@ -163,6 +183,11 @@ pub(in crate::app::auth) mod tests {
             jwks_url: None,
             created_us: 0,
             updated_us: 0,
+            auth_method: "private_key_jwt".into(),
+            redirect_uris: "[]".into(),
+            logout_uris: "[]".into(),
+            origins: "[]".into(),
+            compatibility: String::new(),
         }
     }
 
@@ -177,6 +202,8 @@ pub(in crate::app::auth) mod tests {
             identity_assurance: IdentityLevel::Idial1_8,
             authentication_assurance: AuthenticationLevel::Aal2,
             entity_type: EntityType::CoveredEntity,
+            certifiers: Vec::new(),
+            consent: ConsentTerms::default(),
             members: Vec::new(),
         }
     }
@@ -299,6 +326,34 @@ pub(in crate::app::auth) mod tests {
                 refusal.log
             });
             assert_eq!(scopes, expected.map(str::to_owned), "{registered} {scope:?} {limit:?}");
+        }
+    }
+
+    #[test]
+    fn line_54_a_request_without_the_consent_is_told_which_and_where() {
+        let consent = ConsentTerms {
+            required: vec!["urn:oid:1.2.3".to_owned(), "urn:oid:1.2.4".to_owned()],
+            form: Some("https://here.example/consent".to_owned()),
+        };
+        let community = Community { consent, ..community() };
+        let client = client("system/Patient.rs");
+        let judged = |policies: Value| {
+            let mut object = b2b(&json!(["TREAT"]));
+            if !policies.is_null() {
+                object["consent_policy"] = policies;
+            }
+            let extensions = Extensions::read(Some(&json!({ "hl7-b2b": object }))).expect("read");
+            decide(&asked(&client, None, None), &community, &extensions, None)
+        };
+        assert!(judged(json!(["urn:oid:1.2.4"])).is_ok());
+        for policies in [Value::Null, json!(["urn:oid:9.9"])] {
+            let refusal = judged(policies).expect_err("refused");
+            assert_eq!((refusal.code, refusal.log), (OAuthError::InvalidGrant, Reason::ConsentRequired));
+            let told = json!({"hl7-b2b": {
+                "consent_required": ["urn:oid:1.2.3", "urn:oid:1.2.4"],
+                "consent_form": "https://here.example/consent",
+            }});
+            assert_eq!(refusal.extensions, Some(told));
         }
     }
 

@@ -2,15 +2,19 @@
 //!
 //! Not here: authenticating the client, issuing the token (see `token`).
 
+pub mod authorization_code;
 pub mod client_credentials;
+pub mod refresh_token;
 
 use crate::auth::error::{OAuthError, Reason, Refusal};
-use crate::auth::software_statement::CLIENT_CREDENTIALS;
+use crate::auth::software_statement::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, REFRESH_TOKEN};
 use crate::store::client::ClientRow;
 
 /// A grant that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantType {
+    AuthorizationCode,
+    RefreshToken,
     ClientCredentials,
 }
 
@@ -19,6 +23,8 @@ impl GrantType {
     /// `unsupported_grant_type`.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         match text {
+            AUTHORIZATION_CODE => Ok(Self::AuthorizationCode),
+            REFRESH_TOKEN => Ok(Self::RefreshToken),
             CLIENT_CREDENTIALS => Ok(Self::ClientCredentials),
             _ => Err(Refusal::new(
                 OAuthError::UnsupportedGrantType,
@@ -30,6 +36,8 @@ impl GrantType {
 
     const fn code(self) -> &'static str {
         match self {
+            Self::AuthorizationCode => AUTHORIZATION_CODE,
+            Self::RefreshToken => REFRESH_TOKEN,
             Self::ClientCredentials => CLIENT_CREDENTIALS,
         }
     }

@@ -1,0 +1,317 @@
+//! What comes next for a request: signing in, the question, or the way back to the app; and the person's answer.
+//!
+//! Consent is asked for every time, and may be skipped by an app that may show nothing (`prompt=none`) and has it already. A
+//! grant about a patient needs the person's own record; without one the app is told that access is denied and the audit
+//! why. Not here: pages (see `web`).
+
+use crate::app::App;
+use crate::app::context::Context;
+use crate::app::people::account::{Account, AccountState};
+use crate::audit::{Action, AuditRecord};
+use crate::auth::authentication::Authentication;
+use crate::auth::authorization_request::{AuthorizationRequest, Prompt};
+use crate::auth::error::{OAuthError, Reason, Refusal};
+use crate::auth::open_id::SignedIn;
+use crate::auth::redirect_uri::{self, Kind, form_action, shown_host, with_answer};
+use crate::auth::scope::{Plain, Scopes};
+use crate::store::client::{ClientRow, SMART};
+use crate::store::consent::{self, ConsentRow};
+use crate::store::token_family::{self, CodeRow};
+
+use super::super::account::note_client;
+use super::super::grant::authorization_code::{CodeContent, LIFETIME_US, place_of_code};
+use super::super::person_tokens::{Agreement, Drawn};
+use super::super::{audit_of, internal, refusal_of};
+use super::offer::{needs_patient, of_account};
+
+/// What comes next.
+#[derive(Debug, Clone)]
+pub enum Next {
+    /// The person signs in, and comes back with the same handle.
+    SignIn,
+    /// The person is asked.
+    Ask(Box<Question>),
+    /// The person goes back to the app.
+    Address(String),
+    /// The person is told that nothing can be granted, and goes back to the app by a link: who has just sent the form to
+    /// sign in is not led elsewhere by a browser that holds redirects to that form's policy.
+    Tell(String),
+}
+
+/// What a person is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// The app, as it is registered.
+    pub app: String,
+    /// Where the answer goes.
+    pub host: String,
+    /// What the page must allow forms to lead to.
+    pub form_action: Vec<String>,
+    pub known_by: KnownBy,
+    pub scopes: Scopes,
+    /// How long the app may go on without the person, in days.
+    pub offline_days: Option<u64>,
+}
+
+/// Why an app is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KnownBy {
+    Operator,
+    /// It has registered itself as a member of this trust community.
+    Community(String),
+}
+
+/// What a person answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    Allow,
+    Deny,
+}
+
+/// A request, its client and who answers.
+struct Asked {
+    request: AuthorizationRequest,
+    client: ClientRow,
+    account: Account,
+    signed_in: SignedIn,
+    scopes: Scopes,
+}
+
+impl App {
+    /// What comes next for the request behind a handle, given who has signed in.
+    ///
+    /// # Errors
+    /// What the person is told where nobody can be sent back.
+    pub fn continue_authorization(
+        &self,
+        ctx: &Context,
+        handle: &str,
+        signed_in: Option<&Authentication>,
+    ) -> Result<Next, Refusal> {
+        let mut audit = audit_of(ctx, Action::Authorize);
+        let (request, client) = match self.open_with_client(ctx, handle, &mut audit) {
+            Ok(opened) => opened,
+            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+        };
+        let fresh = signed_in.filter(|one| !request.wants_sign_in(one.time_us, ctx.now_us));
+        let Some(signed_in) = fresh else {
+            if request.prompt == Prompt::None {
+                let text = "Nobody is signed in, and nothing may be shown.";
+                return self.send_back(
+                    ctx,
+                    audit,
+                    &request,
+                    Refusal::new(OAuthError::LoginRequired, text, Reason::NotSignedIn),
+                );
+            }
+            return self.end(ctx, audit, Ok(Next::SignIn));
+        };
+        let asked = match self.asked(request.clone(), client, signed_in) {
+            Ok(asked) => asked,
+            Err(refusal) => return self.tell_person(ctx, audit, &request, refusal),
+        };
+        audit.detail.user = Some(asked.account.account_id.clone());
+        if request.prompt != Prompt::None {
+            return self.end(ctx, audit, Ok(Next::Ask(Box::new(self.question(&asked)))));
+        }
+        match self.has_agreed(&asked) {
+            Ok(true) => self.allow(ctx, audit, asked),
+            Ok(false) => {
+                let text = "The person has to be asked, and nothing may be shown.";
+                let refusal = Refusal::new(OAuthError::ConsentRequired, text, Reason::NotAgreed);
+                self.send_back(ctx, audit, &request, refusal)
+            }
+            Err(refusal) => self.end(ctx, audit, Err(refusal)),
+        }
+    }
+
+    /// Takes the person's answer.
+    ///
+    /// # Errors
+    /// What the person is told where nobody can be sent back.
+    pub fn answer_authorization(
+        &self,
+        ctx: &Context,
+        handle: &str,
+        signed_in: &Authentication,
+        answer: Answer,
+    ) -> Result<Next, Refusal> {
+        let mut audit = audit_of(ctx, Action::Authorize);
+        let (request, client) = match self.open_with_client(ctx, handle, &mut audit) {
+            Ok(opened) => opened,
+            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+        };
+        if request.wants_sign_in(signed_in.time_us, ctx.now_us) {
+            return self.end(ctx, audit, Ok(Next::SignIn));
+        }
+        audit.detail.user = Some(signed_in.subject.clone());
+        let asked = match (answer, self.asked(request.clone(), client, signed_in)) {
+            (Answer::Deny, _) => {
+                let refusal = Refusal::new(OAuthError::AccessDenied, DENIED, Reason::Denied);
+                return self.send_back(ctx, audit, &request, refusal);
+            }
+            (Answer::Allow, Ok(asked)) => asked,
+            (Answer::Allow, Err(refusal)) => return self.send_back(ctx, audit, &request, refusal),
+        };
+        self.allow(ctx, audit, asked)
+    }
+
+    fn open_with_client(
+        &self,
+        ctx: &Context,
+        handle: &str,
+        audit: &mut AuditRecord,
+    ) -> Result<(AuthorizationRequest, ClientRow), Refusal> {
+        let request = self.open_request(handle, ctx.now_us)?;
+        let client = self.find_active_client(&request.client_id);
+        let client = client.map_err(|refusal| refusal.as_code(OAuthError::InvalidRequest))?;
+        audit.caller.clone_from(&client.client_id);
+        note_client(&mut audit.detail, &client);
+        // The registration may have changed since.
+        let uris = ClientRow::uris(&client.redirect_uris);
+        if uris.iter().any(|uri| redirect_uri::is_same(uri, &request.redirect_uri)) {
+            return Ok((request, client));
+        }
+        let text = "The app's registration has changed. Go back to the app and begin again.";
+        Err(Refusal::new(OAuthError::InvalidRequest, text, Reason::ParameterInvalid("redirect_uri")))
+    }
+
+    fn asked(
+        &self,
+        request: AuthorizationRequest,
+        client: ClientRow,
+        signed_in: &Authentication,
+    ) -> Result<Asked, Refusal> {
+        let account = self.account(&signed_in.subject).map_err(|error| refusal_of(&error))?;
+        let account = account.filter(|account| account.state == AccountState::Active);
+        let account = account.ok_or(Refusal::new(OAuthError::AccessDenied, DENIED, Reason::AccountNotUsable))?;
+        let scopes = of_account(&request.scope, &client, &self.supported_for(&client), account.kind)?;
+        Ok(Asked { request, client, account, signed_in: SignedIn::from(signed_in), scopes })
+    }
+
+    fn question(&self, asked: &Asked) -> Question {
+        let Asked { request, client, scopes, .. } = asked;
+        let is_offline = super::super::person_tokens::is_offline(scopes);
+        Question {
+            app: client.name.clone(),
+            host: shown_host(&request.redirect_uri).to_owned(),
+            form_action: form_action(&request.redirect_uri),
+            known_by: if client.kind == SMART {
+                KnownBy::Operator
+            } else {
+                KnownBy::Community(client.community.clone())
+            },
+            scopes: scopes.clone(),
+            offline_days: is_offline.then_some(self.config.auth.refresh_days),
+        }
+    }
+
+    /// Whether all of it was agreed to before, and nobody else can receive the answer: of an app without a key, only its https
+    /// address says who it is (RFC 8252 §8.6).
+    fn has_agreed(&self, asked: &Asked) -> Result<bool, Refusal> {
+        let is_proven =
+            !asked.client.is_public() || redirect_uri::kind_of(&asked.request.redirect_uri) == Some(Kind::Https);
+        let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
+        let found = consent::find(&mut connection, &asked.account.account_id, &asked.client.client_id);
+        let found = found.map_err(|error| refusal_of(&error.into()))?;
+        let agreed = found.and_then(|row| Scopes::parse(&row.scope).ok());
+        Ok(is_proven && agreed.is_some_and(|agreed| asked.scopes.is_within(&agreed)))
+    }
+
+    /// Makes the code and sends the person back with it.
+    fn allow(&self, ctx: &Context, mut audit: AuditRecord, asked: Asked) -> Result<Next, Refusal> {
+        let request = asked.request.clone();
+        let agreement = match self.agreement(ctx, asked.scopes, &asked.account, asked.signed_in, &mut audit) {
+            Ok(agreement) => agreement,
+            Err(refusal) => return self.send_back(ctx, audit, &request, refusal),
+        };
+        let consent = ConsentRow {
+            account_id: asked.account.account_id,
+            client_id: asked.client.client_id,
+            scope: agreement.scope.clone(),
+            granted_us: ctx.now_us,
+        };
+        let drawn = Drawn::of((ctx.clock.secret)());
+        let content = CodeContent { request: request.clone(), agreement };
+        let row = match self.code_row(ctx, &drawn, &content) {
+            Ok(row) => row,
+            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+        };
+        let issuer = self.authorization.endpoints.issuer.as_str();
+        let answer = [("code", drawn.text.as_str()), ("state", request.state.as_str()), ("iss", issuer)];
+        let location = with_answer(&request.redirect_uri, &answer);
+        self.commit(ctx, audit, move |unit, _| {
+            token_family::insert_code(unit.conn, &row)?;
+            consent::put(unit.conn, &consent)?;
+            Ok(Ok(Next::Address(location)))
+        })
+    }
+
+    /// What the person agrees to, with their own record where one is needed.
+    fn agreement(
+        &self,
+        ctx: &Context,
+        scopes: Scopes,
+        account: &Account,
+        signed_in: SignedIn,
+        audit: &mut AuditRecord,
+    ) -> Result<Agreement, Refusal> {
+        let is_needed = needs_patient(&scopes);
+        let found = if is_needed || scopes.holds(Plain::FhirUser) {
+            self.find_own_record(ctx, account, &signed_in, audit).map_err(|error| refusal_of(&error))?
+        } else {
+            None
+        };
+        if is_needed && found.is_none() {
+            return Err(Refusal::new(OAuthError::AccessDenied, DENIED, Reason::NoRecord));
+        }
+        let scopes = if found.is_some() { scopes } else { scopes.without(Plain::FhirUser) };
+        audit.detail.records.extend(found.clone());
+        Ok(Agreement { scope: scopes.to_string(), patient: found, signed_in })
+    }
+
+    fn code_row(&self, ctx: &Context, drawn: &Drawn, content: &CodeContent) -> Result<CodeRow, Refusal> {
+        let plain = serde_json::to_vec(content).map_err(|_| internal())?;
+        let sealed = self.sealer.seal(&place_of_code(&drawn.digest), &plain, (self.clock.secret)());
+        Ok(CodeRow {
+            code: drawn.digest.clone(),
+            client_id: content.request.client_id.clone(),
+            family_id: (ctx.clock.uuid)(),
+            content: sealed.ok_or_else(internal)?,
+            expires_us: ctx.now_us + LIFETIME_US,
+            used_us: None,
+        })
+    }
+
+    /// Tells the person that nothing can be granted, unless nothing may be shown.
+    fn tell_person(
+        &self,
+        ctx: &Context,
+        audit: AuditRecord,
+        request: &AuthorizationRequest,
+        refusal: Refusal,
+    ) -> Result<Next, Refusal> {
+        match self.send_back(ctx, audit, request, refusal)? {
+            Next::Address(address) if request.prompt != Prompt::None => Ok(Next::Tell(address)),
+            next => Ok(next),
+        }
+    }
+
+    /// Sends the person back with an error; what went wrong here is told here.
+    fn send_back(
+        &self,
+        ctx: &Context,
+        audit: AuditRecord,
+        request: &AuthorizationRequest,
+        refusal: Refusal,
+    ) -> Result<Next, Refusal> {
+        let location = self.error_address(&request.redirect_uri, Some(&request.state), &refusal);
+        match self.end::<()>(ctx, audit, Err(refusal)) {
+            Err(refusal) if refusal.code.status() >= 500 => Err(refusal),
+            _ => Ok(Next::Address(location)),
+        }
+    }
+}
+
+/// The same whoever or whatever denies it: that somebody is not known here is not for the app to know.
+const DENIED: &str = "Access was not granted.";

@@ -1,0 +1,167 @@
+//! The refresh token: exchanged for the next one each time, until the family ends (RFC 6749 §6, RFC 9700 §4.14.2, FAST
+//! Security 4.3).
+//!
+//! One that was exchanged before is in two hands, and nobody knows whose: the whole family ends. Of two requests at once one
+//! has the token, at whichever instances they are. Not here: the tokens (see `person_tokens`).
+
+use crate::app::App;
+use crate::app::context::Context;
+use crate::audit::{Action, Detail};
+use crate::auth::error::{Reason, Refusal};
+use crate::auth::oauth_form::Header;
+use crate::auth::scope::{self, Plain, Scopes};
+use crate::store::token_family::{self, FamilyRow, RefreshRow, Used};
+
+use super::super::account::{note_client, note_grant};
+use super::super::authenticate::Authenticated;
+use super::super::person_tokens::{Family, PersonDraft, digest, keep, refused};
+use super::super::token::{IssuedToken, purge};
+use super::super::{audit_of, refusal_of};
+use super::GrantType;
+
+/// What is done with a token that was shown.
+enum Shown {
+    /// It is nobody's.
+    Unknown,
+    /// It is in the wrong hands.
+    Stolen(FamilyRow),
+    Exchanged {
+        token: RefreshRow,
+        draft: Box<PersonDraft>,
+    },
+    /// The request is refused, and the token is as good as before.
+    Refused(Refusal),
+}
+
+impl App {
+    /// Answers a token request with a refresh token.
+    ///
+    /// # Errors
+    /// `invalid_grant`, `invalid_scope`, and those of who sends it.
+    pub(in crate::app::auth) fn refresh(
+        &self,
+        ctx: &Context,
+        pairs: &[(String, String)],
+        header: &Header,
+    ) -> Result<IssuedToken, Refusal> {
+        let mut audit = audit_of(ctx, Action::IssueToken);
+        let read = self.read_person_request(ctx, pairs, header, GrantType::RefreshToken, "refresh_token");
+        let (client, form, token) = match read {
+            Ok(read) => read,
+            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+        };
+        audit.caller.clone_from(&client.client.client_id);
+        note_client(&mut audit.detail, &client.client);
+        let shown = match self.find_refresh(token) {
+            Ok(Some((token, family))) => {
+                self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit.detail)
+            }
+            Ok(None) => Shown::Unknown,
+            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+        };
+        let is_due = self.purge_is_due(ctx.now_us);
+        self.commit(ctx, audit, move |unit, _| {
+            if is_due {
+                purge(unit.conn, unit.now_us)?;
+            }
+            if let Err(refusal) = client.take(unit.conn, unit.now_us)? {
+                return Ok(Err(refusal));
+            }
+            let family_id = match shown {
+                Shown::Unknown => return Ok(Err(refused(Reason::ParameterInvalid("refresh_token")))),
+                Shown::Refused(refusal) => return Ok(Err(refusal)),
+                Shown::Exchanged { token, draft } => {
+                    if token_family::use_refresh(unit.conn, &token.token, unit.now_us)? == Used::Now {
+                        return keep(unit.conn, *draft, unit.now_us).map(Ok);
+                    }
+                    token.family_id
+                }
+                Shown::Stolen(family) => family.family_id,
+            };
+            tracing::warn!(family.id = %family_id, "a refresh token was shown that was used before, or by another client: its family ends");
+            token_family::revoke(unit.conn, &family_id, unit.now_us)?;
+            Ok(Err(refused(Reason::Replayed)))
+        })
+    }
+
+    /// The refresh token that somebody shows, and its family.
+    ///
+    /// # Errors
+    /// `temporarily_unavailable` when the database does not answer.
+    pub(in crate::app::auth) fn find_refresh(&self, token: &str) -> Result<Option<(RefreshRow, FamilyRow)>, Refusal> {
+        let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
+        token_family::find_refresh(&mut connection, &digest(token)).map_err(|error| refusal_of(&error.into()))
+    }
+
+    fn exchange(
+        &self,
+        ctx: &Context,
+        client: &Authenticated,
+        scope: Option<&str>,
+        (token, family): (RefreshRow, FamilyRow),
+        detail: &mut Detail,
+    ) -> Shown {
+        if token.used_us.is_some() || family.client_id != client.client.client_id {
+            return Shown::Stolen(family);
+        }
+        match self.exchanged(ctx, client, scope, &family, detail) {
+            Ok(draft) => Shown::Exchanged { token, draft: Box::new(draft) },
+            Err(refusal) => Shown::Refused(refusal),
+        }
+    }
+
+    fn exchanged(
+        &self,
+        ctx: &Context,
+        client: &Authenticated,
+        scope: Option<&str>,
+        family: &FamilyRow,
+        detail: &mut Detail,
+    ) -> Result<PersonDraft, Refusal> {
+        if family.revoked_us.is_some() {
+            return Err(refused(Reason::TokenRevoked));
+        }
+        if family.expires_us <= ctx.now_us {
+            return Err(refused(Reason::Expired));
+        }
+        let agreement = self.open_agreement(family).ok_or(refused(Reason::ParameterInvalid("refresh_token")))?;
+        let scopes = narrowed(&Scopes::parse(&agreement.scope)?, scope)?;
+        let of = Family { family_id: family.family_id.clone(), expires_us: family.expires_us };
+        // OpenID Connect Core 12.2: the nonce is of the first token.
+        let draft = self.draft_for_person(ctx, &client.client, &agreement, (scopes, None), of)?;
+        note_grant(detail, &draft.grant);
+        Ok(draft)
+    }
+}
+
+/// What of the scopes that were agreed to the request wants; all where it says nothing (RFC 6749 §6).
+fn narrowed(agreed: &Scopes, scope: Option<&str>) -> Result<Scopes, Refusal> {
+    let Some(text) = scope else { return Ok(agreed.clone()) };
+    let granted = scope::grant(&Scopes::parse(text)?, agreed, agreed)?;
+    // Without `openid` nothing is said of who the person is.
+    Ok(if granted.holds(Plain::OpenId) { granted } else { granted.without(Plain::FhirUser).without(Plain::Profile) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refresh_gives_less_and_never_more_than_was_agreed_to() {
+        let agreed = Scopes::parse("openid fhirUser offline_access patient/Patient.rs").expect("scopes");
+        let table = [
+            (None, Some("openid fhirUser offline_access patient/Patient.rs")),
+            (Some("patient/Patient.r"), Some("patient/Patient.r")),
+            (Some("patient/Patient.cruds"), Some("patient/Patient.rs")),
+            (Some("patient/Patient.rs fhirUser"), Some("patient/Patient.rs")),
+            (Some("openid fhirUser"), Some("openid fhirUser")),
+            (Some("patient/Observation.rs"), None),
+            (Some("user/Patient.rs"), None),
+            (Some("patient/*.rs"), None),
+        ];
+        for (scope, expected) in table {
+            let granted = narrowed(&agreed, scope).ok().map(|scopes| scopes.to_string());
+            assert_eq!(granted.as_deref(), expected, "{scope:?}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What people have agreed to let clients do: the last agreement for each account and client.
+//!
+//! It lets an app ask again without a page (`prompt=none`); what was agreed to when is in the audit. Not here: asking.
+
+use diesel::prelude::*;
+
+use super::connection::Connection;
+use super::dialect;
+use super::error::StoreError;
+use super::schema::consent;
+
+/// An agreement, to write and as read.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
+#[diesel(table_name = consent)]
+pub struct ConsentRow {
+    pub account_id: String,
+    pub client_id: String,
+    /// Separated by spaces.
+    pub scope: String,
+    pub granted_us: i64,
+}
+
+/// Puts an agreement in place of the last one.
+///
+/// # Errors
+/// Those of the database.
+pub fn put(connection: &mut Connection, row: &ConsentRow) -> Result<(), StoreError> {
+    dialect::authorization::put_consent(connection, row)
+}
+
+/// # Errors
+/// Those of the database.
+pub fn find(connection: &mut Connection, account_id: &str, client_id: &str) -> Result<Option<ConsentRow>, StoreError> {
+    Ok(consent::table.find((account_id, client_id)).select(ConsentRow::as_select()).first(connection).optional()?)
+}
+
+/// Takes an agreement back.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete(connection: &mut Connection, account_id: &str, client_id: &str) -> Result<(), StoreError> {
+    diesel::delete(consent::table.find((account_id, client_id))).execute(connection)?;
+    Ok(())
+}

@@ -353,6 +353,7 @@ mod tests {
                     "load",
                     "register-client",
                     "manage-client",
+                    "manage-account",
                     "manage-keys",
                 ])),
             ),

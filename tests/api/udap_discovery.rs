@@ -118,7 +118,8 @@ fn smart_configuration_is_json_whatever_is_accepted(server: &Trusting) {
         assert!(texts(&document["capabilities"]).contains(&"client-confidential-asymmetric".to_owned()));
         let algorithms = &document["token_endpoint_auth_signing_alg_values_supported"];
         assert_eq!(*algorithms, json!(["RS384", "ES384"]));
-        assert!(document["authorization_endpoint"].is_null() && document["issuer"].is_null());
+        assert_eq!(document["authorization_endpoint"], server.app.at_root("/oauth/authorize"));
+        assert_eq!(document["issuer"], server.app.at_root(""));
     }
 }
 

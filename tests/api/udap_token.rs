@@ -81,7 +81,7 @@ fn line_27_a_request_is_a_form_with_one_assertion_and_no_other_credential(server
         ("a parameter twice", doubled, "invalid_request"),
         ("no grant type", with("grant_type", ""), "invalid_request"),
         ("another grant type", with("grant_type", "password"), "unsupported_grant_type"),
-        ("a code", with("grant_type", "authorization_code"), "unsupported_grant_type"),
+        ("a grant that it is not registered for", with("grant_type", "authorization_code"), "unauthorized_client"),
         ("another client", with("client_id", "other"), "invalid_client"),
         ("no assertion", with("client_assertion", ""), "invalid_request"),
         ("an assertion that is none", with("client_assertion", "a.b.c"), "invalid_request"),
@@ -512,7 +512,9 @@ fn a_token_is_what_was_committed_for_it(server: &Trusting) {
 fn a_new_key_signs_without_a_restart_and_the_former_one_ends_with_its_tokens(server: &Trusting) {
     let (client, id) = server.registered(URI);
     let keys = |app: &TestApp| {
-        app.get(&app.at_root("/oauth/jwks")).send().expect(200).json()["keys"].as_array().unwrap().len()
+        let document = app.get(&app.at_root("/oauth/jwks")).send().expect(200).json();
+        // Beside them stands the key of identity tokens.
+        document["keys"].as_array().unwrap().iter().filter(|key| key["kty"] == "EC").count()
     };
     let is_good = |app: &TestApp, token: &str| app.app.verify_access_token(token, clock_us()).is_ok();
     let before = client.token(&server.app, &id);

@@ -32,6 +32,7 @@ pub struct CodeRow {
     /// Its SHA-256, hexadecimal.
     pub code: String,
     pub client_id: String,
+    pub account_id: String,
     /// Of the family that will come of it.
     pub family_id: String,
     /// Sealed.
@@ -89,11 +90,16 @@ pub fn revoke(connection: &mut Connection, family_id: &str, at_us: i64) -> Resul
     Ok(())
 }
 
-/// Ends every family of an account; how many stood.
+/// Ends every family of an account, those too that a code would begin; how many stood.
+///
+/// The codes go first: a redemption that is under way either finds its code gone, or commits before this goes on and its
+/// family is ended with the others.
 ///
 /// # Errors
 /// Those of the database.
 pub fn revoke_of_account(connection: &mut Connection, account_id: &str, at_us: i64) -> Result<usize, StoreError> {
+    let codes = authorization_code::table.filter(authorization_code::account_id.eq(account_id));
+    diesel::delete(codes).execute(connection)?;
     let standing =
         token_family::table.filter(token_family::account_id.eq(account_id)).filter(token_family::revoked_us.is_null());
     Ok(diesel::update(standing).set(token_family::revoked_us.eq(at_us)).execute(connection)?)

@@ -4,12 +4,13 @@
 use idi_match::app::clock::Clock;
 use idi_match::app::people::account::AccountKind;
 use idi_match::app::people::login::Login;
-use idi_match::app::people::manage;
+use idi_match::app::people::manage::{self, Codes, Reset};
+use idi_match::store::person_account::{self, PersonAccountRow};
 use serde_json::{Value, json};
 
 use crate::launch::{Launch, REDIRECT, SCOPE, STATE, add_app, id_token_claims, location, own_patient, parameter};
 use crate::people::{guide, parameters, stranger, with_id};
-use crate::signed_in::{Browser, PASSWORD, Person, detail, hidden, rows_of};
+use crate::signed_in::{Browser, PASSWORD, Person, detail, hidden, rows_of, secret};
 use crate::support::TestApp;
 use crate::trust::{error, post_form};
 
@@ -26,6 +27,7 @@ on_both_databases! {
     an_app_introspects_and_revokes_its_own_tokens,
     an_app_signs_a_person_out_and_sends_them_where_it_is_registered,
     a_disabled_account_has_no_tokens_any_more,
+    a_code_does_not_outlive_the_reset_of_its_account,
     the_metadata_say_what_holds,
 }
 
@@ -334,6 +336,27 @@ fn a_disabled_account_has_no_tokens_any_more(app: &TestApp) {
     let refreshed = launch.refresh(token["refresh_token"].as_str().unwrap(), &[]).expect(400);
     assert_eq!(error(&refreshed), "invalid_grant");
     assert_eq!(error(&launch.redeem(&unused, &[]).expect(400)), "invalid_grant");
+}
+
+fn reset(app: &TestApp, login: &str) {
+    let wanted = Reset { password: Some(secret("cold snow on slate roofs")), codes: Codes::Keep };
+    manage::reset(app.config(), Clock::system(), &Login::typed(login), &wanted).unwrap();
+}
+
+fn a_code_does_not_outlive_the_reset_of_its_account(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let unused = launch.code(&mut browser, &[]);
+    reset(app, "robin");
+    assert_eq!(error(&launch.redeem(&unused, &[]).expect(400)), "invalid_grant");
+    // One that was being made at that moment, by whoever was signed in before.
+    let mut session = launch.browser("casey");
+    let late = launch.code(&mut session, &[]);
+    app.write(|connection| {
+        let row = person_account::find_by_login(connection, "casey")?.unwrap();
+        person_account::update(connection, &PersonAccountRow { updated_us: (Clock::system().now_us)(), ..row })
+    });
+    assert_eq!(error(&launch.redeem(&late, &[]).expect(400)), "invalid_grant");
 }
 
 fn the_metadata_say_what_holds(app: &TestApp) {

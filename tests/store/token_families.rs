@@ -30,6 +30,7 @@ fn code(digest: &str, expires_us: i64) -> CodeRow {
     CodeRow {
         code: digest.to_owned(),
         client_id: "c1".to_owned(),
+        account_id: "a1".to_owned(),
         family_id: "f1".to_owned(),
         content: b"sealed".to_vec(),
         expires_us,
@@ -93,9 +94,16 @@ fn an_account_ends_all_its_families(database: &Database) {
         token_family::insert(connection, &family(id, account_id, 100)).unwrap();
     }
     token_family::revoke(connection, "f1", 5).unwrap();
+    let other = CodeRow { account_id: "a2".to_owned(), ..code("k3", 100) };
+    for row in [code("k1", 100), code("k2", 100), other.clone()] {
+        token_family::insert_code(connection, &row).unwrap();
+    }
+    token_family::use_code(connection, "k2", 3).unwrap();
     assert_eq!(token_family::revoke_of_account(connection, "a1", 6), Ok(1));
     let revoked = |connection: &mut _, id: &str| token_family::find(connection, id).unwrap().unwrap().revoked_us;
     assert_eq!(["f1", "f2", "f3"].map(|id| revoked(connection, id)), [Some(5), Some(6), None]);
+    assert_eq!(["k1", "k2", "k3"].map(|code| token_family::find_code(connection, code).unwrap()), [None, None, Some(other)]);
+    assert_eq!(token_family::use_code(connection, "k1", 7), Ok(Used::Before), "a redemption that has read it before");
 }
 
 fn what_expired_long_ago_is_removed(database: &Database) {

@@ -90,6 +90,16 @@ impl App {
         account.filter(|account| account.state == AccountState::Active).ok_or(refused(Reason::AccountNotUsable))
     }
 
+    /// The same for somebody who signed in and has not had to sign in anew since: a code may have been made while the account
+    /// was reset.
+    ///
+    /// # Errors
+    /// `invalid_grant` for an account that is gone or disabled, or was reset since.
+    pub(super) fn account_signed_in(&self, signed_in: &SignedIn) -> Result<Account, Refusal> {
+        let account = self.active_account(&signed_in.account_id)?;
+        if signed_in.time_us < account.updated_us { Err(refused(Reason::AccountNotUsable)) } else { Ok(account) }
+    }
+
     /// When a family ends that begins now.
     pub(super) fn family_end_us(&self, scopes: &Scopes, now_us: i64) -> i64 {
         let days = i64::try_from(self.config.auth.refresh_days).unwrap_or(1);
@@ -113,7 +123,7 @@ impl App {
         (scopes, nonce): (Scopes, Option<&str>),
         family: Family,
     ) -> Result<PersonDraft, Refusal> {
-        let account = self.active_account(&agreement.signed_in.account_id)?;
+        let account = self.account_signed_in(&agreement.signed_in)?;
         let lifetime_us = self.person_lifetime_s(&scopes) * SECOND_US;
         let grant = Grant {
             client_id: client.client_id.clone(),

@@ -276,6 +276,7 @@ impl App {
         Ok(CodeRow {
             code: drawn.digest.clone(),
             client_id: content.request.client_id.clone(),
+            account_id: content.agreement.signed_in.account_id.clone(),
             family_id: (ctx.clock.uuid)(),
             content: sealed.ok_or_else(internal)?,
             expires_us: ctx.now_us + LIFETIME_US,

@@ -59,18 +59,18 @@ impl Caller {
         }
     }
 
-    /// Whether this caller may be told of what is labelled as restricted: the operator's own clients may.
+    /// Whether this caller may be told of what is labelled as restricted: the operator's own systems may.
     #[must_use]
     pub fn sees_restricted(&self) -> bool {
         match self {
             Self::Open => true,
             Self::Anonymous => false,
-            Self::Client(granted) => granted.is_of_operator() && !granted.is_of_a_person(),
+            Self::Client(granted) => granted.is_own_system(),
         }
     }
 
     /// Whether this caller is told how likely a match is, and not only its grade: what an attacker would climb by. The
-    /// operator's own clients are.
+    /// operator's own systems are.
     #[must_use]
     pub fn sees_probabilities(&self) -> bool {
         self.sees_restricted()

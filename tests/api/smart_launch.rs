@@ -5,6 +5,7 @@ use idi_match::app::clock::Clock;
 use idi_match::app::people::account::AccountKind;
 use idi_match::app::people::login::Login;
 use idi_match::app::people::manage::{self, Codes, Reset};
+use idi_match::store::consent::{self, ConsentRow};
 use idi_match::store::person_account::{self, PersonAccountRow};
 use serde_json::{Value, json};
 
@@ -28,6 +29,8 @@ on_both_databases! {
     an_app_signs_a_person_out_and_sends_them_where_it_is_registered,
     a_disabled_account_has_no_tokens_any_more,
     a_code_does_not_outlive_the_reset_of_its_account,
+    what_was_agreed_to_lasts_as_long_as_the_page_said,
+    what_was_agreed_to_is_over_when_its_app_or_account_is_done,
     the_metadata_say_what_holds,
 }
 
@@ -357,6 +360,78 @@ fn a_code_does_not_outlive_the_reset_of_its_account(app: &TestApp) {
         person_account::update(connection, &PersonAccountRow { updated_us: (Clock::system().now_us)(), ..row })
     });
     assert_eq!(error(&launch.redeem(&late, &[]).expect(400)), "invalid_grant");
+}
+
+/// What an app that may show nothing is told.
+fn silently(launch: &Launch<'_>, browser: &mut Browser<'_>, scope: &str) -> Result<String, String> {
+    let begun = launch.begin(browser, &[("prompt", "none"), ("scope", scope)]).expect(303);
+    let next = browser.get(location(&begun)).expect(303);
+    parameter(location(&next), "code").ok_or_else(|| parameter(location(&next), "error").unwrap())
+}
+
+fn what_was_agreed_to_lasts_as_long_as_the_page_said(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let consents = |change: fn(&mut ConsentRow)| {
+        let mut connection = app.connection();
+        let account = person_account::find_by_login(&mut connection, "robin").unwrap().unwrap();
+        let row = consent::find(&mut connection, &account.account_id, &launch.client_id).unwrap().unwrap();
+        let mut changed = row.clone();
+        change(&mut changed);
+        if changed != row {
+            app.write(|connection| consent::put(connection, &changed));
+        }
+        row
+    };
+    const MINUTE_US: i64 = 60_000_000;
+    const DAYS_90_US: i64 = 90 * 24 * 60 * MINUTE_US;
+    let online = "launch/patient patient/Patient.rs";
+    launch.code(&mut browser, &[("scope", online)]);
+    let code = silently(&launch, &mut browser, online).unwrap();
+    assert!(launch.redeem(&code, &[]).expect(200).json()["expires_in"].as_i64().unwrap() > 300);
+    consents(|row| row.granted_us -= 9 * MINUTE_US);
+    let code = silently(&launch, &mut browser, online).unwrap();
+    let token = launch.redeem(&code, &[]).expect(200).json();
+    assert!(token["expires_in"].as_i64().unwrap() <= 60, "not ten minutes more: {token}");
+    consents(|row| row.granted_us -= MINUTE_US);
+    assert_eq!(silently(&launch, &mut browser, online), Err("consent_required".to_owned()));
+    // A refresh token counts from the page on, too.
+    launch.code(&mut browser, &[]);
+    consents(|row| row.granted_us -= DAYS_90_US - 2 * MINUTE_US);
+    let granted_us = consents(|_| ()).granted_us;
+    let code = silently(&launch, &mut browser, SCOPE).unwrap();
+    assert_eq!(consents(|_| ()).granted_us, granted_us, "nothing was agreed to anew");
+    let token = launch.redeem(&code, &[]).expect(200).json();
+    assert!(token["expires_in"].as_i64().unwrap() <= 120, "{token}");
+    consents(|row| row.granted_us -= 2 * MINUTE_US);
+    assert_eq!(silently(&launch, &mut browser, SCOPE), Err("consent_required".to_owned()));
+}
+
+fn what_was_agreed_to_is_over_when_its_app_or_account_is_done(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let token = |browser: &mut Browser<'_>| {
+        let code = launch.code(browser, &[]);
+        (launch.redeem(&code, &[]).expect(200).json(), code)
+    };
+    let refused = Err("consent_required".to_owned());
+    let (granted, _) = token(&mut browser);
+    assert!(silently(&launch, &mut browser, SCOPE).is_ok());
+    let refresh = granted["refresh_token"].as_str().unwrap();
+    post_form(app, "/oauth/revoke", &[("client_id", &launch.client_id), ("token", refresh)]).expect(200);
+    assert_eq!(silently(&launch, &mut browser, SCOPE), refused);
+    let (granted, _) = token(&mut browser);
+    for status in [200, 400] {
+        launch.refresh(granted["refresh_token"].as_str().unwrap(), &[]).expect(status);
+    }
+    assert_eq!(silently(&launch, &mut browser, SCOPE), refused, "a refresh token that was shown twice");
+    let (_, code) = token(&mut browser);
+    launch.redeem(&code, &[]).expect(400);
+    assert_eq!(silently(&launch, &mut browser, SCOPE), refused, "a code that was shown twice");
+    token(&mut browser);
+    reset(app, "robin");
+    let account = person_account::find_by_login(&mut app.connection(), "robin").unwrap().unwrap();
+    assert_eq!(consent::find(&mut app.connection(), &account.account_id, &launch.client_id), Ok(None));
 }
 
 fn the_metadata_say_what_holds(app: &TestApp) {

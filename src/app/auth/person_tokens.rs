@@ -38,6 +38,8 @@ pub struct Agreement {
     /// The id of the person's own Patient.
     pub patient: Option<String>,
     pub signed_in: SignedIn,
+    /// Until when the page said that it holds; nothing that comes of it lasts longer.
+    pub until_us: i64,
 }
 
 /// The family that tokens are made for.
@@ -100,10 +102,19 @@ impl App {
         if signed_in.time_us < account.updated_us { Err(refused(Reason::AccountNotUsable)) } else { Ok(account) }
     }
 
+    /// Until when something holds that a person agrees to at this time, as the page says.
+    pub(super) fn agreed_until_us(&self, scopes: &Scopes, agreed_us: i64) -> i64 {
+        let lasts_us = if is_offline(scopes) {
+            i64::try_from(self.config.auth.refresh_days).unwrap_or(1) * DAY_US
+        } else {
+            i64::try_from(self.config.auth.app_token_s).unwrap_or(LIFETIME_S_MAX) * SECOND_US
+        };
+        agreed_us.saturating_add(lasts_us)
+    }
+
     /// When a family ends that begins now.
-    pub(super) fn family_end_us(&self, scopes: &Scopes, now_us: i64) -> i64 {
-        let days = i64::try_from(self.config.auth.refresh_days).unwrap_or(1);
-        if is_offline(scopes) { now_us + days * DAY_US } else { now_us + self.person_lifetime_s(scopes) * SECOND_US }
+    pub(super) fn family_end_us(&self, scopes: &Scopes, until_us: i64, now_us: i64) -> i64 {
+        if is_offline(scopes) { until_us } else { until_us.min(now_us + self.person_lifetime_s(scopes) * SECOND_US) }
     }
 
     fn person_lifetime_s(&self, scopes: &Scopes) -> i64 {

@@ -5,6 +5,7 @@ use idi_match::app::clock::Clock;
 use idi_match::app::people::account::AccountKind;
 use idi_match::app::people::login::Login;
 use idi_match::app::people::manage::{self, Codes, Reset};
+use idi_match::store::client::{self, ClientRow};
 use idi_match::store::consent::{self, ConsentRow};
 use idi_match::store::person_account::{self, PersonAccountRow};
 use serde_json::{Value, json};
@@ -31,6 +32,7 @@ on_both_databases! {
     a_code_does_not_outlive_the_reset_of_its_account,
     what_was_agreed_to_lasts_as_long_as_the_page_said,
     what_was_agreed_to_is_over_when_its_app_or_account_is_done,
+    a_refresh_gives_no_more_than_is_registered_by_now,
     the_metadata_say_what_holds,
 }
 
@@ -432,6 +434,26 @@ fn what_was_agreed_to_is_over_when_its_app_or_account_is_done(app: &TestApp) {
     reset(app, "robin");
     let account = person_account::find_by_login(&mut app.connection(), "robin").unwrap().unwrap();
     assert_eq!(consent::find(&mut app.connection(), &account.account_id, &launch.client_id), Ok(None));
+}
+
+fn a_refresh_gives_no_more_than_is_registered_by_now(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let code = launch.code(&mut browser, &[]);
+    let first = launch.redeem(&code, &[]).expect(200).json();
+    let register = |scope: &str| {
+        let row = client::find(&mut app.connection(), &launch.client_id).unwrap().unwrap();
+        app.write(|connection| client::update(connection, &ClientRow { scope: scope.to_owned(), ..row }));
+    };
+    register("launch/patient openid offline_access patient/Patient.r");
+    let second = launch.refresh(first["refresh_token"].as_str().unwrap(), &[]).expect(200).json();
+    assert_eq!(second["scope"], "launch/patient openid offline_access patient/Patient.r");
+    register("user/Patient.rs");
+    let refresh = second["refresh_token"].as_str().unwrap();
+    assert_eq!(error(&launch.refresh(refresh, &[]).expect(400)), "invalid_scope");
+    register("patient/Patient.rs");
+    let last = launch.refresh(refresh, &[]).expect(200).json();
+    assert_eq!((&last["scope"], &last["refresh_token"]), (&json!("patient/Patient.rs"), &Value::Null));
 }
 
 fn the_metadata_say_what_holds(app: &TestApp) {

@@ -6,15 +6,17 @@
 
 use crate::app::App;
 use crate::app::context::Context;
-use crate::audit::{Action, Detail};
+use crate::audit::{Action, AuditRecord};
 use crate::auth::error::{Reason, Refusal};
 use crate::auth::oauth_form::Header;
 use crate::auth::scope::{self, Plain, Scopes};
+use crate::store::client::ClientRow;
 use crate::store::token_family::{self, FamilyRow, RefreshRow, Used};
 
 use super::super::account::{note_client, note_grant};
 use super::super::authenticate::Authenticated;
-use super::super::person_tokens::{Family, PersonDraft, digest, keep, refused};
+use super::super::authorize::offer::of_account;
+use super::super::person_tokens::{Agreement, Family, PersonDraft, digest, keep, refused};
 use super::super::token::{IssuedToken, purge};
 use super::super::{audit_of, refusal_of};
 use super::GrantType;
@@ -54,7 +56,7 @@ impl App {
         note_client(&mut audit.detail, &client.client);
         let shown = match self.find_refresh(token) {
             Ok(Some((token, family))) => {
-                self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit.detail)
+                self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit)
             }
             Ok(None) => Shown::Unknown,
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
@@ -99,12 +101,12 @@ impl App {
         client: &Authenticated,
         scope: Option<&str>,
         (token, family): (RefreshRow, FamilyRow),
-        detail: &mut Detail,
+        audit: &mut AuditRecord,
     ) -> Shown {
         if token.used_us.is_some() || family.client_id != client.client.client_id {
             return Shown::Stolen(family);
         }
-        match self.exchanged(ctx, client, scope, &family, detail) {
+        match self.exchanged(ctx, client, scope, &family, audit) {
             Ok(draft) => Shown::Exchanged { token, draft: Box::new(draft) },
             Err(refusal) => Shown::Refused(refusal),
         }
@@ -116,7 +118,7 @@ impl App {
         client: &Authenticated,
         scope: Option<&str>,
         family: &FamilyRow,
-        detail: &mut Detail,
+        audit: &mut AuditRecord,
     ) -> Result<PersonDraft, Refusal> {
         if family.revoked_us.is_some() {
             return Err(refused(Reason::TokenRevoked));
@@ -125,12 +127,20 @@ impl App {
             return Err(refused(Reason::Expired));
         }
         let agreement = self.open_agreement(family).ok_or(refused(Reason::ParameterInvalid("refresh_token")))?;
+        let agreement = self.as_of_now(&client.client, agreement)?;
         let scopes = narrowed(&Scopes::parse(&agreement.scope)?, scope)?;
         let of = Family { family_id: family.family_id.clone(), expires_us: family.expires_us };
         // OpenID Connect Core 12.2: the nonce is of the first token.
         let draft = self.draft_for_person(ctx, &client.client, &agreement, (scopes, None), of)?;
-        note_grant(detail, &draft.grant);
+        note_grant(&mut audit.detail, &draft.grant);
         Ok(draft)
+    }
+
+    /// What of an agreement holds now: what is registered, supported and for the account's kind by now.
+    fn as_of_now(&self, client: &ClientRow, agreement: Agreement) -> Result<Agreement, Refusal> {
+        let account = self.account_signed_in(&agreement.signed_in)?;
+        let scopes = of_account(&agreement.scope, client, &self.supported_for(client), account.kind)?;
+        Ok(Agreement { scope: scopes.to_string(), ..agreement })
     }
 }
 

@@ -33,6 +33,7 @@ on_both_databases! {
     what_was_agreed_to_lasts_as_long_as_the_page_said,
     what_was_agreed_to_is_over_when_its_app_or_account_is_done,
     a_refresh_gives_no_more_than_is_registered_by_now,
+    a_refresh_finds_the_person_again_or_ends,
     the_metadata_say_what_holds,
 }
 
@@ -454,6 +455,45 @@ fn a_refresh_gives_no_more_than_is_registered_by_now(app: &TestApp) {
     register("patient/Patient.rs");
     let last = launch.refresh(refresh, &[]).expect(200).json();
     assert_eq!((&last["scope"], &last["refresh_token"]), (&json!("patient/Patient.rs"), &Value::Null));
+}
+
+fn a_refresh_finds_the_person_again_or_ends(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let mut granted = || {
+        let code = launch.code(&mut browser, &[]);
+        launch.redeem(&code, &[]).expect(200).json()
+    };
+    let refresh = |token: &Value| launch.refresh(token["refresh_token"].as_str().unwrap(), &[]);
+    // Another record of the same identity, and the one that was bound is somebody else's by now.
+    let first = granted();
+    app.store_patient(&own_patient("second"));
+    let second = refresh(&first).expect(200).json();
+    assert_eq!(second["patient"], "own", "as long as it is of that identity");
+    app.store_patient(&with_id(&stranger(4), "own"));
+    let third = refresh(&second).expect(200).json();
+    assert_eq!(third["patient"], "second");
+    // Nobody is found.
+    app.store_patient(&with_id(&stranger(5), "second"));
+    assert_eq!(error(&refresh(&third).expect(400)), "invalid_grant");
+    assert!(!launch.stands(third["access_token"].as_str().unwrap()), "all that came of it has ended");
+    let row = rows_of(app, "issue-token").pop().unwrap();
+    assert_eq!(detail(&row)["reasons"], json!(["invalid_grant", "no-record"]));
+    assert_eq!(error(&refresh(&third).expect(400)), "invalid_grant");
+    // Somebody of the same attributes, in another identity than before.
+    app.store_patient(&own_patient("second"));
+    let fourth = granted();
+    app.store_patient(&with_id(&stranger(5), "second"));
+    app.store_patient(&own_patient("third"));
+    assert_eq!(error(&refresh(&fourth).expect(400)), "invalid_grant");
+    assert_eq!(granted()["patient"], "third");
+    // What was verified is too old.
+    let fifth = granted();
+    app.write(|connection| {
+        let row = person_account::find_by_login(connection, "robin")?.unwrap();
+        person_account::update(connection, &PersonAccountRow { verified_on: "2020-02-03".to_owned(), ..row })
+    });
+    assert_eq!(error(&refresh(&fifth).expect(400)), "invalid_grant");
 }
 
 fn the_metadata_say_what_holds(app: &TestApp) {

@@ -23,6 +23,7 @@ use crate::store::client::{ClientRow, UDAP};
 use crate::store::token_family::{self, RefreshRow};
 use crate::store::{Connection, StoreError};
 
+use super::own_record::OwnRecord;
 use super::token::{IssuedToken, OfPerson};
 use super::{internal, refusal_of};
 
@@ -35,8 +36,7 @@ const TIERED_LIFETIME_S: i64 = 300;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     pub scope: String,
-    /// The id of the person's own Patient.
-    pub patient: Option<String>,
+    pub own: Option<OwnRecord>,
     pub signed_in: SignedIn,
     /// Until when the page said that it holds; nothing that comes of it lasts longer.
     pub until_us: i64,
@@ -149,7 +149,7 @@ impl App {
             token_id: (ctx.clock.uuid)(),
             expires_us: family.expires_us.min(ctx.now_us + lifetime_us),
             subject: Some(agreement.signed_in.account_id.clone()),
-            patient: agreement.patient.clone(),
+            patient: agreement.own.as_ref().map(|own| own.record_id.clone()),
             holder: match account.kind {
                 AccountKind::Person => Holder::Person,
                 AccountKind::Workforce => Holder::Workforce,

@@ -281,12 +281,12 @@ impl App {
             return Err(Refusal::new(OAuthError::AccessDenied, DENIED, Reason::NoRecord));
         }
         let scopes = if own.is_some() { scopes.clone() } else { scopes.clone().without(Plain::FhirUser) };
-        audit.detail.records.extend(own.clone());
+        audit.detail.records.extend(own.iter().map(|own| own.record_id.clone()));
         let until_us = match agreed {
             Agreed::Now => self.agreed_until_us(&scopes, ctx.now_us),
             Agreed::Before { until_us } => until_us,
         };
-        Ok(Agreement { scope: scopes.to_string(), patient: own, signed_in: signed_in.clone(), until_us })
+        Ok(Agreement { scope: scopes.to_string(), own, signed_in: signed_in.clone(), until_us })
     }
 
     fn code_row(&self, ctx: &Context, drawn: &Drawn, content: &CodeContent) -> Result<CodeRow, Refusal> {

@@ -15,7 +15,7 @@ use crate::store::token_family::{self, FamilyRow, RefreshRow, Used};
 
 use super::super::account::{note_client, note_grant};
 use super::super::authenticate::Authenticated;
-use super::super::authorize::offer::of_account;
+use super::super::authorize::offer::{needs_patient, of_account};
 use super::super::person_tokens::{Agreement, Family, PersonDraft, digest, keep, refused};
 use super::super::token::{IssuedToken, purge};
 use super::super::{audit_of, refusal_of};
@@ -31,6 +31,8 @@ enum Shown {
         token: RefreshRow,
         draft: Box<PersonDraft>,
     },
+    /// Whom it was for is not known to be the same person any more.
+    Over(FamilyRow, Refusal),
     /// The request is refused, and the token is as good as before.
     Refused(Refusal),
 }
@@ -72,6 +74,10 @@ impl App {
             let family_id = match shown {
                 Shown::Unknown => return Ok(Err(refused(Reason::ParameterInvalid("refresh_token")))),
                 Shown::Refused(refusal) => return Ok(Err(refusal)),
+                Shown::Over(family, refusal) => {
+                    token_family::revoke(unit.conn, &family.family_id, unit.now_us)?;
+                    return Ok(Err(refusal));
+                }
                 Shown::Exchanged { token, draft } => {
                     if token_family::use_refresh(unit.conn, &token.token, unit.now_us)? == Used::Now {
                         return keep(unit.conn, *draft, unit.now_us).map(Ok);
@@ -108,6 +114,7 @@ impl App {
         }
         match self.exchanged(ctx, client, scope, &family, audit) {
             Ok(draft) => Shown::Exchanged { token, draft: Box::new(draft) },
+            Err(refusal) if refusal.log == Reason::NoRecord => Shown::Over(family, refusal),
             Err(refusal) => Shown::Refused(refusal),
         }
     }
@@ -127,7 +134,7 @@ impl App {
             return Err(refused(Reason::Expired));
         }
         let agreement = self.open_agreement(family).ok_or(refused(Reason::ParameterInvalid("refresh_token")))?;
-        let agreement = self.as_of_now(&client.client, agreement)?;
+        let agreement = self.as_of_now(ctx, &client.client, agreement, audit)?;
         let scopes = narrowed(&Scopes::parse(&agreement.scope)?, scope)?;
         let of = Family { family_id: family.family_id.clone(), expires_us: family.expires_us };
         // OpenID Connect Core 12.2: the nonce is of the first token.
@@ -136,11 +143,28 @@ impl App {
         Ok(draft)
     }
 
-    /// What of an agreement holds now: what is registered, supported and for the account's kind by now.
-    fn as_of_now(&self, client: &ClientRow, agreement: Agreement) -> Result<Agreement, Refusal> {
+    /// What of an agreement holds now: what is registered, supported and for the account's kind by now, about the person who is
+    /// found again.
+    fn as_of_now(
+        &self,
+        ctx: &Context,
+        client: &ClientRow,
+        agreement: Agreement,
+        audit: &mut AuditRecord,
+    ) -> Result<Agreement, Refusal> {
         let account = self.account_signed_in(&agreement.signed_in)?;
         let scopes = of_account(&agreement.scope, client, &self.supported_for(client), account.kind)?;
-        Ok(Agreement { scope: scopes.to_string(), ..agreement })
+        let own = match &agreement.own {
+            Some(bound) => self.find_own_record_again(ctx, &account, &agreement.signed_in, bound, audit),
+            None => Ok(None),
+        };
+        let own = own.map_err(|error| refusal_of(&error))?;
+        if own.is_none() && needs_patient(&scopes) {
+            return Err(refused(Reason::NoRecord));
+        }
+        audit.detail.records.extend(own.iter().map(|own| own.record_id.clone()));
+        let scopes = if own.is_some() { scopes } else { scopes.without(Plain::FhirUser) };
+        Ok(Agreement { scope: scopes.to_string(), own, ..agreement })
     }
 }
 

@@ -21,6 +21,7 @@ on_both_databases_guarded! {
     a_restricted_record_is_hidden_from_its_person_too,
     an_older_version_is_there_for_whom_it_was_about,
     somebody_of_the_workforce_is_no_system_of_the_operator,
+    a_link_to_a_further_page_is_of_the_person_who_searched,
 }
 
 /// Whoever has signed in as the person of `p1`, in an app that has these scopes.
@@ -441,4 +442,24 @@ fn somebody_of_the_workforce_is_no_system_of_the_operator(server: &Guarded) {
     let scores: Vec<f64> = found["entry"].as_array().unwrap().iter().filter_map(|one| one["search"]["score"].as_f64()).collect();
     assert!(!scores.is_empty() && scores.iter().all(|score| [0.99, 0.8, 0.7, 0.6, 0.5].contains(score)), "{scores:?}");
     server.as_operator("GET", "/Patient/q1").send().expect(200);
+}
+
+fn a_link_to_a_further_page_is_of_the_person_who_searched(server: &Guarded) {
+    fill(server);
+    let own = person("patient/*.rs");
+    let other = |change: fn(&mut Grant)| {
+        let mut bearer = own.clone();
+        change(&mut bearer.grant);
+        bearer
+    };
+    let page = server.by(&own, "GET", "/Patient?_count=1").send().expect(200).json();
+    let next = MatchBundle(page).link("next").expect("another page").to_owned();
+    for bearer in [
+        other(|grant| grant.subject = Some("account-two".to_owned())),
+        other(|grant| grant.patient = Some("p2".to_owned())),
+        other(|grant| grant.patient = Some("q1".to_owned())),
+    ] {
+        server.by(&bearer, "GET", &next).send().expect(400);
+    }
+    server.by(&own, "GET", &next).send().expect(200);
 }

@@ -465,16 +465,16 @@ fn a_refresh_finds_the_person_again_or_ends(app: &TestApp) {
         launch.redeem(&code, &[]).expect(200).json()
     };
     let refresh = |token: &Value| launch.refresh(token["refresh_token"].as_str().unwrap(), &[]);
-    // Another record of the same identity, and the one that was bound is somebody else's by now.
+    // Two records of one identity; the one that was bound is somebody else's by now, and the identity stays with the other.
+    app.store_patient(&own_patient("another"));
     let first = granted();
-    app.store_patient(&own_patient("second"));
     let second = refresh(&first).expect(200).json();
-    assert_eq!(second["patient"], "own", "as long as it is of that identity");
-    app.store_patient(&with_id(&stranger(4), "own"));
+    assert_eq!((&first["patient"], &second["patient"]), (&json!("another"), &json!("another")));
+    app.store_patient(&with_id(&stranger(4), "another"));
     let third = refresh(&second).expect(200).json();
-    assert_eq!(third["patient"], "second");
+    assert_eq!(third["patient"], "own");
     // Nobody is found.
-    app.store_patient(&with_id(&stranger(5), "second"));
+    app.store_patient(&with_id(&stranger(5), "own"));
     assert_eq!(error(&refresh(&third).expect(400)), "invalid_grant");
     assert!(!launch.stands(third["access_token"].as_str().unwrap()), "all that came of it has ended");
     let row = rows_of(app, "issue-token").pop().unwrap();

@@ -41,12 +41,17 @@ pub enum Sender<'a> {
 
 impl<'a> Form<'a> {
     /// # Errors
-    /// `invalid_request` for a parameter that is there twice (RFC 6749 §3.2), or too many.
+    /// `invalid_request` for a parameter that is there twice (RFC 6749 §3.2), too many, or control characters.
     pub fn of(pairs: &'a [(String, String)]) -> Result<Self, Refusal> {
         let text = "A parameter is there more than once, or there are too many.";
         let twice = |at: usize, name: &str| pairs[..at].iter().any(|(before, _)| before == name);
         if pairs.len() > PARAMETERS_MAX || pairs.iter().enumerate().any(|(at, (name, _))| twice(at, name)) {
             return Err(Refusal::new(OAuthError::InvalidRequest, text, Reason::DuplicateMember));
+        }
+        // RFC 6749, appendix A: no parameter has control characters; a database may not take them.
+        if pairs.iter().any(|(_, value)| value.contains(char::is_control)) {
+            let text = "A parameter has control characters.";
+            return Err(Refusal::new(OAuthError::InvalidRequest, text, Reason::ParameterInvalid("control characters")));
         }
         Ok(Self(pairs))
     }

@@ -62,7 +62,8 @@ export class Person {
 
 // An app that the operator has added, public or confidential: then `privateKey` signs, and its public half is registered as `k1`.
 export class App {
-  static async add(kind) {
+  // `origins` are those whose scripts may read answers; it is sent back to the first of them.
+  static async add(kind, origins = []) {
     const app = new App();
     const folder = mkdtempSync(join(tmpdir(), 'idi-match-app-'));
     let how = ['--public'];
@@ -74,9 +75,15 @@ export class App {
       app.privateKey = pair.privateKey;
       how = ['--jwks', join(folder, 'jwks.json')];
     }
-    const flags = ['--name', `Example ${kind}`, '--redirect-uri', 'http://127.0.0.1/callback', '--scope', SCOPE];
-    app.id = run(['client', 'add', ...how, ...flags]).trim();
+    const redirect = origins.length > 0 ? `${origins[0]}/app` : REDIRECT;
+    const flags = ['--name', `Example ${kind}`, '--redirect-uri', redirect, '--scope', SCOPE];
+    app.id = run(['client', 'add', ...how, ...flags, ...origins.flatMap((origin) => ['--cors-origin', origin])]).trim();
     rmSync(folder, { recursive: true });
     return app;
+  }
+
+  async privateJwk() {
+    const { kty, crv, x, y, d } = await webcrypto.subtle.exportKey('jwk', this.privateKey);
+    return { kty, crv, x, y, d, kid: 'k1', alg: 'ES384', key_ops: ['sign'] };
   }
 }

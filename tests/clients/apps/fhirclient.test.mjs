@@ -93,12 +93,12 @@ test('an app of a browser refreshes, and one with a key would have to sign', asy
       const record = await client.patient.read();
       return [record.id, client.state.tokenResponse.refresh_token !== before];
     });
-  const page = await openPage(browser);
-  await launchApp(page, 'public');
-  assert.deepEqual(await refresh(page), ['own', true]);
-  await launchApp(page, 'confidential');
-  await assert.rejects(refresh(page), /invalid_client/);
-  await page.context().close();
+  const [open, signing] = [await openPage(browser), await openPage(browser)];
+  await launchApp(open, 'public');
+  assert.deepEqual(await refresh(open), ['own', true]);
+  await launchApp(signing, 'confidential');
+  await assert.rejects(refresh(signing), /invalid_client/);
+  for (const page of [open, signing]) await page.context().close();
 });
 
 test('what is not the person’s own is refused, and the app sees why', async () => {

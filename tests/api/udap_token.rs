@@ -107,6 +107,7 @@ fn line_28_assertions_that_break_a_rule_are_refused_with_their_codes(server: &Tr
         (json!({"sub": URI}), "invalid_client"),
         (json!({"aud": server.app.at_root("/oauth/register")}), "invalid_client"),
         (json!({"aud": server.app.at_root("/oauth/token/")}), "invalid_client"),
+        (json!({"aud": server.app.at_root("")}), "invalid_client"),
         (json!({"exp": now_s() + 400}), "invalid_client"),
         (json!({"iat": now_s() - 400, "exp": now_s() - 100}), "invalid_client"),
         (json!({"iat": now_s() + 200, "exp": now_s() + 300}), "invalid_client"),

@@ -20,6 +20,7 @@ use super::auth::granted::Granted;
 use super::clock::Clock;
 use super::error::AppError;
 use super::search::AUDIT_EVENT;
+use super::search::page_token::Holder;
 
 /// The caller of a use case.
 #[derive(Debug, Clone)]
@@ -59,18 +60,18 @@ impl Caller {
         }
     }
 
-    /// Whether this caller may be told of what is labelled as restricted: the operator's own clients may.
+    /// Whether this caller may be told of what is labelled as restricted: the operator's own systems may.
     #[must_use]
     pub fn sees_restricted(&self) -> bool {
         match self {
             Self::Open => true,
             Self::Anonymous => false,
-            Self::Client(granted) => granted.is_of_operator() && !granted.is_of_a_person(),
+            Self::Client(granted) => granted.is_own_system(),
         }
     }
 
     /// Whether this caller is told how likely a match is, and not only its grade: what an attacker would climb by. The
-    /// operator's own clients are.
+    /// operator's own systems are.
     #[must_use]
     pub fn sees_probabilities(&self) -> bool {
         self.sees_restricted()
@@ -146,6 +147,24 @@ impl Caller {
     pub const fn rule_book(&self) -> Option<RuleBook> {
         match self {
             Self::Open | Self::Anonymous | Self::Client(_) => None,
+        }
+    }
+
+    /// Whom links to further pages of a list are for. They hold the query in clear once they are opened, so those of another
+    /// person in the same app, and of a token that saw more, are refused.
+    #[must_use]
+    pub fn page_holder<'a>(&'a self, list: &'a str) -> Holder<'a> {
+        let grant = match self {
+            Self::Open | Self::Anonymous => None,
+            Self::Client(granted) => Some(&granted.grant),
+        };
+        let constraint = self.search_constraint(list);
+        Holder {
+            resource_type: list,
+            caller: self.label(),
+            subject: grant.and_then(|grant| grant.subject.as_deref()),
+            patient: grant.and_then(|grant| grant.patient.as_deref()),
+            constraint: [constraint.labels.code(), constraint.persons.code()],
         }
     }
 

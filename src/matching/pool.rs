@@ -41,6 +41,7 @@ pub struct RecordMatch {
     pub record_id: String,
     pub version: i64,
     pub score: f64,
+    pub grade: MatchGrade,
     pub probability: f64,
 }
 
@@ -166,8 +167,10 @@ pub(super) fn weigh(identity_id: String, pairs: &[RecordPair<'_>], model: &Model
 fn records(pairs: &[RecordPair<'_>], model: &Model, population: usize) -> Vec<RecordMatch> {
     let weigh = |record: &RecordPair<'_>| {
         let classes = Classes::of(&record.pair, model, population);
-        let (score, probability) = (grade(&record.pair, &classes, model).score, classes.probability());
-        RecordMatch { record_id: record.record_id.to_string(), version: record.version, score, probability }
+        let graded = grade(&record.pair, &classes, model);
+        let probability = classes.probability();
+        let record_id = record.record_id.to_string();
+        RecordMatch { record_id, version: record.version, score: graded.score, grade: graded.grade, probability }
     };
     let mut records: Vec<RecordMatch> = pairs.iter().map(weigh).collect();
     records.sort_by(|a, b| {

@@ -1,6 +1,7 @@
 //! What people have agreed to let clients do: the last agreement for each account and client.
 //!
-//! It lets an app ask again without a page (`prompt=none`); what was agreed to when is in the audit. Not here: asking.
+//! It lets an app ask again without a page (`prompt=none`), for as long as the page said, and ends with what came of it (see
+//! `token_family`); what was agreed to when is in the audit. Not here: asking.
 
 use diesel::prelude::*;
 

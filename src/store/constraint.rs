@@ -67,6 +67,17 @@ impl Labels {
     }
 }
 
+impl Persons {
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Everybody => "everybody",
+            Self::OfIdentityOf(_) => "identity",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
 /// The records of the identity that a Patient is of now, ordered by id; none where it is no record.
 ///
 /// # Errors

@@ -327,6 +327,7 @@ diesel::table! {
     authorization_code (code) {
         code -> Text,
         client_id -> Text,
+        account_id -> Text,
         family_id -> Text,
         content -> Binary,
         expires_us -> BigInt,

@@ -9,7 +9,7 @@ use diesel::prelude::*;
 
 use super::connection::Connection;
 use super::error::StoreError;
-use super::schema::{authorization_code, refresh_token, token_family};
+use super::schema::{authorization_code, consent, refresh_token, token_family};
 
 /// A family, to write and as read.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable, Insertable)]
@@ -32,6 +32,7 @@ pub struct CodeRow {
     /// Its SHA-256, hexadecimal.
     pub code: String,
     pub client_id: String,
+    pub account_id: String,
     /// Of the family that will come of it.
     pub family_id: String,
     /// Sealed.
@@ -79,21 +80,30 @@ pub fn find(connection: &mut Connection, family_id: &str) -> Result<Option<Famil
     Ok(token_family::table.find(family_id).select(FamilyRow::as_select()).first(connection).optional()?)
 }
 
-/// Ends a family; the first time counts.
+/// Ends a family, and with it that its app may ask again without a page; the first time counts.
 ///
 /// # Errors
 /// Those of the database.
 pub fn revoke(connection: &mut Connection, family_id: &str, at_us: i64) -> Result<(), StoreError> {
     let standing = token_family::table.find(family_id).filter(token_family::revoked_us.is_null());
-    diesel::update(standing).set(token_family::revoked_us.eq(at_us)).execute(connection)?;
-    Ok(())
+    if diesel::update(standing).set(token_family::revoked_us.eq(at_us)).execute(connection)? == 0 {
+        return Ok(());
+    }
+    let Some(ended) = find(connection, family_id)? else { return Ok(()) };
+    super::consent::delete(connection, &ended.account_id, &ended.client_id)
 }
 
-/// Ends every family of an account; how many stood.
+/// Ends every family of an account, those too that a code would begin, and all that its person has agreed to; how many stood.
+///
+/// The codes go first: a redemption that is under way either finds its code gone, or commits before this goes on and its
+/// family is ended with the others.
 ///
 /// # Errors
 /// Those of the database.
 pub fn revoke_of_account(connection: &mut Connection, account_id: &str, at_us: i64) -> Result<usize, StoreError> {
+    let codes = authorization_code::table.filter(authorization_code::account_id.eq(account_id));
+    diesel::delete(codes).execute(connection)?;
+    diesel::delete(consent::table.filter(consent::account_id.eq(account_id))).execute(connection)?;
     let standing =
         token_family::table.filter(token_family::account_id.eq(account_id)).filter(token_family::revoked_us.is_null());
     Ok(diesel::update(standing).set(token_family::revoked_us.eq(at_us)).execute(connection)?)

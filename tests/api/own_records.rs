@@ -20,6 +20,8 @@ on_both_databases_guarded! {
     without_a_patient_in_context_or_its_levels_there_is_nothing,
     a_restricted_record_is_hidden_from_its_person_too,
     an_older_version_is_there_for_whom_it_was_about,
+    somebody_of_the_workforce_is_no_system_of_the_operator,
+    a_link_to_a_further_page_is_of_the_person_who_searched,
 }
 
 /// Whoever has signed in as the person of `p1`, in an app that has these scopes.
@@ -411,4 +413,53 @@ fn an_older_version_is_there_for_whom_it_was_about(server: &Guarded) {
     assert_eq!(versions["entry"].as_array().map(Vec::len), Some(1), "{versions}");
     server.store(&related("r1", "q1"));
     by("/RelatedPerson/r1/_history/1").expect(404);
+}
+
+fn somebody_of_the_workforce_is_no_system_of_the_operator(server: &Guarded) {
+    fill(server);
+    let label =
+        json!({"security": [{"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}]});
+    server.store(&with(&with_id(&without(&stranger(2), "meta"), "q1"), "meta", label));
+    let operator = Bearer::operator("user/*.rs");
+    let grant = Grant {
+        identity_level: IdentityLevel::Idial1_8,
+        authentication_level: AuthenticationLevel::Aal2,
+        subject: Some("account-clerk".to_owned()),
+        holder: Holder::Workforce,
+        ..operator.grant
+    };
+    let clerk = Bearer { grant, ..operator };
+    let by = |path: &str| server.by(&clerk, "GET", path).send();
+    by("/Patient/p1").expect(200);
+    for rest in ["", "/_history", "/_history/2", "/$meta"] {
+        let (hidden, absent) = (by(&format!("/Patient/q1{rest}")), by(&format!("/Patient/nobody{rest}")));
+        assert_eq!(told(&hidden), told(&absent), "{rest}");
+    }
+    let page = by("/Patient").expect(200).json();
+    assert_eq!((ids(&page, "match"), &page["total"]), (vec!["p1".to_owned(), "p2".to_owned()], &json!(2)));
+    let asked = parameters("patient", &without(&stranger(1), "id"), &[]);
+    let found = server.by(&clerk, "POST", "/Patient/$match").body(asked).send().expect(200).json();
+    let scores: Vec<f64> = found["entry"].as_array().unwrap().iter().filter_map(|one| one["search"]["score"].as_f64()).collect();
+    assert!(!scores.is_empty() && scores.iter().all(|score| [0.99, 0.8, 0.7, 0.6, 0.5].contains(score)), "{scores:?}");
+    server.as_operator("GET", "/Patient/q1").send().expect(200);
+}
+
+fn a_link_to_a_further_page_is_of_the_person_who_searched(server: &Guarded) {
+    fill(server);
+    let own = person("patient/*.rs");
+    let other = |change: fn(&mut Grant)| {
+        let mut bearer = own.clone();
+        change(&mut bearer.grant);
+        bearer
+    };
+    let page = server.by(&own, "GET", "/Patient?_count=1").send().expect(200).json();
+    let next = MatchBundle(page).link("next").expect("another page").to_owned();
+    for bearer in [
+        other(|grant| grant.subject = Some("account-two".to_owned())),
+        other(|grant| grant.patient = Some("p2".to_owned())),
+        other(|grant| grant.patient = Some("q1".to_owned())),
+    ] {
+        server.by(&bearer, "GET", &next).send().expect(400);
+    }
+    server.by(&own, "GET", &next).send().expect(200);
 }

@@ -4,12 +4,15 @@
 use idi_match::app::clock::Clock;
 use idi_match::app::people::account::AccountKind;
 use idi_match::app::people::login::Login;
-use idi_match::app::people::manage;
+use idi_match::app::people::manage::{self, Codes, Reset};
+use idi_match::store::client::{self, ClientRow};
+use idi_match::store::consent::{self, ConsentRow};
+use idi_match::store::person_account::{self, PersonAccountRow};
 use serde_json::{Value, json};
 
 use crate::launch::{Launch, REDIRECT, SCOPE, STATE, add_app, id_token_claims, location, own_patient, parameter};
 use crate::people::{guide, parameters, stranger, with_id};
-use crate::signed_in::{Browser, PASSWORD, Person, detail, hidden, rows_of};
+use crate::signed_in::{Browser, PASSWORD, Person, detail, hidden, rows_of, secret};
 use crate::support::TestApp;
 use crate::trust::{error, post_form};
 
@@ -27,6 +30,11 @@ on_both_databases! {
     an_app_introspects_and_revokes_its_own_tokens,
     an_app_signs_a_person_out_and_sends_them_where_it_is_registered,
     a_disabled_account_has_no_tokens_any_more,
+    a_code_does_not_outlive_the_reset_of_its_account,
+    what_was_agreed_to_lasts_as_long_as_the_page_said,
+    what_was_agreed_to_is_over_when_its_app_or_account_is_done,
+    a_refresh_gives_no_more_than_is_registered_by_now,
+    a_refresh_finds_the_person_again_or_ends,
     the_metadata_say_what_holds,
 }
 
@@ -357,6 +365,158 @@ fn a_disabled_account_has_no_tokens_any_more(app: &TestApp) {
     let refreshed = launch.refresh(token["refresh_token"].as_str().unwrap(), &[]).expect(400);
     assert_eq!(error(&refreshed), "invalid_grant");
     assert_eq!(error(&launch.redeem(&unused, &[]).expect(400)), "invalid_grant");
+}
+
+fn reset(app: &TestApp, login: &str) {
+    let wanted = Reset { password: Some(secret("cold snow on slate roofs")), codes: Codes::Keep };
+    manage::reset(app.config(), Clock::system(), &Login::typed(login), &wanted).unwrap();
+}
+
+fn a_code_does_not_outlive_the_reset_of_its_account(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let unused = launch.code(&mut browser, &[]);
+    reset(app, "robin");
+    assert_eq!(error(&launch.redeem(&unused, &[]).expect(400)), "invalid_grant");
+    // One that was being made at that moment, by whoever was signed in before.
+    let mut session = launch.browser("casey");
+    let late = launch.code(&mut session, &[]);
+    app.write(|connection| {
+        let row = person_account::find_by_login(connection, "casey")?.unwrap();
+        person_account::update(connection, &PersonAccountRow { updated_us: (Clock::system().now_us)(), ..row })
+    });
+    assert_eq!(error(&launch.redeem(&late, &[]).expect(400)), "invalid_grant");
+}
+
+/// What an app that may show nothing is told.
+fn silently(launch: &Launch<'_>, browser: &mut Browser<'_>, scope: &str) -> Result<String, String> {
+    let begun = launch.begin(browser, &[("prompt", "none"), ("scope", scope)]).expect(303);
+    let next = browser.get(location(&begun)).expect(303);
+    parameter(location(&next), "code").ok_or_else(|| parameter(location(&next), "error").unwrap())
+}
+
+fn what_was_agreed_to_lasts_as_long_as_the_page_said(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let consents = |change: fn(&mut ConsentRow)| {
+        let mut connection = app.connection();
+        let account = person_account::find_by_login(&mut connection, "robin").unwrap().unwrap();
+        let row = consent::find(&mut connection, &account.account_id, &launch.client_id).unwrap().unwrap();
+        let mut changed = row.clone();
+        change(&mut changed);
+        if changed != row {
+            app.write(|connection| consent::put(connection, &changed));
+        }
+        row
+    };
+    const MINUTE_US: i64 = 60_000_000;
+    const DAYS_90_US: i64 = 90 * 24 * 60 * MINUTE_US;
+    let online = "launch/patient patient/Patient.rs";
+    launch.code(&mut browser, &[("scope", online)]);
+    let code = silently(&launch, &mut browser, online).unwrap();
+    assert!(launch.redeem(&code, &[]).expect(200).json()["expires_in"].as_i64().unwrap() > 300);
+    consents(|row| row.granted_us -= 9 * MINUTE_US);
+    let code = silently(&launch, &mut browser, online).unwrap();
+    let token = launch.redeem(&code, &[]).expect(200).json();
+    assert!(token["expires_in"].as_i64().unwrap() <= 60, "not ten minutes more: {token}");
+    consents(|row| row.granted_us -= MINUTE_US);
+    assert_eq!(silently(&launch, &mut browser, online), Err("consent_required".to_owned()));
+    // A refresh token counts from the page on, too.
+    launch.code(&mut browser, &[]);
+    consents(|row| row.granted_us -= DAYS_90_US - 2 * MINUTE_US);
+    let granted_us = consents(|_| ()).granted_us;
+    let code = silently(&launch, &mut browser, SCOPE).unwrap();
+    assert_eq!(consents(|_| ()).granted_us, granted_us, "nothing was agreed to anew");
+    let token = launch.redeem(&code, &[]).expect(200).json();
+    assert!(token["expires_in"].as_i64().unwrap() <= 120, "{token}");
+    consents(|row| row.granted_us -= 2 * MINUTE_US);
+    assert_eq!(silently(&launch, &mut browser, SCOPE), Err("consent_required".to_owned()));
+}
+
+fn what_was_agreed_to_is_over_when_its_app_or_account_is_done(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let token = |browser: &mut Browser<'_>| {
+        let code = launch.code(browser, &[]);
+        (launch.redeem(&code, &[]).expect(200).json(), code)
+    };
+    let refused = Err("consent_required".to_owned());
+    let (granted, _) = token(&mut browser);
+    assert!(silently(&launch, &mut browser, SCOPE).is_ok());
+    let refresh = granted["refresh_token"].as_str().unwrap();
+    post_form(app, "/oauth/revoke", &[("client_id", &launch.client_id), ("token", refresh)]).expect(200);
+    assert_eq!(silently(&launch, &mut browser, SCOPE), refused);
+    let (granted, _) = token(&mut browser);
+    for status in [200, 400] {
+        launch.refresh(granted["refresh_token"].as_str().unwrap(), &[]).expect(status);
+    }
+    assert_eq!(silently(&launch, &mut browser, SCOPE), refused, "a refresh token that was shown twice");
+    let (_, code) = token(&mut browser);
+    launch.redeem(&code, &[]).expect(400);
+    assert_eq!(silently(&launch, &mut browser, SCOPE), refused, "a code that was shown twice");
+    token(&mut browser);
+    reset(app, "robin");
+    let account = person_account::find_by_login(&mut app.connection(), "robin").unwrap().unwrap();
+    assert_eq!(consent::find(&mut app.connection(), &account.account_id, &launch.client_id), Ok(None));
+}
+
+fn a_refresh_gives_no_more_than_is_registered_by_now(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let code = launch.code(&mut browser, &[]);
+    let first = launch.redeem(&code, &[]).expect(200).json();
+    let register = |scope: &str| {
+        let row = client::find(&mut app.connection(), &launch.client_id).unwrap().unwrap();
+        app.write(|connection| client::update(connection, &ClientRow { scope: scope.to_owned(), ..row }));
+    };
+    register("launch/patient openid offline_access patient/Patient.r");
+    let second = launch.refresh(first["refresh_token"].as_str().unwrap(), &[]).expect(200).json();
+    assert_eq!(second["scope"], "launch/patient openid offline_access patient/Patient.r");
+    register("user/Patient.rs");
+    let refresh = second["refresh_token"].as_str().unwrap();
+    assert_eq!(error(&launch.refresh(refresh, &[]).expect(400)), "invalid_scope");
+    register("patient/Patient.rs");
+    let last = launch.refresh(refresh, &[]).expect(200).json();
+    assert_eq!((&last["scope"], &last["refresh_token"]), (&json!("patient/Patient.rs"), &Value::Null));
+}
+
+fn a_refresh_finds_the_person_again_or_ends(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let mut granted = || {
+        let code = launch.code(&mut browser, &[]);
+        launch.redeem(&code, &[]).expect(200).json()
+    };
+    let refresh = |token: &Value| launch.refresh(token["refresh_token"].as_str().unwrap(), &[]);
+    // Another record of the same identity, and the one that was bound is somebody else's by now.
+    let first = granted();
+    app.store_patient(&own_patient("second"));
+    let second = refresh(&first).expect(200).json();
+    assert_eq!(second["patient"], "own", "as long as it is of that identity");
+    app.store_patient(&with_id(&stranger(4), "own"));
+    let third = refresh(&second).expect(200).json();
+    assert_eq!(third["patient"], "second");
+    // Nobody is found.
+    app.store_patient(&with_id(&stranger(5), "second"));
+    assert_eq!(error(&refresh(&third).expect(400)), "invalid_grant");
+    assert!(!launch.stands(third["access_token"].as_str().unwrap()), "all that came of it has ended");
+    let row = rows_of(app, "issue-token").pop().unwrap();
+    assert_eq!(detail(&row)["reasons"], json!(["invalid_grant", "no-record"]));
+    assert_eq!(error(&refresh(&third).expect(400)), "invalid_grant");
+    // Somebody of the same attributes, in another identity than before.
+    app.store_patient(&own_patient("second"));
+    let fourth = granted();
+    app.store_patient(&with_id(&stranger(5), "second"));
+    app.store_patient(&own_patient("third"));
+    assert_eq!(error(&refresh(&fourth).expect(400)), "invalid_grant");
+    assert_eq!(granted()["patient"], "third");
+    // What was verified is too old.
+    let fifth = granted();
+    app.write(|connection| {
+        let row = person_account::find_by_login(connection, "robin")?.unwrap();
+        person_account::update(connection, &PersonAccountRow { verified_on: "2020-02-03".to_owned(), ..row })
+    });
+    assert_eq!(error(&refresh(&fifth).expect(400)), "invalid_grant");
 }
 
 fn the_metadata_say_what_holds(app: &TestApp) {

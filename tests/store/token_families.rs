@@ -12,6 +12,7 @@ on_both_databases! {
     an_account_ends_all_its_families,
     what_expired_long_ago_is_removed,
     the_last_agreement_counts,
+    what_was_agreed_to_ends_with_what_came_of_it,
 }
 
 fn family(id: &str, account_id: &str, expires_us: i64) -> FamilyRow {
@@ -30,6 +31,7 @@ fn code(digest: &str, expires_us: i64) -> CodeRow {
     CodeRow {
         code: digest.to_owned(),
         client_id: "c1".to_owned(),
+        account_id: "a1".to_owned(),
         family_id: "f1".to_owned(),
         content: b"sealed".to_vec(),
         expires_us,
@@ -93,9 +95,16 @@ fn an_account_ends_all_its_families(database: &Database) {
         token_family::insert(connection, &family(id, account_id, 100)).unwrap();
     }
     token_family::revoke(connection, "f1", 5).unwrap();
+    let other = CodeRow { account_id: "a2".to_owned(), ..code("k3", 100) };
+    for row in [code("k1", 100), code("k2", 100), other.clone()] {
+        token_family::insert_code(connection, &row).unwrap();
+    }
+    token_family::use_code(connection, "k2", 3).unwrap();
     assert_eq!(token_family::revoke_of_account(connection, "a1", 6), Ok(1));
     let revoked = |connection: &mut _, id: &str| token_family::find(connection, id).unwrap().unwrap().revoked_us;
     assert_eq!(["f1", "f2", "f3"].map(|id| revoked(connection, id)), [Some(5), Some(6), None]);
+    assert_eq!(["k1", "k2", "k3"].map(|code| token_family::find_code(connection, code).unwrap()), [None, None, Some(other)]);
+    assert_eq!(token_family::use_code(connection, "k1", 7), Ok(Used::Before), "a redemption that has read it before");
 }
 
 fn what_expired_long_ago_is_removed(database: &Database) {
@@ -133,4 +142,30 @@ fn the_last_agreement_counts(database: &Database) {
     assert_eq!(consent::find(connection, "a1", "c2"), Ok(None));
     consent::delete(connection, "a1", "c1").unwrap();
     assert_eq!(consent::find(connection, "a1", "c1"), Ok(None));
+}
+
+fn what_was_agreed_to_ends_with_what_came_of_it(database: &Database) {
+    let store = database.open();
+    let connection = &mut store.writer_connection().unwrap();
+    let row = |account_id: &str, client_id: &str| ConsentRow {
+        account_id: account_id.to_owned(),
+        client_id: client_id.to_owned(),
+        scope: "openid".to_owned(),
+        granted_us: 1,
+    };
+    let all = [("a1", "c1"), ("a1", "c2"), ("a2", "c1")];
+    let there = |connection: &mut _| {
+        all.map(|(account_id, client_id)| consent::find(connection, account_id, client_id).unwrap().is_some())
+    };
+    for (account_id, client_id) in all {
+        consent::put(connection, &row(account_id, client_id)).unwrap();
+    }
+    token_family::insert(connection, &family("f1", "a1", 100)).unwrap();
+    token_family::revoke(connection, "f1", 5).unwrap();
+    assert_eq!(there(connection), [false, true, true]);
+    consent::put(connection, &row("a1", "c1")).unwrap();
+    token_family::revoke(connection, "f1", 6).unwrap();
+    assert_eq!(there(connection), [true, true, true], "what ended before has nothing to do with what was agreed to since");
+    token_family::revoke_of_account(connection, "a1", 7).unwrap();
+    assert_eq!(there(connection), [false, false, true]);
 }

@@ -28,6 +28,7 @@ CREATE TABLE authorization_code (
     -- SHA-256 of the code, hexadecimal.
     code       TEXT COLLATE "C" NOT NULL PRIMARY KEY,
     client_id  TEXT COLLATE "C" NOT NULL,
+    account_id TEXT COLLATE "C" NOT NULL,
     family_id  TEXT COLLATE "C" NOT NULL,
     -- What the code stands for, sealed.
     content    BYTEA   NOT NULL,
@@ -36,6 +37,7 @@ CREATE TABLE authorization_code (
     used_us    BIGINT
 );
 CREATE INDEX authorization_code_expires ON authorization_code (expires_us);
+CREATE INDEX authorization_code_account ON authorization_code (account_id);
 
 CREATE TABLE refresh_token (
     -- SHA-256 of the token, hexadecimal.

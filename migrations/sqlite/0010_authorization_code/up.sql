@@ -28,6 +28,7 @@ CREATE TABLE authorization_code (
     -- SHA-256 of the code, hexadecimal.
     code       TEXT    NOT NULL PRIMARY KEY,
     client_id  TEXT    NOT NULL,
+    account_id TEXT    NOT NULL,
     family_id  TEXT    NOT NULL,
     -- What the code stands for, sealed.
     content    BLOB    NOT NULL,
@@ -36,6 +37,7 @@ CREATE TABLE authorization_code (
     used_us    INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX authorization_code_expires ON authorization_code (expires_us);
+CREATE INDEX authorization_code_account ON authorization_code (account_id);
 
 CREATE TABLE refresh_token (
     -- SHA-256 of the token, hexadecimal.
@@ -70,6 +72,7 @@ INSERT INTO sqlite_stat1 (tbl, idx, stat) VALUES
     ('token_family', 'token_family_account', '1000000 10 1'),
     ('authorization_code', 'authorization_code', '1000000 1'),
     ('authorization_code', 'authorization_code_expires', '1000000 2 1'),
+    ('authorization_code', 'authorization_code_account', '1000000 10 1'),
     ('refresh_token', 'refresh_token', '1000000 1'),
     ('refresh_token', 'refresh_token_expires', '1000000 2 1'),
     ('consent', 'consent', '100000 3 1');

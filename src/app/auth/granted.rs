@@ -65,10 +65,11 @@ impl Granted {
         self.grant.community.is_none()
     }
 
-    /// Whether it speaks for a person about themselves, whoever has added the client.
+    /// Whether it is a system of the operator in its own name. Whoever has signed in and uses one of the operator's apps is
+    /// not: of the workforce, too, somebody is no system.
     #[must_use]
-    pub fn is_of_a_person(&self) -> bool {
-        self.grant.holder == Holder::Person || self.grant.patient.is_some()
+    pub fn is_own_system(&self) -> bool {
+        self.is_of_operator() && self.grant.holder == Holder::Client && self.grant.patient.is_none()
     }
 
     /// Whose records `patient/` scopes give: those of the identity of this Patient.

@@ -114,7 +114,7 @@ impl App {
                 "exp": family.expires_us.div_euclid(1_000_000),
                 "sub": agreement.signed_in.account_id,
                 "iss": self.authorization.endpoints.issuer,
-                "patient": agreement.patient,
+                "patient": agreement.own.map(|own| own.record_id),
             })
         }))
     }

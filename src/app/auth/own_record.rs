@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::app::App;
 use crate::app::assured_match::{self, Held};
 use crate::app::context::Context;
@@ -20,6 +22,8 @@ use crate::audit::AuditRecord;
 use crate::auth::access_token::{Grant, Holder};
 use crate::auth::open_id::SignedIn;
 use crate::auth::scope::Scopes;
+use crate::matching::grade::MatchGrade;
+use crate::matching::pool::IdentityMatch;
 
 use super::asserted::{Asserted, describe};
 use super::granted::Granted;
@@ -27,8 +31,24 @@ use super::granted::Granted;
 /// The purpose of a person who asks for their own data (HL7 v3 ActReason).
 const PATIENT_REQUEST: &str = "PATRQT";
 
+/// The Patient in context, and the identity that it was of when it was bound.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnRecord {
+    pub identity_id: String,
+    pub record_id: String,
+}
+
+impl OwnRecord {
+    /// The best record that is the person's by itself: what stands in one identity by the word of others alone may be
+    /// somebody else's, once they are split.
+    fn of(identity: &IdentityMatch) -> Option<Self> {
+        let record = identity.records.iter().find(|record| record.grade == MatchGrade::Certain)?;
+        Some(Self { identity_id: identity.identity_id.clone(), record_id: record.record_id.clone() })
+    }
+}
+
 impl App {
-    /// The id of the person's own Patient; `None` where the policy does not let it be looked for, or nobody is found with
+    /// The person's own Patient; `None` where the policy does not let it be looked for, or nobody is found with
     /// confidence, which the audit says.
     ///
     /// # Errors
@@ -39,7 +59,40 @@ impl App {
         account: &Account,
         signed_in: &SignedIn,
         audit: &mut AuditRecord,
-    ) -> Result<Option<String>, AppError> {
+    ) -> Result<Option<OwnRecord>, AppError> {
+        Ok(self.match_own_attributes(ctx, account, signed_in, audit)?.and_then(|identity| OwnRecord::of(&identity)))
+    }
+
+    /// The same again for an app that had `bound`: records are corrected, identities merged and split, and a verification
+    /// expires. `None` as well where it is another identity. The record stays the same as long as it is of that identity.
+    ///
+    /// No budget is charged, as for the first time: what is compared is what was verified of the account, which no app
+    /// chooses, so nothing can be guessed by it.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(super) fn find_own_record_again(
+        &self,
+        ctx: &Context,
+        account: &Account,
+        signed_in: &SignedIn,
+        bound: &OwnRecord,
+        audit: &mut AuditRecord,
+    ) -> Result<Option<OwnRecord>, AppError> {
+        let found = self.match_own_attributes(ctx, account, signed_in, audit)?;
+        Ok(found.filter(|identity| identity.identity_id == bound.identity_id).and_then(|identity| {
+            let is_there = identity.records.iter().any(|record| record.record_id == bound.record_id);
+            if is_there { Some(bound.clone()) } else { OwnRecord::of(&identity) }
+        }))
+    }
+
+    fn match_own_attributes(
+        &self,
+        ctx: &Context,
+        account: &Account,
+        signed_in: &SignedIn,
+        audit: &mut AuditRecord,
+    ) -> Result<Option<IdentityMatch>, AppError> {
         let Some(described) = describe(&account.attributes, &self.rules) else { return Ok(None) };
         let granted = granted(account, signed_in, Arc::clone(&self.rules.assurance));
         let facts = facts(account, signed_in, described.weight, self.age_of(ctx, account));
@@ -55,9 +108,9 @@ impl App {
         audit.detail.workflows.clone_from(&terms.workflows);
         let held = Held { granted: &granted, facts, terms, user: None };
         let selection = self.find_consumer(ctx, &account.attributes, &held, audit)?;
-        let identity = selection.identities.first();
-        audit.detail.identities.extend(identity.map(|identity| identity.identity_id.clone()));
-        Ok(identity.and_then(|identity| identity.records.first()).map(|record| record.record_id.clone()))
+        let identity = selection.identities.into_iter().next();
+        audit.detail.identities.extend(identity.iter().map(|identity| identity.identity_id.clone()));
+        Ok(identity)
     }
 
     /// Whether what was verified of the person still counts.

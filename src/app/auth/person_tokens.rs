@@ -23,6 +23,7 @@ use crate::store::client::{ClientRow, UDAP};
 use crate::store::token_family::{self, RefreshRow};
 use crate::store::{Connection, StoreError};
 
+use super::own_record::OwnRecord;
 use super::token::{IssuedToken, OfPerson};
 use super::{internal, refusal_of};
 
@@ -35,9 +36,10 @@ const TIERED_LIFETIME_S: i64 = 300;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Agreement {
     pub scope: String,
-    /// The id of the person's own Patient.
-    pub patient: Option<String>,
+    pub own: Option<OwnRecord>,
     pub signed_in: SignedIn,
+    /// Until when the page said that it holds; nothing that comes of it lasts longer.
+    pub until_us: i64,
 }
 
 /// The family that tokens are made for.
@@ -90,10 +92,29 @@ impl App {
         account.filter(|account| account.state == AccountState::Active).ok_or(refused(Reason::AccountNotUsable))
     }
 
+    /// The same for somebody who signed in and has not had to sign in anew since: a code may have been made while the account
+    /// was reset.
+    ///
+    /// # Errors
+    /// `invalid_grant` for an account that is gone or disabled, or was reset since.
+    pub(super) fn account_signed_in(&self, signed_in: &SignedIn) -> Result<Account, Refusal> {
+        let account = self.active_account(&signed_in.account_id)?;
+        if signed_in.time_us < account.updated_us { Err(refused(Reason::AccountNotUsable)) } else { Ok(account) }
+    }
+
+    /// Until when something holds that a person agrees to at this time, as the page says.
+    pub(super) fn agreed_until_us(&self, scopes: &Scopes, agreed_us: i64) -> i64 {
+        let lasts_us = if is_offline(scopes) {
+            i64::try_from(self.config.auth.refresh_days).unwrap_or(1) * DAY_US
+        } else {
+            i64::try_from(self.config.auth.app_token_s).unwrap_or(LIFETIME_S_MAX) * SECOND_US
+        };
+        agreed_us.saturating_add(lasts_us)
+    }
+
     /// When a family ends that begins now.
-    pub(super) fn family_end_us(&self, scopes: &Scopes, now_us: i64) -> i64 {
-        let days = i64::try_from(self.config.auth.refresh_days).unwrap_or(1);
-        if is_offline(scopes) { now_us + days * DAY_US } else { now_us + self.person_lifetime_s(scopes) * SECOND_US }
+    pub(super) fn family_end_us(&self, scopes: &Scopes, until_us: i64, now_us: i64) -> i64 {
+        if is_offline(scopes) { until_us } else { until_us.min(now_us + self.person_lifetime_s(scopes) * SECOND_US) }
     }
 
     fn person_lifetime_s(&self, scopes: &Scopes) -> i64 {
@@ -113,7 +134,7 @@ impl App {
         (scopes, nonce): (Scopes, Option<&str>),
         family: Family,
     ) -> Result<PersonDraft, Refusal> {
-        let account = self.active_account(&agreement.signed_in.account_id)?;
+        let account = self.account_signed_in(&agreement.signed_in)?;
         let lifetime_us = self.person_lifetime_s(&scopes) * SECOND_US;
         let grant = Grant {
             client_id: client.client_id.clone(),
@@ -128,7 +149,7 @@ impl App {
             token_id: (ctx.clock.uuid)(),
             expires_us: family.expires_us.min(ctx.now_us + lifetime_us),
             subject: Some(agreement.signed_in.account_id.clone()),
-            patient: agreement.patient.clone(),
+            patient: agreement.own.as_ref().map(|own| own.record_id.clone()),
             holder: match account.kind {
                 AccountKind::Person => Holder::Person,
                 AccountKind::Workforce => Holder::Workforce,

@@ -58,7 +58,7 @@ pub struct Limits {
 
 impl Limits {
     pub fn of(budgets: &Budgets, granted: &Granted) -> Self {
-        let factor = if granted.is_of_operator() { budgets.operator_factor } else { 1 };
+        let factor = if granted.is_own_system() { budgets.operator_factor } else { 1 };
         let limit = |tokens: u32, period_us: i64| Limit::new(tokens.saturating_mul(factor), period_us);
         let subject_us = i64::from(budgets.subject_period_h).saturating_mul(HOUR_US);
         Self {
@@ -90,5 +90,64 @@ impl Limits {
             holders.extend(self.organization.iter().map(|one| charge(one, &[community, organization])));
         }
         holders
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::auth::asserted::Asserted;
+    use crate::assurance::policy::tests::shipped;
+    use crate::auth::access_token::{Grant, Holder};
+    use crate::auth::scope::Scopes;
+
+    #[test]
+    fn only_the_operators_own_systems_have_larger_budgets() {
+        let budgets = Budgets {
+            enabled: true,
+            client_requests_per_minute: 2,
+            client_failures_per_hour: 3,
+            organization_requests_per_minute: 4,
+            organization_failures_per_hour: 5,
+            subject_failures_max: 6,
+            subject_failures_all_max: 7,
+            subject_period_h: 8,
+            operator_factor: 9,
+            sweep_subjects_per_minute: 10,
+        };
+        let limits = |holder: Holder, patient: Option<&str>, community: Option<&str>| {
+            let (patient, community) = (patient.map(str::to_owned), community.map(str::to_owned));
+            let grant = Grant {
+                client_id: "c1".to_owned(),
+                community,
+                organization_id: None,
+                entity_type: None,
+                purposes: Vec::new(),
+                scopes: Scopes::default(),
+                identity_level: Default::default(),
+                authentication_level: Default::default(),
+                extensions: Default::default(),
+                token_id: "t1".to_owned(),
+                expires_us: 1,
+                subject: None,
+                patient,
+                holder,
+            };
+            Limits::of(&budgets, &Granted::new(grant, Asserted::default(), Arc::new(shipped())))
+        };
+        let own = limits(Holder::Client, None, None);
+        let others = [
+            limits(Holder::Workforce, None, None),
+            limits(Holder::Person, None, None),
+            limits(Holder::Client, Some("p1"), None),
+            limits(Holder::Client, None, Some("exchange")),
+        ];
+        for other in others {
+            assert_eq!(other.client, limits(Holder::Client, None, Some("exchange")).client);
+            assert_ne!(other.client, own.client);
+            assert_ne!(other.subject, own.subject);
+        }
     }
 }

@@ -58,6 +58,8 @@ pub struct Account {
     pub attributes: Value,
     /// Whose account it is, as far as that was known when it was made.
     pub identity_id: Option<String>,
+    /// When it was added, disabled or reset last: who signed in before has to sign in again.
+    pub updated_us: i64,
 }
 
 /// Shows nothing of the person.
@@ -83,6 +85,7 @@ impl Account {
             verified_on: Date::parse(&row.verified_on).filter(Date::is_full)?,
             attributes: serde_json::from_slice(&attributes).ok()?,
             identity_id: row.identity_id.clone(),
+            updated_us: row.updated_us,
         })
     }
 }

@@ -220,7 +220,7 @@ pub fn disable(config: &Config, clock: Clock, login: &Login) -> Result<(), Accou
         let row = row.ok_or_else(|| AccountError::Refused("there is no active account of this login".to_owned()))?;
         audit.detail.user = Some(row.account_id.clone());
         session::delete_of_account(connection, &row.account_id)?;
-        // What apps were given for the person ends with it.
+        // What apps were given for the person ends with it, and the codes that they have not redeemed.
         token_family::revoke_of_account(connection, &row.account_id, (clock.now_us)())?;
         let row = PersonAccountRow { state: DISABLED.to_owned(), updated_us: (clock.now_us)(), ..row };
         Ok(person_account::update(connection, &row)?)

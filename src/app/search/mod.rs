@@ -24,7 +24,7 @@ use super::error::AppError;
 use super::incoming::ResourceKind;
 use condition::{Reader, refuse};
 use include::AlongMax;
-use page_token::{Continuation, Holder, PageKey};
+use page_token::{Continuation, PageKey};
 use query::{Asked, AskedTotal, PageSizes, read_query};
 
 /// What to do with parameters that are not known (`Prefer: handling=…`).
@@ -208,7 +208,7 @@ impl App {
         let sizes = PageSizes { size: limits.page_size, size_max: limits.page_size_max };
         let asked = read_query(&reader, pairs, handling, sizes)?;
         let Some(token) = &asked.page else { return Ok(Paged { asked, after: None, total: None }) };
-        let holder = Holder { resource_type: list, caller: ctx.caller.label() };
+        let holder = ctx.caller.page_holder(list);
         let further = Continuation::open(token, &self.page_key, &holder).ok_or_else(|| {
             let text = "The link to this page is not one of this server, or of another search.";
             refuse(IssueCode::Value, text, "http._page")
@@ -265,7 +265,7 @@ impl App {
         total: Option<i64>,
     ) -> Result<(String, Option<String>), AppError> {
         let base = format!("{}/{resource_type}", self.config.server.base_url);
-        let holder = Holder { resource_type, caller: ctx.caller.label() };
+        let holder = ctx.caller.page_holder(resource_type);
         let seal = |next| {
             let further = Continuation::new(asked.understood.clone(), next, total);
             let token = further.seal(&self.page_key, &holder, &(ctx.clock.uuid)()).ok_or_else(AppError::internal)?;

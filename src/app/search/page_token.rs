@@ -2,7 +2,7 @@
 //!
 //! Why sealed: a query and a place in an order by name are personal data, and links end in logs and histories. Why
 //! whole: every instance with the key of the database can go on, and nothing is kept between pages. Authenticated
-//! encryption (XChaCha20-Poly1305) with a key of the store; a link of another type or caller is refused.
+//! encryption (XChaCha20-Poly1305) with a key of the store; a link of another type or caller is refused, and that of another person in the same app.
 //! Not here: where the key comes from (see `App::open`), reading the query.
 
 use base64::Engine as _;
@@ -103,16 +103,22 @@ impl Continuation {
     }
 }
 
-/// For what and whom a token is.
+/// For what and whom a token is: of an app, for the person who uses it, and as far as that person may see.
 #[derive(Debug, Clone, Copy)]
 pub struct Holder<'a> {
     pub resource_type: &'a str,
     pub caller: &'a str,
+    pub subject: Option<&'a str>,
+    pub patient: Option<&'a str>,
+    /// What is there for the caller: labels and persons.
+    pub constraint: [&'a str; 2],
 }
 
 impl Holder<'_> {
     fn text(&self) -> String {
-        format!("{}\n{}", self.resource_type, self.caller)
+        let [labels, persons] = self.constraint;
+        let parts = [Some(self.resource_type), Some(self.caller), self.subject, self.patient, Some(labels), Some(persons)];
+        parts.map(|part| part.unwrap_or_default()).join("\n")
     }
 }
 
@@ -132,7 +138,13 @@ mod tests {
     use super::*;
 
     const UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-    const HOLDER: Holder<'_> = Holder { resource_type: "Patient", caller: "open" };
+    const HOLDER: Holder<'_> = Holder {
+        resource_type: "Patient",
+        caller: "open",
+        subject: None,
+        patient: None,
+        constraint: ["all", "everybody"],
+    };
 
     fn continuation() -> Continuation {
         let position = Position { keys: vec![SortValue::Text("roe".to_owned()), SortValue::Number(-7)], number: 41 };
@@ -159,7 +171,14 @@ mod tests {
             assert_eq!(Continuation::open(other, &key, &HOLDER), None);
         }
         assert_eq!(Continuation::open(&token, &PageKey::new([8; 32]), &HOLDER), None);
-        for holder in [Holder { resource_type: "Task", ..HOLDER }, Holder { caller: "another", ..HOLDER }] {
+        for holder in [
+            Holder { resource_type: "Task", ..HOLDER },
+            Holder { caller: "another", ..HOLDER },
+            Holder { subject: Some("somebody"), ..HOLDER },
+            Holder { patient: Some("somebody"), ..HOLDER },
+            Holder { constraint: ["unrestricted", "everybody"], ..HOLDER },
+            Holder { constraint: ["all", "identity"], ..HOLDER },
+        ] {
             assert_eq!(Continuation::open(&token, &key, &holder), None);
         }
         assert!(continuation().seal(&key, &HOLDER, "no uuid").is_none());

@@ -22,7 +22,7 @@ use crate::app::error::AppError;
 use crate::app::search::Handling;
 use crate::app::search::condition::refuse;
 use crate::app::search::link::link;
-use crate::app::search::page_token::{Continuation, Holder};
+use crate::app::search::page_token::Continuation;
 use crate::app::search::query::{is_presentation, read_count, unknown};
 
 /// One page of a list.
@@ -199,7 +199,7 @@ impl App {
             }
         }
         let Some(token) = page else { return Ok(Wanted { count, after: None, understood, presentation, issues }) };
-        let holder = Holder { resource_type: list.name(), caller: ctx.caller.label() };
+        let holder = ctx.caller.page_holder(list.name());
         let further = Continuation::open(token, &self.page_key, &holder).ok_or_else(|| {
             let text = "The link to this page is not one of this server, or of another list.";
             refuse(IssueCode::Value, text, "http._page")
@@ -219,7 +219,7 @@ impl App {
         next: Option<Position>,
     ) -> Result<Listed<T>, AppError> {
         let base = self.list_url(list);
-        let holder = Holder { resource_type: list.name(), caller: ctx.caller.label() };
+        let holder = ctx.caller.page_holder(list.name());
         let seal = |next| {
             let further = Continuation::new(wanted.understood.clone(), next, None);
             let token = further.seal(&self.page_key, &holder, &(ctx.clock.uuid)()).ok_or_else(AppError::internal)?;

@@ -68,6 +68,16 @@ pub enum Answer {
     Deny,
 }
 
+/// When the person agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Agreed {
+    Now,
+    /// On a page that said that it holds until then.
+    Before {
+        until_us: i64,
+    },
+}
+
 /// A request, its client and who answers.
 struct Asked {
     request: AuthorizationRequest,
@@ -114,9 +124,9 @@ impl App {
         if request.prompt != Prompt::None {
             return self.end(ctx, audit, Ok(Next::Ask(Box::new(self.question(&asked)))));
         }
-        match self.has_agreed(&asked) {
-            Ok(true) => self.allow(ctx, audit, asked),
-            Ok(false) => {
+        match self.agreed_before(ctx, &asked) {
+            Ok(Some(until_us)) => self.allow(ctx, audit, asked, Agreed::Before { until_us }),
+            Ok(None) => {
                 let text = "The person has to be asked, and nothing may be shown.";
                 let refusal = Refusal::new(OAuthError::ConsentRequired, text, Reason::NotAgreed);
                 self.send_back(ctx, audit, &request, refusal)
@@ -153,7 +163,7 @@ impl App {
             (Answer::Allow, Ok(asked)) => asked,
             (Answer::Allow, Err(refusal)) => return self.send_back(ctx, audit, &request, refusal),
         };
-        self.allow(ctx, audit, asked)
+        self.allow(ctx, audit, asked, Agreed::Now)
     }
 
     fn open_with_client(
@@ -206,31 +216,34 @@ impl App {
         }
     }
 
-    /// Whether all of it was agreed to before, and nobody else can receive the answer: of an app without a key, only its https
-    /// address says who it is (RFC 8252 §8.6).
-    fn has_agreed(&self, asked: &Asked) -> Result<bool, Refusal> {
+    /// Until when all of it was agreed to before, where that is not over and nobody else can receive the answer: of an app
+    /// without a key, only its https address says who it is (RFC 8252 §8.6).
+    fn agreed_before(&self, ctx: &Context, asked: &Asked) -> Result<Option<i64>, Refusal> {
         let is_proven =
             !asked.client.is_public() || redirect_uri::kind_of(&asked.request.redirect_uri) == Some(Kind::Https);
         let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
         let found = consent::find(&mut connection, &asked.account.account_id, &asked.client.client_id);
         let found = found.map_err(|error| refusal_of(&error.into()))?;
-        let agreed = found.and_then(|row| Scopes::parse(&row.scope).ok());
-        Ok(is_proven && agreed.is_some_and(|agreed| asked.scopes.is_within(&agreed)))
+        let until_us = found.and_then(|row| {
+            let agreed = Scopes::parse(&row.scope).ok().filter(|agreed| asked.scopes.is_within(agreed))?;
+            Some(self.agreed_until_us(&agreed, row.granted_us))
+        });
+        Ok(until_us.filter(|until_us| is_proven && *until_us > ctx.now_us))
     }
 
-    /// Makes the code and sends the person back with it.
-    fn allow(&self, ctx: &Context, mut audit: AuditRecord, asked: Asked) -> Result<Next, Refusal> {
+    /// Makes the code and sends the person back with it. What was agreed to before is not agreed to anew.
+    fn allow(&self, ctx: &Context, mut audit: AuditRecord, asked: Asked, agreed: Agreed) -> Result<Next, Refusal> {
         let request = asked.request.clone();
-        let agreement = match self.agreement(ctx, asked.scopes, &asked.account, asked.signed_in, &mut audit) {
+        let agreement = match self.agreement(ctx, &asked, agreed, &mut audit) {
             Ok(agreement) => agreement,
             Err(refusal) => return self.send_back(ctx, audit, &request, refusal),
         };
-        let consent = ConsentRow {
+        let consent = (agreed == Agreed::Now).then(|| ConsentRow {
             account_id: asked.account.account_id,
             client_id: asked.client.client_id,
             scope: agreement.scope.clone(),
             granted_us: ctx.now_us,
-        };
+        });
         let drawn = Drawn::of((ctx.clock.secret)());
         let content = CodeContent { request: request.clone(), agreement };
         let row = match self.code_row(ctx, &drawn, &content) {
@@ -242,7 +255,9 @@ impl App {
         let location = with_answer(&request.redirect_uri, &answer);
         self.commit(ctx, audit, move |unit, _| {
             token_family::insert_code(unit.conn, &row)?;
-            consent::put(unit.conn, &consent)?;
+            if let Some(consent) = &consent {
+                consent::put(unit.conn, consent)?;
+            }
             Ok(Ok(Next::Address(location)))
         })
     }
@@ -251,23 +266,27 @@ impl App {
     fn agreement(
         &self,
         ctx: &Context,
-        scopes: Scopes,
-        account: &Account,
-        signed_in: SignedIn,
+        asked: &Asked,
+        agreed: Agreed,
         audit: &mut AuditRecord,
     ) -> Result<Agreement, Refusal> {
-        let is_needed = needs_patient(&scopes);
-        let found = if is_needed || scopes.holds(Plain::FhirUser) {
-            self.find_own_record(ctx, account, &signed_in, audit).map_err(|error| refusal_of(&error))?
+        let Asked { scopes, account, signed_in, .. } = asked;
+        let is_needed = needs_patient(scopes);
+        let own = if is_needed || scopes.holds(Plain::FhirUser) {
+            self.find_own_record(ctx, account, signed_in, audit).map_err(|error| refusal_of(&error))?
         } else {
             None
         };
-        if is_needed && found.is_none() {
+        if is_needed && own.is_none() {
             return Err(Refusal::new(OAuthError::AccessDenied, DENIED, Reason::NoRecord));
         }
-        let scopes = if found.is_some() { scopes } else { scopes.without(Plain::FhirUser) };
-        audit.detail.records.extend(found.clone());
-        Ok(Agreement { scope: scopes.to_string(), patient: found, signed_in })
+        let scopes = if own.is_some() { scopes.clone() } else { scopes.clone().without(Plain::FhirUser) };
+        audit.detail.records.extend(own.iter().map(|own| own.record_id.clone()));
+        let until_us = match agreed {
+            Agreed::Now => self.agreed_until_us(&scopes, ctx.now_us),
+            Agreed::Before { until_us } => until_us,
+        };
+        Ok(Agreement { scope: scopes.to_string(), own, signed_in: signed_in.clone(), until_us })
     }
 
     fn code_row(&self, ctx: &Context, drawn: &Drawn, content: &CodeContent) -> Result<CodeRow, Refusal> {
@@ -276,6 +295,7 @@ impl App {
         Ok(CodeRow {
             code: drawn.digest.clone(),
             client_id: content.request.client_id.clone(),
+            account_id: content.agreement.signed_in.account_id.clone(),
             family_id: (ctx.clock.uuid)(),
             content: sealed.ok_or_else(internal)?,
             expires_us: ctx.now_us + LIFETIME_US,

@@ -16,7 +16,7 @@ use super::super::metadata::scopes_of;
 
 impl App {
     /// The scopes that are supported for a client: those of its community, or of this server.
-    pub(super) fn supported_for(&self, client: &ClientRow) -> Scopes {
+    pub(in crate::app::auth) fn supported_for(&self, client: &ClientRow) -> Scopes {
         if client.kind != UDAP {
             return Scopes::from_list(SCOPES).unwrap_or_default();
         }

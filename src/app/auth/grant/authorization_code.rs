@@ -151,7 +151,7 @@ impl App {
             account_id: agreement.signed_in.account_id.clone(),
             content: self.seal_agreement(&row.family_id, &agreement)?,
             created_us: ctx.now_us,
-            expires_us: self.family_end_us(&scopes, ctx.now_us),
+            expires_us: self.family_end_us(&scopes, agreement.until_us, ctx.now_us),
             revoked_us: None,
         };
         let of = Family { family_id: family.family_id.clone(), expires_us: family.expires_us };

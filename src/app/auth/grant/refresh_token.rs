@@ -6,15 +6,17 @@
 
 use crate::app::App;
 use crate::app::context::Context;
-use crate::audit::{Action, Detail};
+use crate::audit::{Action, AuditRecord};
 use crate::auth::error::{Reason, Refusal};
 use crate::auth::oauth_form::{Form, Header, Sender};
 use crate::auth::scope::{self, Plain, Scopes};
+use crate::store::client::ClientRow;
 use crate::store::token_family::{self, FamilyRow, RefreshRow, Used};
 
 use super::super::account::{note_client, note_grant};
 use super::super::authenticate::Authenticated;
-use super::super::person_tokens::{Family, PersonDraft, digest, keep, refused};
+use super::super::authorize::offer::{needs_patient, of_account};
+use super::super::person_tokens::{Agreement, Family, PersonDraft, digest, keep, refused};
 use super::super::token::{IssuedToken, purge};
 use super::super::{audit_of, refusal_of};
 use super::GrantType;
@@ -29,6 +31,8 @@ enum Shown {
         token: RefreshRow,
         draft: Box<PersonDraft>,
     },
+    /// Whom it was for is not known to be the same person any more.
+    Over(FamilyRow, Refusal),
     /// The request is refused, and the token is as good as before.
     Refused(Refusal),
 }
@@ -54,7 +58,7 @@ impl App {
         note_client(&mut audit.detail, &client.client);
         let shown = match self.find_refresh(token) {
             Ok(Some((token, family))) => {
-                self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit.detail)
+                self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit)
             }
             Ok(None) => Shown::Unknown,
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
@@ -70,6 +74,10 @@ impl App {
             let family_id = match shown {
                 Shown::Unknown => return Ok(Err(refused(Reason::ParameterInvalid("refresh_token")))),
                 Shown::Refused(refusal) => return Ok(Err(refusal)),
+                Shown::Over(family, refusal) => {
+                    token_family::revoke(unit.conn, &family.family_id, unit.now_us)?;
+                    return Ok(Err(refusal));
+                }
                 Shown::Exchanged { token, draft } => {
                     if token_family::use_refresh(unit.conn, &token.token, unit.now_us)? == Used::Now {
                         return keep(unit.conn, *draft, unit.now_us).map(Ok);
@@ -118,13 +126,14 @@ impl App {
         client: &Authenticated,
         scope: Option<&str>,
         (token, family): (RefreshRow, FamilyRow),
-        detail: &mut Detail,
+        audit: &mut AuditRecord,
     ) -> Shown {
         if token.used_us.is_some() || family.client_id != client.client.client_id {
             return Shown::Stolen(family);
         }
-        match self.exchanged(ctx, client, scope, &family, detail) {
+        match self.exchanged(ctx, client, scope, &family, audit) {
             Ok(draft) => Shown::Exchanged { token, draft: Box::new(draft) },
+            Err(refusal) if refusal.log == Reason::NoRecord => Shown::Over(family, refusal),
             Err(refusal) => Shown::Refused(refusal),
         }
     }
@@ -135,7 +144,7 @@ impl App {
         client: &Authenticated,
         scope: Option<&str>,
         family: &FamilyRow,
-        detail: &mut Detail,
+        audit: &mut AuditRecord,
     ) -> Result<PersonDraft, Refusal> {
         if family.revoked_us.is_some() {
             return Err(refused(Reason::TokenRevoked));
@@ -144,12 +153,37 @@ impl App {
             return Err(refused(Reason::Expired));
         }
         let agreement = self.open_agreement(family).ok_or(refused(Reason::ParameterInvalid("refresh_token")))?;
+        let agreement = self.as_of_now(ctx, &client.client, agreement, audit)?;
         let scopes = narrowed(&Scopes::parse(&agreement.scope)?, scope)?;
         let of = Family { family_id: family.family_id.clone(), expires_us: family.expires_us };
         // OpenID Connect Core 12.2: the nonce is of the first token.
         let draft = self.draft_for_person(ctx, &client.client, &agreement, (scopes, None), of)?;
-        note_grant(detail, &draft.grant);
+        note_grant(&mut audit.detail, &draft.grant);
         Ok(draft)
+    }
+
+    /// What of an agreement holds now: what is registered, supported and for the account's kind by now, about the person who is
+    /// found again.
+    fn as_of_now(
+        &self,
+        ctx: &Context,
+        client: &ClientRow,
+        agreement: Agreement,
+        audit: &mut AuditRecord,
+    ) -> Result<Agreement, Refusal> {
+        let account = self.account_signed_in(&agreement.signed_in)?;
+        let scopes = of_account(&agreement.scope, client, &self.supported_for(client), account.kind)?;
+        let own = match &agreement.own {
+            Some(bound) => self.find_own_record_again(ctx, &account, &agreement.signed_in, bound, audit),
+            None => Ok(None),
+        };
+        let own = own.map_err(|error| refusal_of(&error))?;
+        if own.is_none() && needs_patient(&scopes) {
+            return Err(refused(Reason::NoRecord));
+        }
+        audit.detail.records.extend(own.iter().map(|own| own.record_id.clone()));
+        let scopes = if own.is_some() { scopes } else { scopes.without(Plain::FhirUser) };
+        Ok(Agreement { scope: scopes.to_string(), own, ..agreement })
     }
 }
 

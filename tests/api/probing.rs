@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::gate::{asked, last_detail, person, recently, user_of, verified};
 use crate::gated::{Bearer, Guarded};
-use crate::people::{address, claiming, name, parameters, stranger, telecom, with, without};
+use crate::people::{SSN, address, claiming, identifier, name, parameters, stranger, telecom, with, without};
 use crate::support::Database;
 
 /// Names the tests of this file; each gets a guarded server with these options, on either database.
@@ -46,6 +46,7 @@ on_both_databases_with! {
         ("budgets.subject_failures_max", "1000"), ("budgets.subject_failures_all_max", "1000"),
     ],
     scores_have_no_digits_for_whom_the_operator_has_not_added: &[],
+    a_social_security_number_is_confirmed_whole_and_guesses_are_charged: &[("budgets.subject_failures_max", "3")],
     a_representative_is_counted_on_the_user_too: &[("budgets.subject_failures_max", "2")],
 }
 
@@ -363,6 +364,39 @@ fn scores_have_no_digits_for_whom_the_operator_has_not_added(server: &Guarded) {
         .body(&explain)
         .send()
         .expect(200);
+}
+
+/// The victim with these social security numbers; four digits are the last ones.
+fn numbered(victim: &Value, numbers: &[&str]) -> Value {
+    let of = |number: &&str| identifier(if number.len() == 4 { "SSN4" } else { "SS" }, SSN, number);
+    with(victim, "identifier", numbers.iter().map(of).collect())
+}
+
+fn a_social_security_number_is_confirmed_whole_and_guesses_are_charged(server: &Guarded) {
+    let victim = stranger(1);
+    server.store(&verified(&numbered(&victim, &["219541234"]), "victim", "idial1.5", &recently()));
+    let (right, guesser) = (client("right"), client("guesser"));
+    let told = |bearer: &Bearer, numbers: &[&str]| {
+        let answer = server.idi_match(bearer, asked(&numbered(&victim, numbers), "IDI-Patient-L0"));
+        (answer.status == 200).then(|| {
+            let found = answer.match_bundle();
+            assert_eq!(found.ids(), ["victim"]);
+            found.entries("match")[0]["search"].clone()
+        })
+    };
+    // Who knows the number is not charged, and neither is who sends several: none of those counts.
+    for _ in 0..5 {
+        assert_eq!(told(&right, &["219541234", "1234"]).unwrap()["score"], 0.99);
+        assert_eq!(told(&right, &["1234", "300541234", "219541234"]), told(&right, &["9876", "1234"]));
+    }
+    // A wrong prefix, beside the right end too; one digit from the right one.
+    let far = told(&guesser, &["300129876"]).expect("a guess");
+    assert_eq!(told(&guesser, &["300121234", "1234"]).expect("a guess"), far);
+    assert_eq!(told(&guesser, &["219541235"]).expect("a guess"), far);
+    for number in ["219541234", "300129876"] {
+        assert_eq!(told(&guesser, &[number]), None, "spent");
+        assert_eq!(last_detail(server)["budget"], "subject-failures");
+    }
 }
 
 fn a_representative_is_counted_on_the_user_too(server: &Guarded) {

@@ -51,6 +51,7 @@ pub(super) struct Attempt {
     /// The person, among those whom a sweep goes through.
     subject: Option<BudgetKey>,
     began_us: i64,
+    is_in_vain: bool,
 }
 
 /// How an attempt ended.
@@ -58,7 +59,7 @@ pub(super) struct Attempt {
 pub(super) enum Ended {
     /// Somebody is returned.
     Found,
-    /// Nobody is.
+    /// Nobody is, or somebody beside a number that was tried in vain.
     Failed,
     /// Nothing was told.
     Broken,
@@ -120,7 +121,7 @@ impl App {
         let shares = self.meter.shares.of(&limits.holders(&self.meter.keyed, granted));
         self.spend(&shares, now_us)?;
         let price = records.iter().map(|record| guesses(record)).max().unwrap_or(1);
-        Ok(Some(Attempt { shares, charges, price, subject, began_us: now_us }))
+        Ok(Some(Attempt { shares, charges, price, subject, began_us: now_us, is_in_vain: false }))
     }
 
     /// Writes the audit row of a match, and what it costs.
@@ -139,6 +140,7 @@ impl App {
             attempt.put_back();
             return self.writer.audit(audit).map(|()| None);
         }
+        let ended = if attempt.is_in_vain { Ended::Failed } else { ended };
         if let Some(spent) = self.charge(&attempt, audit, ended)? {
             self.meter.spent.remember(&spent, (self.clock.now_us)());
             return Err(throttled(Budget::Subject, &spent));
@@ -194,6 +196,11 @@ impl App {
 }
 
 impl Attempt {
+    /// The answer tells that a number which never leaves is another: it costs as if nobody were returned.
+    pub(super) const fn try_in_vain(&mut self) {
+        self.is_in_vain = true;
+    }
+
     /// The failure that was reserved was none.
     fn put_back(&self) {
         self.shares.iter().filter(|share| share.budget.is_of_failures()).for_each(|share| share.unspend(self.began_us));

@@ -47,6 +47,8 @@ on_both_databases_with! {
     ],
     scores_have_no_digits_for_whom_the_operator_has_not_added: &[],
     a_social_security_number_is_confirmed_whole_and_guesses_are_charged: &[("budgets.subject_failures_max", "3")],
+    numbers_beside_a_name_are_counted_whatever_else_is_made_up: &[("budgets.subject_failures_max", "1")],
+    several_identifiers_cost_several_failures_of_the_client: &[("budgets.client_failures_per_hour", "6")],
     a_representative_is_counted_on_the_user_too: &[("budgets.subject_failures_max", "2")],
 }
 
@@ -397,6 +399,47 @@ fn a_social_security_number_is_confirmed_whole_and_guesses_are_charged(server: &
         assert_eq!(told(&guesser, &[number]), None, "spent");
         assert_eq!(last_detail(server)["budget"], "subject-failures");
     }
+}
+
+/// A name with numbers of a clinic, and a passport, a phone and a birth date that are made up anew each time.
+fn numbers_of_a_name(number: usize, numbers: &[String]) -> Value {
+    let mut list: Vec<Value> = numbers.iter().map(|one| identifier("MR", "urn:clinic", one)).collect();
+    let country = [b'A' + u8::try_from(number % 26).unwrap(), b'B', b'C'].map(char::from);
+    let system = format!("http://hl7.org/fhir/sid/passport-{}", String::from_iter(country));
+    list.push(identifier("PPN", &system, &format!("P{:07}", 7 * number)));
+    let guessed = json!({
+        "resourceType": "Patient", "identifier": list, "name": name("Bruno", "Dragomir"),
+        "telecom": [telecom("phone", &format!("614-555-{number:04}"))],
+    });
+    let birth_date = format!("{}-03-09", 1930 + number % 60);
+    asked(
+        &if number.is_multiple_of(2) { guessed } else { with(&guessed, "birthDate", json!(birth_date)) },
+        "IDI-Patient",
+    )
+}
+
+fn numbers_beside_a_name_are_counted_whatever_else_is_made_up(server: &Guarded) {
+    let known = with(&stranger(1), "identifier", json!([identifier("MR", "urn:clinic", "GH7700123")]));
+    server.store(&verified(&with(&known, "name", name("Bruno", "Dragomir")), "known", "idial1.5", &recently()));
+    let bearer = client("first");
+    let guess = |number: usize, value: &str| server.idi_match(&bearer, numbers_of_a_name(number, &[value.to_owned()]));
+    let found = server.idi_match(&client("other"), numbers_of_a_name(200, &["GH7700123".to_owned()])).expect(200);
+    assert_eq!(found.match_bundle().ids(), ["known"], "that is what is guessed");
+    // A hundred times as many as about one person.
+    (0..100).for_each(|number| nobody(guess(number, &format!("GH88{number:05}"))));
+    refused(guess(100, "GH7700123"), "subject-failures");
+    let found = server.idi_match(&client("other"), numbers_of_a_name(201, &["GH7700123".to_owned()])).expect(200);
+    assert_eq!(found.match_bundle().ids(), ["known"], "others are not refused for it");
+}
+
+fn several_identifiers_cost_several_failures_of_the_client(server: &Guarded) {
+    let bearer = client("first");
+    let numbers = |from: usize| (from..from + 4).map(|at| format!("GH88{at:05}")).collect::<Vec<_>>();
+    let first = server.idi_match(&bearer, numbers_of_a_name(1, &numbers(0))).expect(200);
+    assert!(first.header("ratelimit").unwrap().ends_with("\"client-failures\";r=2"), "{:?}", first.header("ratelimit"));
+    refused(server.idi_match(&bearer, numbers_of_a_name(2, &numbers(4))), "client-failures");
+    let left = server.idi_match(&bearer, numbers_of_a_name(3, &numbers(8)[..2])).expect(200);
+    assert!(left.header("ratelimit").unwrap().ends_with("r=0"), "what was refused took nothing");
 }
 
 fn a_representative_is_counted_on_the_user_too(server: &Guarded) {

@@ -13,9 +13,10 @@ mod shares;
 mod spent;
 
 use crate::audit::{AuditRecord, Outcome};
+use crate::budget::bucket::Limit;
 use crate::budget::key::{BudgetKey, Keyed};
 use crate::budget::ledger::{Charge, Spent};
-use crate::budget::subject::{guesses, subjects};
+use crate::budget::subject::{Breadth, guesses, subjects};
 use crate::matching::record::Record;
 use crate::store::budget::Wanted;
 use crate::store::{Connection, StoreError, secret};
@@ -83,15 +84,20 @@ impl Meter {
         Ok(Self { keyed, shares: Shares::default(), spent: SpentSubjects::default(), sweeps: Sweeps::default() })
     }
 
-    /// The buckets of everybody whom these records describe: of this client, and of all.
+    /// The buckets of everybody whom these records describe: of this client, and of all. Of names alone there is the client's
+    /// only, so that nobody can spend what others have about everybody of a name.
     fn charges(&self, limits: &Limits, client: &str, records: &[&Record]) -> Vec<Charge> {
         let mut charges: Vec<Charge> = Vec::new();
         for subject in records.iter().flat_map(|record| subjects(record)) {
             let parts = subject.parts();
-            for (whose, limit) in [(client, limits.subject), ("", limits.subject_all)] {
+            let buckets: &[(&str, Limit)] = match subject.breadth {
+                Breadth::Person => &[(client, limits.subject), ("", limits.subject_all)],
+                Breadth::Namesakes => &[(client, limits.namesakes)],
+            };
+            for (whose, limit) in buckets {
                 let parts: Vec<&[u8]> =
                     [b"subject".as_slice(), whose.as_bytes()].into_iter().chain(parts.iter().copied()).collect();
-                let charge = Charge { key: self.keyed.key(&parts), limit };
+                let charge = Charge { key: self.keyed.key(&parts), limit: *limit };
                 if !charges.contains(&charge) {
                     charges.push(charge);
                 }
@@ -117,11 +123,24 @@ impl App {
         if let Some(spent) = self.meter.spent.find(&charges, now_us) {
             return Err(throttled(Budget::Subject, &spent));
         }
-        let subject = charges.get(1).map(|charge| charge.key);
+        let subject = charges.get(1).or(charges.first()).map(|charge| charge.key);
         let shares = self.meter.shares.of(&limits.holders(&self.meter.keyed, granted));
-        self.spend(&shares, now_us)?;
         let price = records.iter().map(|record| guesses(record)).max().unwrap_or(1);
+        self.spend_price(&shares, price, now_us)?;
         Ok(Some(Attempt { shares, charges, price, subject, began_us: now_us, is_in_vain: false }))
+    }
+
+    /// A request is one, and as many failures as it has guesses, until it is known how it ends.
+    fn spend_price(&self, shares: &[Share], price: u32, now_us: i64) -> Result<(), AppError> {
+        self.spend(&shares.iter().collect::<Vec<_>>(), now_us)?;
+        let failures: Vec<&Share> = shares.iter().filter(|share| share.budget.is_of_failures()).collect();
+        for spent in 1..price {
+            if let Err(refused) = self.spend(&failures, now_us) {
+                put_back(&failures, spent, now_us);
+                return Err(refused);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the audit row of a match, and what it costs.
@@ -201,10 +220,15 @@ impl Attempt {
         self.is_in_vain = true;
     }
 
-    /// The failure that was reserved was none.
+    /// The failures that were reserved were none.
     fn put_back(&self) {
-        self.shares.iter().filter(|share| share.budget.is_of_failures()).for_each(|share| share.unspend(self.began_us));
+        let failures: Vec<&Share> = self.shares.iter().filter(|share| share.budget.is_of_failures()).collect();
+        put_back(&failures, self.price, self.began_us);
     }
+}
+
+fn put_back(shares: &[&Share], tokens: u32, spent_us: i64) {
+    shares.iter().for_each(|share| share.unspend(tokens, spent_us));
 }
 
 /// The audit row of an answer that is not given.

@@ -47,6 +47,7 @@ on_both_databases_with! {
     ],
     scores_have_no_digits_for_whom_the_operator_has_not_added: &[],
     a_social_security_number_is_confirmed_whole_and_guesses_are_charged: &[("budgets.subject_failures_max", "3")],
+    more_values_than_a_budget_has_are_refused_before_anything_is_looked_for: &[("budgets.subject_failures_max", "3")],
     numbers_beside_a_name_are_counted_whatever_else_is_made_up: &[("budgets.subject_failures_max", "1")],
     several_identifiers_cost_several_failures_of_the_client: &[("budgets.client_failures_per_hour", "6")],
     a_representative_is_counted_on_the_user_too: &[("budgets.subject_failures_max", "2")],
@@ -399,6 +400,27 @@ fn a_social_security_number_is_confirmed_whole_and_guesses_are_charged(server: &
         assert_eq!(told(&guesser, &[number]), None, "spent");
         assert_eq!(last_detail(server)["budget"], "subject-failures");
     }
+}
+
+fn more_values_than_a_budget_has_are_refused_before_anything_is_looked_for(server: &Guarded) {
+    let (victim, bearer) = (stranger(1), client("first"));
+    server.store(&verified(&victim, "victim", "idial1.5", &recently()));
+    let phones = |count: usize| (0..count).map(|at| telecom("phone", &format!("614-555-02{at:02}"))).collect::<Value>();
+    let guess = |count: usize| {
+        let stuffed =
+            with(&with(&without(&victim, "identifier"), "telecom", phones(count)), "gender", json!("unknown"));
+        server.idi_match(
+            &bearer,
+            asked(&with(&stuffed, "address", address("9 Elm Street", "Troy", "43999")), "IDI-Patient-L0"),
+        )
+    };
+    let before = searches(server);
+    for _ in 0..3 {
+        assert_eq!(guess(4).expect(422).errors()[0].0, "too-costly");
+    }
+    assert_eq!(searches(server), before, "no index was asked");
+    nobody(guess(3));
+    refused(guess(1), "subject-failures");
 }
 
 /// A name with numbers of a clinic, and a passport, a phone and a birth date that are made up anew each time.

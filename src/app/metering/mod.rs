@@ -17,6 +17,7 @@ use crate::budget::bucket::Limit;
 use crate::budget::key::{BudgetKey, Keyed};
 use crate::budget::ledger::{Charge, Spent};
 use crate::budget::subject::{Breadth, guesses, subjects};
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::matching::record::Record;
 use crate::store::budget::Wanted;
 use crate::store::{Connection, StoreError, secret};
@@ -111,7 +112,8 @@ impl App {
     /// Lets a match begin that describes the persons of `records`; `None` for whoever is not counted.
     ///
     /// # Errors
-    /// `Throttled` where a budget is spent; `Overloaded` or `Unavailable` when leases cannot be had.
+    /// `Throttled` where a budget is spent; `Unprocessable` for more guesses than a full one allows; `Overloaded` or
+    /// `Unavailable` when leases cannot be had.
     pub(super) fn admit(&self, ctx: &Context, records: &[&Record]) -> Result<Option<Attempt>, AppError> {
         let Caller::Client(granted) = &ctx.caller else { return Ok(None) };
         if !self.config.budgets.enabled {
@@ -126,6 +128,7 @@ impl App {
         let subject = charges.get(1).or(charges.first()).map(|charge| charge.key);
         let shares = self.meter.shares.of(&limits.holders(&self.meter.keyed, granted));
         let price = records.iter().map(|record| guesses(record)).max().unwrap_or(1);
+        refuse_more_than_a_bucket(&charges, price)?;
         self.spend_price(&shares, price, now_us)?;
         Ok(Some(Attempt { shares, charges, price, subject, began_us: now_us, is_in_vain: false }))
     }
@@ -225,6 +228,16 @@ impl Attempt {
         let failures: Vec<&Share> = self.shares.iter().filter(|share| share.budget.is_of_failures()).collect();
         put_back(&failures, self.price, self.began_us);
     }
+}
+
+/// A price that no full bucket has would be paid by emptying one: guesses beyond it would be free.
+fn refuse_more_than_a_bucket(charges: &[Charge], price: u32) -> Result<(), AppError> {
+    let tokens_max = charges.iter().map(|charge| charge.limit.tokens_max()).min();
+    if tokens_max.is_none_or(|tokens_max| price <= tokens_max) {
+        return Ok(());
+    }
+    let text = "These are more values of one kind than may be tried about one person at once.";
+    Err(AppError::unprocessable(vec![Issue::error(IssueCode::TooCostly, text).at("Patient")]))
 }
 
 fn put_back(shares: &[&Share], tokens: u32, spent_us: i64) {

@@ -383,8 +383,7 @@ fn a_social_security_number_is_confirmed_whole_and_guesses_are_charged(server: &
         let answer = server.idi_match(bearer, asked(&numbered(&victim, numbers), "IDI-Patient-L0"));
         (answer.status == 200).then(|| {
             let found = answer.match_bundle();
-            assert_eq!(found.ids(), ["victim"]);
-            found.entries("match")[0]["search"].clone()
+            found.entries("match").first().map_or(Value::Null, |entry| entry["search"].clone())
         })
     };
     // Who knows the number is not charged, and neither is who sends several: none of those counts.
@@ -392,6 +391,7 @@ fn a_social_security_number_is_confirmed_whole_and_guesses_are_charged(server: &
         assert_eq!(told(&right, &["219541234", "1234"]).unwrap()["score"], 0.99);
         assert_eq!(told(&right, &["1234", "300541234", "219541234"]), told(&right, &["9876", "1234"]));
     }
+    assert_ne!(told(&right, &["9876", "1234"]), Some(Value::Null), "somebody is returned");
     // A wrong prefix, beside the right end too; one digit from the right one.
     let far = told(&guesser, &["300129876"]).expect("a guess");
     assert_eq!(told(&guesser, &["300121234", "1234"]).expect("a guess"), far);
@@ -433,10 +433,10 @@ fn numbers_of_a_name(number: usize, numbers: &[String]) -> Value {
         "resourceType": "Patient", "identifier": list, "name": name("Bruno", "Dragomir"),
         "telecom": [telecom("phone", &format!("614-555-{number:04}"))],
     });
-    let birth_date = format!("{}-03-09", 1930 + number % 60);
+    let birth_date = format!("{}-{:02}-09", 1930 + number % 60, 1 + number / 60);
     asked(
         &if number.is_multiple_of(2) { guessed } else { with(&guessed, "birthDate", json!(birth_date)) },
-        "IDI-Patient",
+        "IDI-Patient-L0",
     )
 }
 

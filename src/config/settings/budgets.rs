@@ -67,7 +67,7 @@ pub(super) const BUDGETS: &[Setting] = &[
         "budgets-operator-factor",
         integer(1, 1_000_000),
         "100",
-        "How many times larger the budgets of clients are that the operator has added.",
+        "How many times larger the budgets of clients are that the operator has added, in their own name.",
     ),
     setting(
         "budgets.sweep_subjects_per_minute",

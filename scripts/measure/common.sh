@@ -112,12 +112,15 @@ select_number() {
 # Durable figures mean nothing without it: the same disk's fdatasync/s of this minute.
 fdatasync_rate() { python3 "$here/fdatasync.py" "$work"; }
 
-# start_server URL [FLAGS]: serves on a free port; sets $address when it answers.
-start_server() {
+# start_server URL [FLAGS]: serves everybody on a free port; sets $address when it answers.
+start_server() { start_gated_server "$@" --open; }
+
+# start_gated_server URL [FLAGS]: the same, and serves whom it knows.
+start_gated_server() {
     local url=$1
     shift
     : >"$work/server.log" # else the address of the server before could be read
-    "$binary" serve --open --listen 127.0.0.1:0 --database-url "$url" --log-filter info --log-format json "$@" \
+    "$binary" serve --listen 127.0.0.1:0 --database-url "$url" --log-filter info --log-format json "$@" \
         2>"$work/server.log" &
     server_pid=$!
     until address=$(sed -n 's/.*"message":"ready","address":"\([^"]*\)".*/\1/p' "$work/server.log") && [ -n "$address" ]; do

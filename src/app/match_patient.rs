@@ -13,13 +13,11 @@ use tracing::info_span;
 use crate::assurance::verdict::{Identities, Representative};
 use crate::audit::{Action, AuditRecord};
 use crate::config::Match;
-use crate::fhir::date::Date;
 use crate::fhir::issue::{Issue, IssueCode, any_error};
 use crate::fhir::json::{Value, parse};
 use crate::fhir::match_parameters::{MatchParameters, RuleBook};
 use crate::fhir::name_text;
-use crate::identity::{self, MemberRecord};
-use crate::matching::combination::Day;
+use crate::identity::{MemberRecord, discreet};
 use crate::matching::grade::MatchGrade;
 use crate::matching::index::Proposal;
 use crate::matching::pool::{self, IdentityMatch};
@@ -30,6 +28,7 @@ use crate::store::record::{self, RecordRow};
 use crate::store::{Connection, resource, transaction};
 
 use super::answer::{AnswerShape, MatchAnswer};
+use super::asked::Asked;
 use super::assured_match::{self, Held};
 use super::candidates::Proposed;
 use super::compose::{compose, shape};
@@ -39,7 +38,7 @@ use super::golden;
 use super::links::ELSEWHERE;
 use super::live_index::features_of;
 use super::metering::{Attempt, Ended, Metered};
-use super::rule_book::{CombinationNotes, Decider, Search, day_of, decide, may_combine, notes};
+use super::rule_book::{CombinationNotes, Decider, Search, decide, notes};
 use super::search::bytes;
 use super::select::{Reason, Selection, select};
 use super::steward::state;
@@ -120,10 +119,14 @@ impl App {
         }));
         let record = info_span!("normalise").in_scope(|| Record::from_patient(&patient, &self.rules.normaliser));
         let query = Asked::of(record, ctx)?;
+        remarks.extend(query.remark());
         let held = self.hold(ctx, &judged, &query.record, audit)?;
         // What is refused until here is known from the request and its token alone, and costs nothing.
         *attempt = self.admit(ctx, &probed(&query, held.as_ref()))?;
         let selection = self.find_held(ctx, held.as_ref(), &query, &mut parameters, request.operation, audit)?;
+        if query.is_discreet() && discreet::is_in_vain(&selection.identities) {
+            attempt.iter_mut().for_each(Attempt::try_in_vain);
+        }
         note(audit, &selection, self.rules.model.version());
         let shape = shape(request.operation, parameters.given_as, self.config.matching.response);
         let base_url = &self.config.server.base_url;
@@ -158,13 +161,13 @@ impl App {
         audit: &mut AuditRecord,
     ) -> Result<Selection, AppError> {
         let Some(held) = held else {
-            let query = Asked { rule_book: self.rule_book(ctx, parameters), ..query.clone() };
+            let query = query.by(self.rule_book(ctx, parameters));
             return self.find_selection(&query, parameters, operation, &self.config.matching, None);
         };
         assured_match::hold_to(&held.terms, parameters);
         let (limits, today) = (assured_match::limits(&held.terms, &self.config.matching), query.date);
         let find = |record: Record| {
-            let query = Asked { record, rule_book: self.rule_book(ctx, parameters), ..query.clone() };
+            let query = query.about(record).by(self.rule_book(ctx, parameters));
             self.find_selection(&query, parameters, operation, &limits, Some(held))
         };
         let mut selection = find(query.record.clone())?;
@@ -269,7 +272,7 @@ impl App {
         let is_certain_by = |ids: &[&str]| {
             let verified = own.unwrap_or_default().iter().filter(|member| ids.contains(&member.record_id.as_str()));
             let verified: Vec<MemberRecord> = verified.cloned().collect();
-            is_certain(&identity::evaluate(&query.record, &identity, &verified, &self.rules.model, population))
+            is_certain(&query.evaluate(&identity, &verified, &self.rules.model, population))
         };
         selection.assured = Some(assured_match::assure(terms, policy, today, selection, rows, is_certain_by));
     }
@@ -314,9 +317,7 @@ impl App {
         // Evidence is pooled and graded identity by identity, then identities against each other.
         let _span = info_span!("grade", identities = read.len() as u64).entered();
         let model = &self.rules.model;
-        let evaluate = |(id, members): &(&str, Vec<MemberRecord>)| {
-            identity::evaluate(&query.record, id, members, model, population)
-        };
+        let evaluate = |(id, members): &(&str, Vec<MemberRecord>)| query.evaluate(id, members, model, population);
         let mut identities: Vec<IdentityMatch> = read.iter().map(evaluate).collect();
         pool::resolve(&mut identities, model);
         pool::sort(&mut identities);
@@ -331,29 +332,6 @@ impl App {
 fn probed<'q>(query: &'q Asked, held: Option<&'q Held<'_>>) -> Vec<&'q Record> {
     let user = held.filter(|held| held.terms.representative == Representative::Yes).and_then(|held| held.user.as_ref());
     std::iter::once(&query.record).chain(user).collect()
-}
-
-/// Who is asked for, and by which rules.
-#[derive(Clone)]
-struct Asked {
-    record: Record,
-    rule_book: RuleBook,
-    today: Day,
-    /// The same day as a date.
-    date: Date,
-}
-
-impl Asked {
-    fn of(record: Record, ctx: &Context) -> Result<Self, AppError> {
-        let date = assured_match::day(ctx.now_us).ok_or_else(AppError::internal)?;
-        Ok(Self { record, rule_book: RuleBook::Idi, today: day_of(ctx.now_us), date })
-    }
-
-    /// Whether an identity may be returned, or make another one ambiguous.
-    fn is_worth_reading(&self, identity: &IdentityMatch) -> bool {
-        let is_likely = identity.row.is_some() || identity.posterior.max(identity.probability) >= READ_PROBABILITY_MIN;
-        is_likely || (self.rule_book != RuleBook::Idi && may_combine(identity, &self.record))
-    }
 }
 
 /// Identities as the guide grades them, best first, and what the combinations say.
@@ -450,10 +428,6 @@ fn leave_out_replaced(identities: &mut Vec<IdentityMatch>, rows: &[RecordRow]) {
     }
     identities.retain(|identity| !identity.records.is_empty());
 }
-
-/// Identities less likely than this, and without a row of the guide's table, are neither returned (see
-/// `match.probability_min`) nor close enough to make another one ambiguous: they are not read.
-const READ_PROBABILITY_MIN: f64 = 0.005;
 
 /// What was found, before the caller's options are applied.
 pub struct Found {

@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod artifact;
+mod asked;
 pub mod assured_match;
 pub mod audit_backlog;
 pub mod audit_chain;

@@ -123,7 +123,7 @@ pub fn usable_until_us(times: Times) -> i64 {
 }
 
 /// What SMART App Launch 2.2 says of the header: an algorithm of those that every server has, and the key's name; an
-/// address of keys must be the registered one.
+/// address of keys must be the registered one. Clients of `OpenID` Connect leave out the type, as they may (RFC 7519 §5.1).
 ///
 /// # Errors
 /// `invalid_client`.
@@ -132,7 +132,7 @@ pub fn check_smart_header(header: &super::jws::Header, jwks_url: Option<&str>) -
     if !SMART_ALGORITHMS.contains(&header.alg) {
         return refuse(Reason::AlgorithmNotAllowed);
     }
-    if header.typ.as_deref() != Some("JWT") {
+    if header.typ.as_deref().is_some_and(|typ| typ != "JWT") {
         return refuse(Reason::TypeNotAllowed);
     }
     if header.kid.is_none() || (header.jku.is_some() && header.jku.as_deref() != jwks_url) {
@@ -244,7 +244,8 @@ mod tests {
         assert_eq!(refused(|_| (), None), None);
         assert_eq!(refused(|header| header.alg = Algorithm::Es384, None), None);
         assert_eq!(refused(|header| header.alg = Algorithm::Rs256, None), client(Reason::AlgorithmNotAllowed));
-        assert_eq!(refused(|header| header.typ = None, None), client(Reason::TypeNotAllowed));
+        assert_eq!(refused(|header| header.typ = None, None), None);
+        assert_eq!(refused(|header| header.typ = Some("at+jwt".into()), None), client(Reason::TypeNotAllowed));
         assert_eq!(refused(|header| header.kid = None, None), client(Reason::KeyUnknown));
         let with_jku = |header: &mut Header| header.jku = Some("https://client.example/jwks".into());
         assert_eq!(refused(with_jku, Some(place)), None);

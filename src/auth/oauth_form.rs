@@ -9,6 +9,9 @@ use super::error::{OAuthError, Reason, Refusal};
 /// Parameters of one form at most.
 const PARAMETERS_MAX: usize = 30;
 
+/// By any of these a client says that it signs, or proves itself in a way that is not taken.
+const PROOFS: [&str; 4] = ["client_assertion", "client_assertion_type", "client_secret", "udap"];
+
 /// What the `Authorization` header of a request holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Header {
@@ -41,12 +44,17 @@ pub enum Sender<'a> {
 
 impl<'a> Form<'a> {
     /// # Errors
-    /// `invalid_request` for a parameter that is there twice (RFC 6749 §3.2), or too many.
+    /// `invalid_request` for a parameter that is there twice (RFC 6749 §3.2), too many, or control characters.
     pub fn of(pairs: &'a [(String, String)]) -> Result<Self, Refusal> {
         let text = "A parameter is there more than once, or there are too many.";
         let twice = |at: usize, name: &str| pairs[..at].iter().any(|(before, _)| before == name);
         if pairs.len() > PARAMETERS_MAX || pairs.iter().enumerate().any(|(at, (name, _))| twice(at, name)) {
             return Err(Refusal::new(OAuthError::InvalidRequest, text, Reason::DuplicateMember));
+        }
+        // RFC 6749, appendix A: no parameter has control characters; a database may not take them.
+        if pairs.iter().any(|(_, value)| value.contains(char::is_control)) {
+            let text = "A parameter has control characters.";
+            return Err(Refusal::new(OAuthError::InvalidRequest, text, Reason::ParameterInvalid("control characters")));
         }
         Ok(Self(pairs))
     }
@@ -73,13 +81,20 @@ impl<'a> Form<'a> {
     /// # Errors
     /// `invalid_request`.
     pub fn sender(&self, header: &Header) -> Result<Sender<'a>, Refusal> {
-        let signs = ["client_assertion", "client_assertion_type", "client_secret", "udap"]
-            .iter()
-            .any(|name| self.get(name).is_some());
         match self.get("client_id") {
-            Some(client_id) if !signs && *header == Header::Absent => Ok(Sender::Named(client_id)),
+            Some(client_id) if !self.has_proof(header) => Ok(Sender::Named(client_id)),
             _ => self.credentials(header).map(Sender::Signed),
         }
+    }
+
+    /// Whether the request says nothing of who sends it.
+    #[must_use]
+    pub fn is_nameless(&self, header: &Header) -> bool {
+        self.get("client_id").is_none() && !self.has_proof(header)
+    }
+
+    fn has_proof(&self, header: &Header) -> bool {
+        *header != Header::Absent || PROOFS.iter().any(|name| self.get(name).is_some())
     }
 
     /// The credentials of a client; no other kind is taken beside them (FAST Security 5.2.2).
@@ -173,6 +188,19 @@ mod tests {
         assert!(sender(&[("client_id", "c1"), ("client_secret", "x")], &Header::Absent).is_err());
         assert!(sender(&[("client_id", "c1")], &Header::Other).is_err());
         assert!(sender(&[("code", "x")], &Header::Absent).is_err());
+    }
+
+    #[test]
+    fn a_request_is_nameless_where_nothing_in_it_is_of_a_client() {
+        let nameless = |list: &[(&str, &str)], header: &Header| {
+            let pairs = pairs(list);
+            Form::of(&pairs).expect("a form").is_nameless(header)
+        };
+        assert!(nameless(&[("refresh_token", "x")], &Header::Absent));
+        assert!(!nameless(&[("refresh_token", "x")], &Header::Other));
+        for name in ["client_id", "client_assertion", "client_assertion_type", "client_secret", "udap"] {
+            assert!(!nameless(&[(name, "1")], &Header::Absent), "{name}");
+        }
     }
 
     #[test]

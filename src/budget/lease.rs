@@ -86,10 +86,10 @@ impl Lease {
         self.tokens = self.tokens.saturating_sub(1);
     }
 
-    /// Takes back a token that was spent at `spent_us` and is not used. One of an earlier lease is forfeited.
-    pub fn unspend(&mut self, spent_us: i64) {
+    /// Takes back tokens that were spent at `spent_us` and are not used. Those of an earlier lease are forfeited.
+    pub fn unspend(&mut self, tokens: u32, spent_us: i64) {
         if spent_us >= self.began_us {
-            self.tokens += 1;
+            self.tokens = self.tokens.saturating_add(tokens);
         }
     }
 
@@ -156,9 +156,9 @@ mod tests {
     #[test]
     fn a_token_of_an_earlier_lease_is_not_taken_back() {
         let mut lease = Lease { tokens: 1, began_us: 100, ..Lease::default() };
-        lease.unspend(99);
+        lease.unspend(1, 99);
         assert_eq!(lease.tokens, 1);
-        lease.unspend(100);
+        lease.unspend(1, 100);
         assert_eq!(lease.tokens, 2);
     }
 
@@ -199,7 +199,7 @@ mod tests {
                     Step::Return(at) => {
                         // Of what this instance spent last, at this very moment.
                         if ask(&mut leases[at], &mut ledger, limit, now_us) {
-                            leases[at].unspend(now_us);
+                            leases[at].unspend(1, now_us);
                         }
                     }
                 }

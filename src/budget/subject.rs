@@ -1,7 +1,8 @@
 //! Whom a request probes: what somebody who looks for one person keeps, while he varies the rest.
 //!
 //! What: for each name of the request, names with birth date, with an address and with an email; and each strong
-//! identifier by itself. Names count by their formal form and by how they begin to sound, so that Bob is Robert and a slip
+//! identifier by itself. Beside identifiers all else can be made up anew for each guess, so there the name counts alone
+//! as well, for many people at once ([`Breadth`]). Names count by their formal form and by how they begin to sound, so that Bob is Robert and a slip
 //! of the pen is nobody else. Every value of the request is one subject more, so that decoys hide nothing. Phones and the
 //! last four digits of a social security number are what is guessed, and no subject. Not here: the secret behind which
 //! subjects are kept (see `key`).
@@ -18,21 +19,37 @@ const FAMILY_SOUND_MAX: usize = 3;
 
 /// What of a request names a person, as parts of a key; the first part tells what it is.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Subject(Vec<String>);
+pub struct Subject {
+    parts: Vec<String>,
+    pub breadth: Breadth,
+}
+
+/// Whom a subject names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Breadth {
+    Person,
+    /// All whose names begin to sound alike.
+    Namesakes,
+}
 
 impl Subject {
     fn of(kind: &str, parts: &[&str]) -> Self {
-        Self(std::iter::once(kind).chain(parts.iter().copied()).map(str::to_owned).collect())
+        let parts = std::iter::once(kind).chain(parts.iter().copied()).map(str::to_owned).collect();
+        Self { parts, breadth: Breadth::Person }
+    }
+
+    fn namesakes(given: &str, family: &str) -> Self {
+        Self { breadth: Breadth::Namesakes, ..Self::of("name", &[given, family]) }
     }
 
     /// The parts, for a key.
     #[must_use]
     pub fn parts(&self) -> Vec<&[u8]> {
-        self.0.iter().map(String::as_bytes).collect()
+        self.parts.iter().map(String::as_bytes).collect()
     }
 }
 
-/// The subjects of a request, the name with the birth date first; none where nothing names anybody.
+/// The subjects of a request, the name with the birth date first and the name alone last; none where nothing names anybody.
 #[must_use]
 pub fn subjects(record: &Record) -> Vec<Subject> {
     let names: Vec<(String, String)> = record.names.iter().map(sounds).collect();
@@ -59,6 +76,9 @@ pub fn subjects(record: &Record) -> Vec<Subject> {
         }
         record.emails.iter().for_each(|email| add(Subject::of("name-email", &[given, family, email])));
     }
+    if record.identifiers.iter().any(is_enough_with_a_name) {
+        names.iter().for_each(|(given, family)| add(Subject::namesakes(given, family)));
+    }
     subjects
 }
 
@@ -78,6 +98,11 @@ pub fn guesses(record: &Record) -> u32 {
 /// An identifier that is one person's own. Families share the numbers of members and subscribers.
 const fn is_strong(identifier: &Identifier) -> bool {
     !matches!(identifier.kind, Kind::SocialSecurityLast4 | Kind::Other | Kind::Member | Kind::Subscriber)
+}
+
+/// A social security number needs the birth date; any other number may be found by a name alone (see `matching::grade`).
+const fn is_enough_with_a_name(identifier: &Identifier) -> bool {
+    !matches!(identifier.kind, Kind::SocialSecurity | Kind::SocialSecurityLast4)
 }
 
 fn sounds(name: &Name) -> (String, String) {
@@ -159,10 +184,30 @@ mod tests {
         }]);
         let first = subjects(&person(&json!({"identifier": licence})));
         let second = subjects(&record(&json!({"resourceType": "Patient", "identifier": licence})));
+        let first: Vec<Subject> = first.into_iter().filter(|one| one.breadth == Breadth::Person).collect();
         assert!(second.len() == 1 && first.contains(&second[0]), "{second:?}");
         let of_family = json!([{"type": {"coding": [{"code": "MB"}]}, "system": "urn:payer", "value": "W104477"}]);
         assert!(subjects(&record(&json!({"resourceType": "Patient", "identifier": of_family}))).is_empty());
         assert!(subjects(&record(&json!({"resourceType": "Patient"}))).is_empty());
+    }
+
+    #[test]
+    fn beside_identifiers_the_name_is_a_subject_whatever_else_is_made_up() {
+        let of = |code: &str, value: &str| json!({"type": {"coding": [{"code": code}]}, "system": "urn:clinic", "value": value});
+        let guess = |birth_date: &str, phone: &str, value: &str| {
+            subjects(&person(&json!({
+                "birthDate": birth_date, "telecom": [{"system": "phone", "value": phone}], "identifier": [of("MR", value)],
+            })))
+        };
+        let (first, second) =
+            (guess("1971-04-22", "614-555-0134", "GH10447"), guess("1990-01-17", "614-555-0177", "GH20558"));
+        let both: Vec<&Subject> = first.iter().filter(|subject| second.contains(subject)).collect();
+        assert_eq!(both, [first.last().expect("a name")]);
+        assert_eq!(both[0].breadth, Breadth::Namesakes);
+        let member = subjects(&person(&json!({"birthDate": null, "identifier": [of("MB", "W104477")]})));
+        assert_eq!(member, [both[0].clone()], "a member number is found by the name too");
+        let four = json!([{"type": {"coding": [{"code": "SSN4"}]}, "system": "http://hl7.org/fhir/sid/us-ssn", "value": "4471"}]);
+        assert!(subjects(&person(&json!({"identifier": four}))).iter().all(|one| one.breadth == Breadth::Person));
     }
 
     #[test]

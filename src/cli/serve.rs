@@ -90,6 +90,8 @@ pub fn serve(
     prepare(&app)?;
     actix_web::rt::System::new().block_on(async {
         let running = actix_web::rt::spawn(server::start_until_signal(Arc::clone(&app), listener, metrics)?);
+        // Its workers begin with the server's first step; `ready` may ask it at once.
+        tokio::task::yield_now().await;
         tracing::info!(%address, records = app.indexed_records(), "ready");
         ready(&app)?;
         running.await.map_err(|error| CommandError::Failed(error.to_string()))??;

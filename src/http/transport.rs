@@ -80,21 +80,37 @@ pub fn client_address(request: &ServiceRequest, server: &Server) -> Option<IpAdd
     Some(nearest(peer, &forwarded, &others, is_proxy))
 }
 
-/// From the right, as proxies append: past proxies that are named, to the first other address. Where the headers say no
-/// more, or nothing that is an address, the last one known is the answer; where both are there, the older one counts.
+/// What both headers say, if both are there and say the same: a proxy that writes one of them may pass on what its caller
+/// wrote into the other. Else the proxy itself is the answer.
 fn nearest(peer: IpAddr, forwarded: &str, forwarded_for: &str, is_proxy: impl Fn(IpAddr) -> bool) -> IpAddr {
     let by_forwarded = forwarded.split([',', ';']).filter_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
         name.trim().eq_ignore_ascii_case("for").then_some(value)
     });
-    let said: Vec<&str> =
-        if forwarded_for.is_empty() { by_forwarded.collect() } else { forwarded_for.split(',').collect() };
+    let by_forwarded: Vec<&str> = by_forwarded.collect();
+    let by_forwarded_for: Vec<&str> = forwarded_for.split(',').filter(|text| !text.is_empty()).collect();
+    match (by_forwarded.is_empty(), by_forwarded_for.is_empty()) {
+        (_, true) => before_proxies(peer, &by_forwarded, is_proxy),
+        (true, false) => before_proxies(peer, &by_forwarded_for, is_proxy),
+        (false, false) => {
+            let one = before_proxies(peer, &by_forwarded, &is_proxy);
+            if one == before_proxies(peer, &by_forwarded_for, &is_proxy) { one } else { peer }
+        }
+    }
+}
+
+/// From the right, as proxies append: past proxies that are named, to the first other address. Where the header says no
+/// more, or nothing that can be the address of a caller, the last one known is the answer. Nobody comes through a proxy from
+/// a loopback address: that is this machine's own.
+fn before_proxies(peer: IpAddr, said: &[&str], is_proxy: impl Fn(IpAddr) -> bool) -> IpAddr {
     let mut address = peer;
-    for text in said.into_iter().rev() {
+    for text in said.iter().rev() {
         if !is_proxy(address) {
             break;
         }
-        let Some(before) = address_of(text) else { break };
+        let Some(before) = address_of(text).filter(|before| !before.is_loopback() && !before.is_unspecified()) else {
+            break;
+        };
         address = before;
     }
     address
@@ -188,6 +204,13 @@ mod tests {
             ("10.0.0.1", "", "", "10.0.0.1"),
             ("10.0.0.1", "for=203.0.113.9, proto=https;For=\"[2001:db8::7]:80\"", "", "2001:db8::7"),
             ("10.0.0.1", "for=unknown", "", "10.0.0.1"),
+            // What the caller wrote into the header that the proxy leaves alone.
+            ("10.0.0.1", "for=198.51.100.7", "203.0.113.66", "10.0.0.1"),
+            ("10.0.0.1", "for=198.51.100.7", "203.0.113.66, 198.51.100.7", "198.51.100.7"),
+            ("10.0.0.1", "proto=https", "198.51.100.7", "198.51.100.7"),
+            ("10.0.0.1", "", "127.0.0.2", "10.0.0.1"),
+            ("10.0.0.1", "for=\"[::1]\"", "", "10.0.0.1"),
+            ("10.0.0.1", "", "0.0.0.0", "10.0.0.1"),
         ] {
             let found = nearest(peer.parse().expect(peer), forwarded, forwarded_for, is_proxy);
             assert_eq!(found.to_string(), expected, "{peer} {forwarded} {forwarded_for}");

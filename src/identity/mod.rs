@@ -1,12 +1,14 @@
 //! Identities: the records that belong to one person, as one candidate, and where an arriving record goes.
 //!
-//! What: [`evaluate`] gives for records read from the store the result that the index proposes. [`partition`] is the one
-//! rule of who is with whom, on what hangs together ([`component`]) or on everything ([`engine`]), under [`constraint`]s.
+//! What: [`evaluate`] gives for records read from the store the result that the index proposes; [`discreet`] the one for
+//! those who must learn no number by it. [`partition`] is the one rule of who is with whom, on what hangs together
+//! ([`component`]) or on everything ([`engine`]), under [`constraint`]s.
 //! Not here: anything that reads or writes.
 
 pub mod assign;
 pub mod component;
 pub mod constraint;
+pub mod discreet;
 pub mod engine;
 pub mod golden;
 pub mod partition;

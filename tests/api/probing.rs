@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::gate::{asked, last_detail, person, recently, user_of, verified};
 use crate::gated::{Bearer, Guarded};
-use crate::people::{address, claiming, name, parameters, stranger, telecom, with, without};
+use crate::people::{SSN, address, claiming, identifier, name, parameters, stranger, telecom, with, without};
 use crate::support::Database;
 
 /// Names the tests of this file; each gets a guarded server with these options, on either database.
@@ -46,6 +46,10 @@ on_both_databases_with! {
         ("budgets.subject_failures_max", "1000"), ("budgets.subject_failures_all_max", "1000"),
     ],
     scores_have_no_digits_for_whom_the_operator_has_not_added: &[],
+    a_social_security_number_is_confirmed_whole_and_guesses_are_charged: &[("budgets.subject_failures_max", "3")],
+    more_values_than_a_budget_has_are_refused_before_anything_is_looked_for: &[("budgets.subject_failures_max", "3")],
+    numbers_beside_a_name_are_counted_whatever_else_is_made_up: &[("budgets.subject_failures_max", "1")],
+    several_identifiers_cost_several_failures_of_the_client: &[("budgets.client_failures_per_hour", "6")],
     a_representative_is_counted_on_the_user_too: &[("budgets.subject_failures_max", "2")],
 }
 
@@ -363,6 +367,101 @@ fn scores_have_no_digits_for_whom_the_operator_has_not_added(server: &Guarded) {
         .body(&explain)
         .send()
         .expect(200);
+}
+
+/// The victim with these social security numbers; four digits are the last ones.
+fn numbered(victim: &Value, numbers: &[&str]) -> Value {
+    let of = |number: &&str| identifier(if number.len() == 4 { "SSN4" } else { "SS" }, SSN, number);
+    with(victim, "identifier", numbers.iter().map(of).collect())
+}
+
+fn a_social_security_number_is_confirmed_whole_and_guesses_are_charged(server: &Guarded) {
+    let victim = stranger(1);
+    server.store(&verified(&numbered(&victim, &["219541234"]), "victim", "idial1.5", &recently()));
+    let (right, guesser) = (client("right"), client("guesser"));
+    let told = |bearer: &Bearer, numbers: &[&str]| {
+        let answer = server.idi_match(bearer, asked(&numbered(&victim, numbers), "IDI-Patient-L0"));
+        (answer.status == 200).then(|| {
+            let found = answer.match_bundle();
+            found.entries("match").first().map_or(Value::Null, |entry| entry["search"].clone())
+        })
+    };
+    // Who knows the number is not charged, and neither is who sends several: none of those counts.
+    for _ in 0..5 {
+        assert_eq!(told(&right, &["219541234", "1234"]).unwrap()["score"], 0.99);
+        assert_eq!(told(&right, &["1234", "300541234", "219541234"]), told(&right, &["9876", "1234"]));
+    }
+    assert_ne!(told(&right, &["9876", "1234"]), Some(Value::Null), "somebody is returned");
+    // A wrong prefix, beside the right end too; one digit from the right one.
+    let far = told(&guesser, &["300129876"]).expect("a guess");
+    assert_eq!(told(&guesser, &["300121234", "1234"]).expect("a guess"), far);
+    assert_eq!(told(&guesser, &["219541235"]).expect("a guess"), far);
+    for number in ["219541234", "300129876"] {
+        assert_eq!(told(&guesser, &[number]), None, "spent");
+        assert_eq!(last_detail(server)["budget"], "subject-failures");
+    }
+}
+
+fn more_values_than_a_budget_has_are_refused_before_anything_is_looked_for(server: &Guarded) {
+    let (victim, bearer) = (stranger(1), client("first"));
+    server.store(&verified(&victim, "victim", "idial1.5", &recently()));
+    let phones = |count: usize| (0..count).map(|at| telecom("phone", &format!("614-555-02{at:02}"))).collect::<Value>();
+    let guess = |count: usize| {
+        let stuffed =
+            with(&with(&without(&victim, "identifier"), "telecom", phones(count)), "gender", json!("unknown"));
+        server.idi_match(
+            &bearer,
+            asked(&with(&stuffed, "address", address("9 Elm Street", "Troy", "43999")), "IDI-Patient-L0"),
+        )
+    };
+    let before = searches(server);
+    for _ in 0..3 {
+        assert_eq!(guess(4).expect(422).errors()[0].0, "too-costly");
+    }
+    assert_eq!(searches(server), before, "no index was asked");
+    nobody(guess(3));
+    refused(guess(1), "subject-failures");
+}
+
+/// A name with numbers of a clinic, and a passport, a phone and a birth date that are made up anew each time.
+fn numbers_of_a_name(number: usize, numbers: &[String]) -> Value {
+    let mut list: Vec<Value> = numbers.iter().map(|one| identifier("MR", "urn:clinic", one)).collect();
+    let country = [b'A' + u8::try_from(number % 26).unwrap(), b'B', b'C'].map(char::from);
+    let system = format!("http://hl7.org/fhir/sid/passport-{}", String::from_iter(country));
+    list.push(identifier("PPN", &system, &format!("P{:07}", 7 * number)));
+    let guessed = json!({
+        "resourceType": "Patient", "identifier": list, "name": name("Bruno", "Dragomir"),
+        "telecom": [telecom("phone", &format!("614-555-{number:04}"))],
+    });
+    let birth_date = format!("{}-{:02}-09", 1930 + number % 60, 1 + number / 60);
+    asked(
+        &if number.is_multiple_of(2) { guessed } else { with(&guessed, "birthDate", json!(birth_date)) },
+        "IDI-Patient-L0",
+    )
+}
+
+fn numbers_beside_a_name_are_counted_whatever_else_is_made_up(server: &Guarded) {
+    let known = with(&stranger(1), "identifier", json!([identifier("MR", "urn:clinic", "GH7700123")]));
+    server.store(&verified(&with(&known, "name", name("Bruno", "Dragomir")), "known", "idial1.5", &recently()));
+    let bearer = client("first");
+    let guess = |number: usize, value: &str| server.idi_match(&bearer, numbers_of_a_name(number, &[value.to_owned()]));
+    let found = server.idi_match(&client("other"), numbers_of_a_name(200, &["GH7700123".to_owned()])).expect(200);
+    assert_eq!(found.match_bundle().ids(), ["known"], "that is what is guessed");
+    // A hundred times as many as about one person.
+    (0..100).for_each(|number| nobody(guess(number, &format!("GH88{number:05}"))));
+    refused(guess(100, "GH7700123"), "subject-failures");
+    let found = server.idi_match(&client("other"), numbers_of_a_name(201, &["GH7700123".to_owned()])).expect(200);
+    assert_eq!(found.match_bundle().ids(), ["known"], "others are not refused for it");
+}
+
+fn several_identifiers_cost_several_failures_of_the_client(server: &Guarded) {
+    let bearer = client("first");
+    let numbers = |from: usize| (from..from + 4).map(|at| format!("GH88{at:05}")).collect::<Vec<_>>();
+    let first = server.idi_match(&bearer, numbers_of_a_name(1, &numbers(0))).expect(200);
+    assert!(first.header("ratelimit").unwrap().ends_with("\"client-failures\";r=2"), "{:?}", first.header("ratelimit"));
+    refused(server.idi_match(&bearer, numbers_of_a_name(2, &numbers(4))), "client-failures");
+    let left = server.idi_match(&bearer, numbers_of_a_name(3, &numbers(8)[..2])).expect(200);
+    assert!(left.header("ratelimit").unwrap().ends_with("r=0"), "what was refused took nothing");
 }
 
 fn a_representative_is_counted_on_the_user_too(server: &Guarded) {

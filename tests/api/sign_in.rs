@@ -118,6 +118,7 @@ fn every_refusal_looks_the_same_and_the_audit_knows_why(app: &TestApp) {
     let code = person.code(0);
     let used = [(LOGIN, PASSWORD, code.as_str(), "used-code")];
     let others = [
+        ("a\0b", PASSWORD, wrong, "unknown-login"),
         ("nobody.here", PASSWORD, wrong, "unknown-login"),
         ("<script>\u{1f600}", PASSWORD, wrong, "unknown-login"),
         (LOGIN, "wrong", code.as_str(), "wrong-password"),

@@ -13,6 +13,7 @@ use crate::trust::{ASSERTION_TYPE, changed, error, fresh, now_s, post_form};
 on_both_databases! {
     a_service_gets_a_token_with_either_algorithm,
     assertions_that_break_a_rule_are_no_authentication,
+    an_assertion_is_taken_as_clients_of_openid_connect_write_it,
     exactly_one_key_has_the_name_and_the_kind,
     an_assertion_is_used_once,
     scopes_are_those_that_the_operator_gave,
@@ -100,7 +101,7 @@ fn assertions_that_break_a_rule_are_no_authentication(app: &TestApp) {
         ("another key", send(&other, &good, &json!({}))),
         ("no key id", send(&leaf, &of_header(json!({"kid": null})), &json!({}))),
         ("an unknown key id", send(&leaf, &of_header(json!({"kid": "k2"})), &json!({}))),
-        ("no type", send(&leaf, &of_header(json!({"typ": null})), &json!({}))),
+        ("another type", send(&leaf, &of_header(json!({"typ": "at+jwt"})), &json!({}))),
         (
             "an address that is not registered",
             send(&leaf, &of_header(json!({"jku": "https://x.example/k"})), &json!({})),
@@ -117,6 +118,21 @@ fn assertions_that_break_a_rule_are_no_authentication(app: &TestApp) {
         assert_eq!(error(&answer.expect(400)), "invalid_client", "{what}");
     }
     send(&leaf, &good, &json!({"iat": now_s()})).expect(200);
+}
+
+fn an_assertion_is_taken_as_clients_of_openid_connect_write_it(app: &TestApp) {
+    let leaf = key(Kind::P384);
+    let id = add(app, "system/Patient.rs", &[public(&leaf, "k1")]);
+    let send = |changes: Value| {
+        let claims = changed(&claims(app, &id), &changes);
+        ask(app, &signed(&leaf, "ES384", &json!({"alg": "ES384", "kid": "k1"}), &claims), "system/Patient.rs")
+    };
+    let issuer = app.at_root("");
+    send(json!({"aud": issuer, "iat": now_s(), "nbf": now_s()})).expect(200);
+    send(json!({"aud": [issuer, app.at_root("/oauth/token")]})).expect(200);
+    for other in [format!("{issuer}/"), app.base.clone(), app.at_root("/oauth/register")] {
+        assert_eq!(error(&send(json!({"aud": other})).expect(400)), "invalid_client", "{other}");
+    }
 }
 
 fn exactly_one_key_has_the_name_and_the_kind(app: &TestApp) {

@@ -25,6 +25,7 @@ on_both_databases! {
     who_is_not_known_here_gets_no_data,
     a_workforce_account_has_user_scopes_and_no_patient,
     a_refresh_gives_new_tokens_and_narrower_ones_where_asked,
+    a_public_app_need_not_name_itself_to_refresh,
     a_token_says_who_signed_in_and_only_to_whom_was_allowed,
     an_app_introspects_and_revokes_its_own_tokens,
     an_app_signs_a_person_out_and_sends_them_where_it_is_registered,
@@ -249,6 +250,28 @@ fn a_refresh_gives_new_tokens_and_narrower_ones_where_asked(app: &TestApp) {
     // The refusal has used nothing up, and what was agreed to is all there.
     let fourth = launch.refresh(third["refresh_token"].as_str().unwrap(), &[]).expect(200).json();
     assert_eq!(fourth["scope"], SCOPE);
+}
+
+fn a_public_app_need_not_name_itself_to_refresh(app: &TestApp) {
+    let launch = Launch::new(app);
+    let mut browser = launch.browser("robin");
+    let code = launch.code(&mut browser, &[]);
+    let first = launch.redeem(&code, &[]).expect(200).json();
+    let refresh = |token: &str, more: &[(&str, &str)]| {
+        let pairs = [&[("grant_type", "refresh_token"), ("refresh_token", token)], more].concat();
+        post_form(app, "/oauth/token", &pairs)
+    };
+    let shown = first["refresh_token"].as_str().unwrap();
+    assert_eq!(error(&refresh("nothing", &[]).expect(400)), "invalid_grant");
+    assert_eq!(error(&refresh(shown, &[("client_secret", "x")]).expect(400)), "invalid_request");
+    let second = refresh(shown, &[]).expect(200).json();
+    assert_eq!((&second["patient"], &second["scope"]), (&json!("own"), &json!(SCOPE)));
+    let granted = rows_of(app, "issue-token").last().map(|row| row.caller.clone());
+    assert_eq!(granted.as_deref(), Some(launch.client_id.as_str()));
+    assert_eq!(error(&refresh(shown, &[]).expect(400)), "invalid_grant");
+    assert!(!launch.stands(second["access_token"].as_str().unwrap()), "what is shown twice ends all of it");
+    let unnamed = [("grant_type", "authorization_code"), ("code", code.as_str())];
+    assert_eq!(error(&post_form(app, "/oauth/token", &unnamed).expect(400)), "invalid_request", "a code needs a name");
 }
 
 fn a_token_says_who_signed_in_and_only_to_whom_was_allowed(app: &TestApp) {

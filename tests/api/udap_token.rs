@@ -84,6 +84,7 @@ fn line_27_a_request_is_a_form_with_one_assertion_and_no_other_credential(server
         ("a grant that it is not registered for", with("grant_type", "authorization_code"), "unauthorized_client"),
         ("another client", with("client_id", "other"), "invalid_client"),
         ("no assertion", with("client_assertion", ""), "invalid_request"),
+        ("a zero byte", with("client_id", "a\0b"), "invalid_request"),
         ("an assertion that is none", with("client_assertion", "a.b.c"), "invalid_request"),
     ] {
         assert_eq!(error(&post_form(app, "/oauth/token", &pairs).expect(400)), expected, "{what}");
@@ -106,6 +107,7 @@ fn line_28_assertions_that_break_a_rule_are_refused_with_their_codes(server: &Tr
         (json!({"sub": URI}), "invalid_client"),
         (json!({"aud": server.app.at_root("/oauth/register")}), "invalid_client"),
         (json!({"aud": server.app.at_root("/oauth/token/")}), "invalid_client"),
+        (json!({"aud": server.app.at_root("")}), "invalid_client"),
         (json!({"exp": now_s() + 400}), "invalid_client"),
         (json!({"iat": now_s() - 400, "exp": now_s() - 100}), "invalid_client"),
         (json!({"iat": now_s() + 200, "exp": now_s() + 300}), "invalid_client"),
@@ -520,7 +522,8 @@ fn a_new_key_signs_without_a_restart_and_the_former_one_ends_with_its_tokens(ser
     let before = client.token(&server.app, &id);
     assert_eq!(keys(&server.app), 1);
     let kid = key_commands::rotate(server.app.config(), Clock::system()).unwrap();
-    let listed = key_commands::list(server.app.config(), Clock::system()).unwrap();
+    let mut listed = key_commands::list(server.app.config(), Clock::system()).unwrap();
+    listed.retain(|key| key.algorithm == "ES256");
     let states: Vec<&str> = listed.iter().map(|key| key.state.code()).collect();
     assert_eq!((states, &listed[0].kid), (vec!["signing", "verifying"], &kid));
     // Another instance has read the keys since, and the first one learns of the new one by a token.

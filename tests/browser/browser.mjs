@@ -4,20 +4,18 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
-import { createHmac } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
+import { Codes, PASSWORD } from './codes.mjs';
 
 const BINARY = process.env.IDI_MATCH_BINARY;
 const SCREENSHOTS = process.env.IDI_MATCH_SCREENSHOTS;
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
-
-export const PASSWORD = 'warm rain on tin roofs';
 
 const PATIENT = {
   resourceType: 'Patient',
@@ -68,29 +66,6 @@ export class Server {
     this.process.kill('SIGTERM');
     await ended;
     rmSync(this.folder, { recursive: true });
-  }
-}
-
-// RFC 6238 once more, so that the server's own arithmetic is not asked about itself.
-class Codes {
-  constructor(base32) {
-    const bits = [...base32].map((letter) => 'ABCDEFGHIJKLMNOPQRSTUVWXYZ234567'.indexOf(letter).toString(2).padStart(5, '0'));
-    const bytes = bits.join('').match(/.{8}/g);
-    this.key = Buffer.from(bytes.map((byte) => parseInt(byte, 2)));
-    this.used = 0;
-  }
-
-  // A code that was not given before: of the step before this one, of this one, of the next one, and then of whatever is next.
-  async next() {
-    const step = () => Math.floor(Date.now() / 30_000);
-    const wanted = Math.max(this.used + 1, step() - 1);
-    while (wanted > step() + 1) await new Promise((resolve) => setTimeout(resolve, 500));
-    this.used = wanted;
-    const counter = Buffer.alloc(8);
-    counter.writeBigUInt64BE(BigInt(wanted));
-    const digest = createHmac('sha1', this.key).update(counter).digest();
-    const offset = digest[19] & 15;
-    return String((digest.readUInt32BE(offset) & 0x7fffffff) % 1_000_000).padStart(6, '0');
   }
 }
 

@@ -6,7 +6,8 @@ import { execFileSync } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
-import { PASSWORD, Server, check, launch, openPage } from './browser.mjs';
+import { Server, check, launch, openPage } from './browser.mjs';
+import { PASSWORD } from './codes.mjs';
 
 const LOGIN = 'marisol.vega';
 let browser, server, codes, app, id;

@@ -2,7 +2,8 @@
 
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { PASSWORD, Server, check, launch, openPage } from './browser.mjs';
+import { Server, check, launch, openPage } from './browser.mjs';
+import { PASSWORD } from './codes.mjs';
 
 const LOGIN = 'marisol.vega';
 const NARROW = { width: 320, height: 640 };

@@ -2,7 +2,7 @@
 //!
 //! UDAP: the key of the certificate in the header, whose chain is validated anew every time, in the community and with the
 //! URI of the registration; the certificate itself may have been renewed (UDAP JWT-Based Client Authentication 6, FAST
-//! Security 5.2.3). SMART: a registered key. Nothing is written here; whether the assertion was used before is asked where
+//! Security 5.2.3). SMART, and OpenID Connect Core 9: a registered key. Nothing is written here; whether the assertion was used before is asked where
 //! the request is committed. Not here: what the client may do.
 
 use serde_json::Value;
@@ -118,6 +118,9 @@ impl App {
         let token = jws::parse(assertion).map_err(|error| error.refusal(code))?;
         let client = self.find_client(token.claims.get("iss"), client::SMART)?;
         check_smart_header(&token.header, client.jwks_url.as_deref())?;
+        // The issuer names this server as surely as an endpoint does, and is what clients of OpenID Connect write (RFC 7523 §3).
+        let issuer = self.authorization.endpoints.issuer.as_str();
+        let audience = &[audience, &[issuer]].concat();
         // Nothing is fetched for an assertion that would be refused whatever its signature is.
         ClientAssertion::foresee(&token, Method::Smart, &client.client_id, audience, now_us)?;
         let key = self.key_of(&client, &token, now_us)?;

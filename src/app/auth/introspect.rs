@@ -58,8 +58,12 @@ impl App {
         };
         asker.client_id().clone_into(&mut audit.caller);
         let granted = self.verify_access_token(token, ctx.now_us).ok().map(|granted| granted.grant);
-        let refresh =
-            if granted.is_none() { self.describe_refresh(token, asker.client_id(), ctx.now_us)? } else { None };
+        let described =
+            if granted.is_none() { self.describe_refresh(token, asker.client_id(), ctx.now_us) } else { Ok(None) };
+        let refresh = match described {
+            Ok(refresh) => refresh,
+            Err(refusal) => return self.end(ctx, audit, Err(refusal)),
+        };
         asker.note(&mut audit.detail);
         if let Some(grant) = &granted {
             audit.detail.token = Some(grant.token_id.clone());

@@ -12,6 +12,10 @@ use super::super::auth::granted::Granted;
 const MINUTE_US: i64 = 60_000_000;
 const HOUR_US: i64 = 60 * MINUTE_US;
 
+/// How many times more may be tried about all whose names begin to sound alike than about one person. About one failure of
+/// a thousand is about the names that are heard most.
+const NAMESAKES_FACTOR: u32 = 100;
+
 /// What is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Budget {
@@ -54,6 +58,7 @@ pub struct Limits {
     organization: [(Budget, Limit); 2],
     pub subject: Limit,
     pub subject_all: Limit,
+    pub namesakes: Limit,
 }
 
 impl Limits {
@@ -72,6 +77,7 @@ impl Limits {
             ],
             subject: limit(budgets.subject_failures_max, subject_us),
             subject_all: limit(budgets.subject_failures_all_max, subject_us),
+            namesakes: limit(budgets.subject_failures_max.saturating_mul(NAMESAKES_FACTOR), subject_us),
         }
     }
 

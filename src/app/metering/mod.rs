@@ -13,9 +13,11 @@ mod shares;
 mod spent;
 
 use crate::audit::{AuditRecord, Outcome};
+use crate::budget::bucket::Limit;
 use crate::budget::key::{BudgetKey, Keyed};
 use crate::budget::ledger::{Charge, Spent};
-use crate::budget::subject::{guesses, subjects};
+use crate::budget::subject::{Breadth, guesses, subjects};
+use crate::fhir::issue::{Issue, IssueCode};
 use crate::matching::record::Record;
 use crate::store::budget::Wanted;
 use crate::store::{Connection, StoreError, secret};
@@ -51,6 +53,7 @@ pub(super) struct Attempt {
     /// The person, among those whom a sweep goes through.
     subject: Option<BudgetKey>,
     began_us: i64,
+    is_in_vain: bool,
 }
 
 /// How an attempt ended.
@@ -58,7 +61,7 @@ pub(super) struct Attempt {
 pub(super) enum Ended {
     /// Somebody is returned.
     Found,
-    /// Nobody is.
+    /// Nobody is, or somebody beside a number that was tried in vain.
     Failed,
     /// Nothing was told.
     Broken,
@@ -82,15 +85,20 @@ impl Meter {
         Ok(Self { keyed, shares: Shares::default(), spent: SpentSubjects::default(), sweeps: Sweeps::default() })
     }
 
-    /// The buckets of everybody whom these records describe: of this client, and of all.
+    /// The buckets of everybody whom these records describe: of this client, and of all. Of names alone there is the client's
+    /// only, so that nobody can spend what others have about everybody of a name.
     fn charges(&self, limits: &Limits, client: &str, records: &[&Record]) -> Vec<Charge> {
         let mut charges: Vec<Charge> = Vec::new();
         for subject in records.iter().flat_map(|record| subjects(record)) {
             let parts = subject.parts();
-            for (whose, limit) in [(client, limits.subject), ("", limits.subject_all)] {
+            let buckets: &[(&str, Limit)] = match subject.breadth {
+                Breadth::Person => &[(client, limits.subject), ("", limits.subject_all)],
+                Breadth::Namesakes => &[(client, limits.namesakes)],
+            };
+            for (whose, limit) in buckets {
                 let parts: Vec<&[u8]> =
                     [b"subject".as_slice(), whose.as_bytes()].into_iter().chain(parts.iter().copied()).collect();
-                let charge = Charge { key: self.keyed.key(&parts), limit };
+                let charge = Charge { key: self.keyed.key(&parts), limit: *limit };
                 if !charges.contains(&charge) {
                     charges.push(charge);
                 }
@@ -104,7 +112,8 @@ impl App {
     /// Lets a match begin that describes the persons of `records`; `None` for whoever is not counted.
     ///
     /// # Errors
-    /// `Throttled` where a budget is spent; `Overloaded` or `Unavailable` when leases cannot be had.
+    /// `Throttled` where a budget is spent; `Unprocessable` for more guesses than a full one allows; `Overloaded` or
+    /// `Unavailable` when leases cannot be had.
     pub(super) fn admit(&self, ctx: &Context, records: &[&Record]) -> Result<Option<Attempt>, AppError> {
         let Caller::Client(granted) = &ctx.caller else { return Ok(None) };
         if !self.config.budgets.enabled {
@@ -116,11 +125,25 @@ impl App {
         if let Some(spent) = self.meter.spent.find(&charges, now_us) {
             return Err(throttled(Budget::Subject, &spent));
         }
-        let subject = charges.get(1).map(|charge| charge.key);
+        let subject = charges.get(1).or(charges.first()).map(|charge| charge.key);
         let shares = self.meter.shares.of(&limits.holders(&self.meter.keyed, granted));
-        self.spend(&shares, now_us)?;
         let price = records.iter().map(|record| guesses(record)).max().unwrap_or(1);
-        Ok(Some(Attempt { shares, charges, price, subject, began_us: now_us }))
+        refuse_more_than_a_bucket(&charges, price)?;
+        self.spend_price(&shares, price, now_us)?;
+        Ok(Some(Attempt { shares, charges, price, subject, began_us: now_us, is_in_vain: false }))
+    }
+
+    /// A request is one, and as many failures as it has guesses, until it is known how it ends.
+    fn spend_price(&self, shares: &[Share], price: u32, now_us: i64) -> Result<(), AppError> {
+        self.spend(&shares.iter().collect::<Vec<_>>(), now_us)?;
+        let failures: Vec<&Share> = shares.iter().filter(|share| share.budget.is_of_failures()).collect();
+        for spent in 1..price {
+            if let Err(refused) = self.spend(&failures, now_us) {
+                put_back(&failures, spent, now_us);
+                return Err(refused);
+            }
+        }
+        Ok(())
     }
 
     /// Writes the audit row of a match, and what it costs.
@@ -139,6 +162,7 @@ impl App {
             attempt.put_back();
             return self.writer.audit(audit).map(|()| None);
         }
+        let ended = if attempt.is_in_vain { Ended::Failed } else { ended };
         if let Some(spent) = self.charge(&attempt, audit, ended)? {
             self.meter.spent.remember(&spent, (self.clock.now_us)());
             return Err(throttled(Budget::Subject, &spent));
@@ -194,10 +218,30 @@ impl App {
 }
 
 impl Attempt {
-    /// The failure that was reserved was none.
-    fn put_back(&self) {
-        self.shares.iter().filter(|share| share.budget.is_of_failures()).for_each(|share| share.unspend(self.began_us));
+    /// The answer tells that a number which never leaves is another: it costs as if nobody were returned.
+    pub(super) const fn try_in_vain(&mut self) {
+        self.is_in_vain = true;
     }
+
+    /// The failures that were reserved were none.
+    fn put_back(&self) {
+        let failures: Vec<&Share> = self.shares.iter().filter(|share| share.budget.is_of_failures()).collect();
+        put_back(&failures, self.price, self.began_us);
+    }
+}
+
+/// A price that no full bucket has would be paid by emptying one: guesses beyond it would be free.
+fn refuse_more_than_a_bucket(charges: &[Charge], price: u32) -> Result<(), AppError> {
+    let tokens_max = charges.iter().map(|charge| charge.limit.tokens_max()).min();
+    if tokens_max.is_none_or(|tokens_max| price <= tokens_max) {
+        return Ok(());
+    }
+    let text = "These are more values of one kind than may be tried about one person at once.";
+    Err(AppError::unprocessable(vec![Issue::error(IssueCode::TooCostly, text).at("Patient")]))
+}
+
+fn put_back(shares: &[&Share], tokens: u32, spent_us: i64) {
+    shares.iter().for_each(|share| share.unspend(tokens, spent_us));
 }
 
 /// The audit row of an answer that is not given.

@@ -65,8 +65,8 @@ impl Share {
         self.lock().remaining()
     }
 
-    pub fn unspend(&self, spent_us: i64) {
-        self.lock().unspend(spent_us);
+    pub fn unspend(&self, tokens: u32, spent_us: i64) {
+        self.lock().unspend(tokens, spent_us);
     }
 }
 
@@ -75,8 +75,8 @@ impl App {
     ///
     /// # Errors
     /// `Throttled` where a budget is spent; those of the writer.
-    pub(super) fn spend(&self, shares: &[Share], now_us: i64) -> Result<(), AppError> {
-        let mut leases: Vec<MutexGuard<'_, Lease>> = shares.iter().map(Share::lock).collect();
+    pub(super) fn spend(&self, shares: &[&Share], now_us: i64) -> Result<(), AppError> {
+        let mut leases: Vec<MutexGuard<'_, Lease>> = shares.iter().map(|share| share.lock()).collect();
         let demands: Vec<Option<Demand>> = shares
             .iter()
             .zip(&leases)

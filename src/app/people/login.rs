@@ -15,7 +15,9 @@ impl Login {
     /// Whatever was typed, in the form in which it is looked up; it need not be anybody's.
     #[must_use]
     pub fn typed(text: &str) -> Self {
-        let lower = text.trim().nfkc().collect::<String>().to_lowercase();
+        // PostgreSQL takes no zero byte, and no login has any such sign.
+        let plain = text.trim().replace(char::is_control, "\u{fffd}");
+        let lower = plain.nfkc().collect::<String>().to_lowercase();
         Self(lower.nfkc().collect())
     }
 
@@ -26,7 +28,7 @@ impl Login {
     pub fn new(text: &str) -> Result<Self, &'static str> {
         let login = Self::typed(text);
         let is_long = !(3..=CHARS_MAX).contains(&login.0.chars().count());
-        let is_odd = |letter: char| letter.is_whitespace() || letter.is_control() || "<>\"&:".contains(letter);
+        let is_odd = |letter: char| letter.is_whitespace() || letter == '\u{fffd}' || "<>\"&:".contains(letter);
         if is_long || login.0.chars().any(is_odd) {
             return Err("a login has 3 to 100 letters, digits and signs, without spaces, <, >, \", & and :");
         }

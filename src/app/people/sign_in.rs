@@ -129,7 +129,8 @@ impl App {
         let keys = Keys::of(&self.people.counting_key, &given.login, ctx.address.as_deref());
         let judged = {
             let _place = self.people.hashing.place().map_err(|error| self.refuse_with(audit.clone(), error))?;
-            match self.count_attempt(&given.login, &keys, ctx.now_us)? {
+            let counted = self.count_attempt(&given.login, &keys, ctx.now_us);
+            match counted.map_err(|error| self.refuse_with(audit.clone(), error))? {
                 Ok(counted) => self.compare(counted, given, ctx.now_us, &mut audit),
                 Err(wait_us) => return Err(self.throttle(audit, wait_us)?),
             }

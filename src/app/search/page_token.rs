@@ -118,7 +118,7 @@ impl Holder<'_> {
     fn text(&self) -> String {
         let [labels, persons] = self.constraint;
         let parts = [Some(self.resource_type), Some(self.caller), self.subject, self.patient, Some(labels), Some(persons)];
-        parts.map(|part| part.unwrap_or_default()).join("\n")
+        parts.map(Option::unwrap_or_default).join("\n")
     }
 }
 

@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::app::context::Context;
 use crate::audit::{Action, AuditRecord};
 use crate::auth::error::{Reason, Refusal};
-use crate::auth::oauth_form::Header;
+use crate::auth::oauth_form::{Form, Header, Sender};
 use crate::auth::scope::{self, Plain, Scopes};
 use crate::store::client::ClientRow;
 use crate::store::token_family::{self, FamilyRow, RefreshRow, Used};
@@ -49,7 +49,7 @@ impl App {
         header: &Header,
     ) -> Result<IssuedToken, Refusal> {
         let mut audit = audit_of(ctx, Action::IssueToken);
-        let read = self.read_person_request(ctx, pairs, header, GrantType::RefreshToken, "refresh_token");
+        let read = self.read_refresh(ctx, pairs, header);
         let (client, form, token) = match read {
             Ok(read) => read,
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
@@ -90,6 +90,25 @@ impl App {
             token_family::revoke(unit.conn, &family_id, unit.now_us)?;
             Ok(Err(refused(Reason::Replayed)))
         })
+    }
+
+    /// Who shows a refresh token, and the token. A public client need not name itself (RFC 6749 §6; SMART App Launch 2.2, use
+    /// of a refresh token); it is then the one that the token was issued to.
+    fn read_refresh<'p>(
+        &self,
+        ctx: &Context,
+        pairs: &'p [(String, String)],
+        header: &Header,
+    ) -> Result<(Authenticated, Form<'p>, &'p str), Refusal> {
+        let form = Form::of(pairs)?;
+        if !form.is_nameless(header) {
+            return self.read_person_request(ctx, pairs, header, GrantType::RefreshToken, "refresh_token");
+        }
+        let token = form.required("refresh_token")?;
+        let (_, family) = self.find_refresh(token)?.ok_or(refused(Reason::ParameterInvalid("refresh_token")))?;
+        let client = self.identify(Sender::Named(&family.client_id), &[], ctx.now_us)?;
+        GrantType::RefreshToken.check_registered(&client.client)?;
+        Ok((client, form, token))
     }
 
     /// The refresh token that somebody shows, and its family.

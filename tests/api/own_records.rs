@@ -439,7 +439,8 @@ fn somebody_of_the_workforce_is_no_system_of_the_operator(server: &Guarded) {
     assert_eq!((ids(&page, "match"), &page["total"]), (vec!["p1".to_owned(), "p2".to_owned()], &json!(2)));
     let asked = parameters("patient", &without(&stranger(1), "id"), &[]);
     let found = server.by(&clerk, "POST", "/Patient/$match").body(asked).send().expect(200).json();
-    let scores: Vec<f64> = found["entry"].as_array().unwrap().iter().filter_map(|one| one["search"]["score"].as_f64()).collect();
+    let scores: Vec<f64> =
+        found["entry"].as_array().unwrap().iter().filter_map(|one| one["search"]["score"].as_f64()).collect();
     assert!(!scores.is_empty() && scores.iter().all(|score| [0.99, 0.8, 0.7, 0.6, 0.5].contains(score)), "{scores:?}");
     server.as_operator("GET", "/Patient/q1").send().expect(200);
 }

@@ -103,7 +103,10 @@ fn an_account_ends_all_its_families(database: &Database) {
     assert_eq!(token_family::revoke_of_account(connection, "a1", 6), Ok(1));
     let revoked = |connection: &mut _, id: &str| token_family::find(connection, id).unwrap().unwrap().revoked_us;
     assert_eq!(["f1", "f2", "f3"].map(|id| revoked(connection, id)), [Some(5), Some(6), None]);
-    assert_eq!(["k1", "k2", "k3"].map(|code| token_family::find_code(connection, code).unwrap()), [None, None, Some(other)]);
+    assert_eq!(
+        ["k1", "k2", "k3"].map(|code| token_family::find_code(connection, code).unwrap()),
+        [None, None, Some(other)]
+    );
     assert_eq!(token_family::use_code(connection, "k1", 7), Ok(Used::Before), "a redemption that has read it before");
 }
 
@@ -165,7 +168,11 @@ fn what_was_agreed_to_ends_with_what_came_of_it(database: &Database) {
     assert_eq!(there(connection), [false, true, true]);
     consent::put(connection, &row("a1", "c1")).unwrap();
     token_family::revoke(connection, "f1", 6).unwrap();
-    assert_eq!(there(connection), [true, true, true], "what ended before has nothing to do with what was agreed to since");
+    assert_eq!(
+        there(connection),
+        [true, true, true],
+        "what ended before has nothing to do with what was agreed to since"
+    );
     token_family::revoke_of_account(connection, "a1", 7).unwrap();
     assert_eq!(there(connection), [false, false, true]);
 }

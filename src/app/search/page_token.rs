@@ -117,7 +117,8 @@ pub struct Holder<'a> {
 impl Holder<'_> {
     fn text(&self) -> String {
         let [labels, persons] = self.constraint;
-        let parts = [Some(self.resource_type), Some(self.caller), self.subject, self.patient, Some(labels), Some(persons)];
+        let parts =
+            [Some(self.resource_type), Some(self.caller), self.subject, self.patient, Some(labels), Some(persons)];
         parts.map(Option::unwrap_or_default).join("\n")
     }
 }

@@ -57,9 +57,7 @@ impl App {
         audit.caller.clone_from(&client.client.client_id);
         note_client(&mut audit.detail, &client.client);
         let shown = match self.find_refresh(token) {
-            Ok(Some((token, family))) => {
-                self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit)
-            }
+            Ok(Some((token, family))) => self.exchange(ctx, &client, form.get("scope"), (token, family), &mut audit),
             Ok(None) => Shown::Unknown,
             Err(refusal) => return self.end(ctx, audit, Err(refusal)),
         };

@@ -37,7 +37,9 @@ export class Server {
     const server = new Server();
     server.folder = mkdtempSync(join(tmpdir(), 'idi-match-pages-'));
     server.database = `sqlite:${join(server.folder, 'people.db')}`;
-    const flags = ['--open', '--listen', '127.0.0.1:0', '--database-url', server.database, '--log-format', 'json'];
+    // That it is ready is read off its log, however little of one the environment asks for.
+    const log = ['--log-format', 'json', '--log-filter', 'info'];
+    const flags = ['--open', '--listen', '127.0.0.1:0', '--database-url', server.database, ...log];
     const named = ['--organization-name', 'Example Health', '--organization-phone', '+1-555-0100'];
     server.process = spawn(BINARY, ['serve', ...flags, ...named, ...options], { stdio: ['ignore', 'ignore', 'pipe'] });
     for await (const line of createInterface({ input: server.process.stderr })) {

@@ -1,6 +1,7 @@
 //! The metrics of `GET /metrics`, in Prometheus' text form.
 
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
@@ -25,7 +26,22 @@ fn install() -> Result<PrometheusHandle, String> {
         .install_recorder()
         .map_err(|error| error.to_string())?;
     begin_at_zero();
+    keep_up(handle.clone()).map_err(|error| error.to_string())?;
     Ok(handle)
+}
+
+/// How often recorded values are counted into their buckets.
+const UPKEEP_PAUSE: Duration = Duration::from_secs(5);
+
+/// Values wait one by one until somebody looks at them: without this, a server that nobody scrapes grows with every request.
+fn keep_up(handle: PrometheusHandle) -> std::io::Result<()> {
+    let keep = move || {
+        loop {
+            std::thread::sleep(UPKEEP_PAUSE);
+            handle.run_upkeep();
+        }
+    };
+    std::thread::Builder::new().name("metrics".into()).spawn(keep).map(drop)
 }
 
 /// What alarms look at is there from the start: a series that appears with its first event has no rate, and one that never

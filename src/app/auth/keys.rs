@@ -252,7 +252,7 @@ impl App {
     /// The public keys that tokens may be signed with (RFC 7517), of the tokens that are still out too.
     ///
     /// # Errors
-    /// As [`Self::identity_keys`].
+    /// `server_error` where no key for identity tokens can be drawn or kept.
     pub fn jwk_set(&self, now_us: i64) -> Result<Value, Refusal> {
         let ring = self.identity_keys(now_us)?;
         let keys: Vec<&Value> = ring.usable_at(now_us).map(|key| &key.jwk).collect();

@@ -231,6 +231,7 @@ fn a_backup_under_load_is_of_one_moment(database: &Database) {
                 }
             });
         }
+        let done = Done(&is_done);
         let mut sizes: Vec<usize> = Vec::new();
         // The writers may keep the load waiting.
         while sizes.len() < 5 || (sizes.first() == sizes.last() && sizes.len() < BACKUPS_MAX) {
@@ -240,11 +241,20 @@ fn a_backup_under_load_is_of_one_moment(database: &Database) {
             run(["verify-backup", &backup]).with_code(0);
             sizes.push(check_pairs(&folder.read(&name)));
         }
-        is_done.store(true, Ordering::Relaxed);
+        drop(done);
         assert!(load.wait().success());
         assert!(sizes[0] < 2 * PAIRS, "the backups came after the load");
         assert!(sizes.is_sorted() && sizes.first() < sizes.last(), "{sizes:?}");
     });
+}
+
+/// Ends the writers, whatever becomes of the test.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Both of a pair are there or none; the progress of the load counts them. Gives their number.

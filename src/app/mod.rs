@@ -38,6 +38,7 @@ pub mod match_batch;
 pub mod match_patient;
 pub mod meta;
 pub mod metering;
+pub mod operator;
 pub mod partition;
 pub mod patch;
 pub mod people;

@@ -6,18 +6,18 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::app::StartError;
 use crate::app::clock::{Clock, instant};
-use crate::app::context::{Caller, Context};
-use crate::app::{StartError, store_options};
-use crate::audit::{Action, AuditRecord};
+use crate::app::operator::{open_store, write};
+use crate::audit::Action;
 use crate::auth::jws::PublicKey;
 use crate::auth::members::is_https_url;
 use crate::auth::redirect_uri::{Kind, is_origin, kind_of};
 use crate::auth::scope::{Level, Plain, Scopes};
 use crate::auth::software_statement::{AUTHORIZATION_CODE, CLIENT_CREDENTIALS, PRIVATE_KEY_JWT, REFRESH_TOKEN};
 use crate::config::Config;
+use crate::store::StoreError;
 use crate::store::client::{self, ACTIVE, ClientRow, DISABLED, Inserted, PUBLIC, SMART};
-use crate::store::{Connection, DatabaseUrl, Store, StoreError, audit, transaction};
 
 /// A client to add.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -104,7 +104,7 @@ const PAGE_CLIENTS: u32 = 200;
 /// When it is not as it must be, or the database cannot be used.
 pub fn add(config: &Config, clock: Clock, new: &NewClient) -> Result<Client, ClientError> {
     let row = row_of(new, (clock.uuid)(), (clock.now_us)())?;
-    write(config, clock, Action::ManageClient, |connection, audit| {
+    write(&open_store(config)?, clock, Action::ManageClient, |connection, audit| {
         audit.detail.records.push(row.client_id.clone());
         match client::insert(connection, &row)? {
             Inserted::Done => Ok(row.into()),
@@ -118,7 +118,7 @@ pub fn add(config: &Config, clock: Clock, new: &NewClient) -> Result<Client, Cli
 /// # Errors
 /// When the database cannot be used.
 pub fn list(config: &Config) -> Result<Vec<Client>, ClientError> {
-    let mut connection = open(config)?.connection()?;
+    let mut connection = open_store(config)?.connection()?;
     let mut clients: Vec<Client> = Vec::new();
     loop {
         let after = clients.last().map_or("", |row| row.client_id.as_str()).to_owned();
@@ -135,7 +135,7 @@ pub fn list(config: &Config) -> Result<Vec<Client>, ClientError> {
 /// # Errors
 /// When there is no such client that is active, or the database cannot be used.
 pub fn relax(config: &Config, clock: Clock, client_id: &str, words: &[&str]) -> Result<(), ClientError> {
-    write(config, clock, Action::ManageClient, |connection, audit| {
+    write(&open_store(config)?, clock, Action::ManageClient, |connection, audit| {
         audit.detail.records.push(client_id.to_owned());
         audit.detail.reasons = words.iter().map(|word| format!("relaxed-{word}")).collect();
         let row = client::find(connection, client_id)?.filter(|row| row.state == ACTIVE);
@@ -150,44 +150,13 @@ pub fn relax(config: &Config, clock: Clock, client_id: &str, words: &[&str]) -> 
 /// # Errors
 /// When there is no such client that is active, or the database cannot be used.
 pub fn disable(config: &Config, clock: Clock, client_id: &str) -> Result<(), ClientError> {
-    write(config, clock, Action::ManageClient, |connection, audit| {
+    write(&open_store(config)?, clock, Action::ManageClient, |connection, audit| {
         audit.detail.records.push(client_id.to_owned());
         let row = client::find(connection, client_id)?.filter(|row| row.state == ACTIVE);
         let row = row.ok_or_else(|| ClientError::Refused("there is no active client of this id".to_owned()))?;
         let row = ClientRow { state: DISABLED.to_owned(), updated_us: (clock.now_us)(), ..row };
         Ok(client::update(connection, &row)?)
     })
-}
-
-pub(super) fn open(config: &Config) -> Result<Store, ClientError> {
-    let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
-    let cannot = |error| StartError::Store { place: url.to_string(), error };
-    Ok(Store::open(&url, &store_options(config)).map_err(cannot)?)
-}
-
-/// One transaction with its audit row; what is refused is not audited, for nothing was done.
-pub(super) fn write<T>(
-    config: &Config,
-    clock: Clock,
-    action: Action,
-    work: impl FnOnce(&mut Connection, &mut AuditRecord) -> Result<T, ClientError>,
-) -> Result<T, ClientError> {
-    let store = open(config)?;
-    let mut connection = store.writer_connection()?;
-    let mut row = Context::new(Caller::Open, clock).audit(action);
-    row.detail.status = 200;
-    transaction::begin_write(&mut connection)?;
-    let done = work(&mut connection, &mut row).and_then(|done| {
-        audit::append(&mut connection, &[row])?;
-        Ok(done)
-    });
-    match done {
-        Ok(done) => transaction::commit(&mut connection).map(|()| done).map_err(ClientError::from),
-        Err(error) => {
-            transaction::rollback(&mut connection)?;
-            Err(error)
-        }
-    }
 }
 
 fn row_of(new: &NewClient, client_id: String, now_us: i64) -> Result<ClientRow, ClientError> {

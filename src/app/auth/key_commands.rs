@@ -5,11 +5,12 @@
 
 use crate::app::StartError;
 use crate::app::clock::Clock;
+use crate::app::operator::{open_store, write};
 use crate::audit::Action;
 use crate::config::Config;
 use crate::store::signing_key;
 
-use super::clients::{ClientError, open, write};
+use super::clients::ClientError;
 use super::keys::{ListedKey, Rotation, Use, renew};
 use super::seal::Sealer;
 
@@ -18,7 +19,7 @@ use super::seal::Sealer;
 /// # Errors
 /// When the database cannot be used.
 pub fn list(config: &Config, clock: Clock) -> Result<Vec<ListedKey>, ClientError> {
-    let rows = signing_key::list(&mut *open(config)?.connection()?)?;
+    let rows = signing_key::list(&mut *open_store(config)?.connection()?)?;
     let now_us = (clock.now_us)();
     Ok(rows.into_iter().map(|row| ListedKey::of(row, now_us)).collect())
 }
@@ -28,7 +29,7 @@ pub fn list(config: &Config, clock: Clock) -> Result<Vec<ListedKey>, ClientError
 /// # Errors
 /// When the key file or the database cannot be used.
 pub fn rotate(config: &Config, clock: Clock) -> Result<String, ClientError> {
-    write(config, clock, Action::ManageKeys, |connection, audit| {
+    write(&open_store(config)?, clock, Action::ManageKeys, |connection, audit| {
         let sealer = Sealer::open(&config.auth.key_file, connection, clock).map_err(StartError::from)?;
         let mut replace = |of| {
             let ring = renew(connection, &sealer, (of, Rotation::Now), None, (clock.secret)(), (clock.now_us)());

@@ -8,11 +8,11 @@ use serde::Serialize;
 use uuid::Builder;
 use zeroize::Zeroizing;
 
+use crate::app::StartError;
 use crate::app::auth::seal::{KeyFileError, Sealer};
 use crate::app::clock::{Clock, instant};
-use crate::app::context::{Caller, Context};
+use crate::app::operator::{self, open_store};
 use crate::app::rules::{Rules, RulesError};
-use crate::app::{StartError, store_options};
 use crate::assurance::level::IdentityLevel;
 use crate::audit::{Action, AuditRecord};
 use crate::auth::password;
@@ -24,9 +24,7 @@ use crate::fhir::issue::Severity;
 use crate::fhir::json::{Limits, parse};
 use crate::profile::idi::IdiProfile;
 use crate::store::person_account::{self, ACTIVE, DISABLED, PersonAccountRow};
-use crate::store::{
-    Connection, DatabaseUrl, Store, StoreError, audit, identity, session, sign_in_attempt, token_family, transaction,
-};
+use crate::store::{Connection, Store, StoreError, identity, session, sign_in_attempt, token_family, transaction};
 
 use super::account::{AccountKind, attributes_place, seal, totp_place};
 use super::attempts::Keys;
@@ -155,7 +153,7 @@ pub fn add(config: &Config, clock: Clock, new: &NewAccount) -> Result<Authentica
     check(config, clock, new)?;
     let password_hash = hash(&new.password, new.login.expose(), clock)?;
     let account_id = Builder::from_random_bytes(*first(&(clock.secret)())).into_uuid().to_string();
-    let store = open(config)?;
+    let store = open_store(config)?;
     let sealer = sealer(config, &store, clock)?;
     let (authenticator, totp_secret) = make_codes(config, &sealer, clock, &account_id, new.login.expose())?;
     let place = attributes_place(&account_id);
@@ -197,7 +195,7 @@ pub fn add(config: &Config, clock: Clock, new: &NewAccount) -> Result<Authentica
 /// # Errors
 /// When the database cannot be used.
 pub fn list(config: &Config) -> Result<Vec<Listed>, AccountError> {
-    let mut connection = open(config)?.connection()?;
+    let mut connection = open_store(config)?.connection()?;
     let mut accounts: Vec<Listed> = Vec::new();
     loop {
         let after = accounts.last().map_or("", |row| row.account_id.as_str()).to_owned();
@@ -214,7 +212,7 @@ pub fn list(config: &Config) -> Result<Vec<Listed>, AccountError> {
 /// # Errors
 /// When there is no such account that is active, or the database cannot be used.
 pub fn disable(config: &Config, clock: Clock, login: &Login) -> Result<(), AccountError> {
-    let store = open(config)?;
+    let store = open_store(config)?;
     write(&store, clock, |connection, audit| {
         let row = find(connection, login)?.filter(|row| row.state == ACTIVE);
         let row = row.ok_or_else(|| AccountError::Refused("there is no active account of this login".to_owned()))?;
@@ -240,7 +238,7 @@ pub fn reset(
 ) -> Result<Option<Authenticator>, AccountError> {
     let password = &wanted.password;
     let password_hash = password.as_ref().map(|password| hash(password, login.expose(), clock)).transpose()?;
-    let store = open(config)?;
+    let store = open_store(config)?;
     let sealer = sealer(config, &store, clock)?;
     let counting_key = counting_key(&mut store.writer_connection()?, clock)?;
     write(&store, clock, |connection, audit| {
@@ -271,38 +269,20 @@ pub fn reset(
     })
 }
 
-fn open(config: &Config) -> Result<Store, AccountError> {
-    let url = DatabaseUrl::parse(config.server.database_url.expose()).map_err(StartError::Url)?;
-    let cannot = |error| StartError::Store { place: url.to_string(), error };
-    Ok(Store::open(&url, &store_options(config)).map_err(cannot)?)
-}
-
 fn sealer(config: &Config, store: &Store, clock: Clock) -> Result<Sealer, AccountError> {
     Ok(Sealer::open(&config.auth.key_file, &mut store.writer_connection()?, clock)?)
 }
 
-/// One transaction with its audit row; what is refused is not audited, for nothing was done.
+/// As [`operator::write`], while nobody signs in or is changed elsewhere.
 fn write<T>(
     store: &Store,
     clock: Clock,
     work: impl FnOnce(&mut Connection, &mut AuditRecord) -> Result<T, AccountError>,
 ) -> Result<T, AccountError> {
-    let mut connection = store.writer_connection()?;
-    let mut row = Context::new(Caller::Open, clock).audit(Action::ManageAccount);
-    row.detail.status = 200;
-    transaction::begin_write(&mut connection)?;
-    let locked = transaction::lock_people(&mut connection).map_err(AccountError::from);
-    let done = locked.and_then(|()| work(&mut connection, &mut row)).and_then(|done| {
-        audit::append(&mut connection, &[row])?;
-        Ok(done)
-    });
-    match done {
-        Ok(done) => transaction::commit(&mut connection).map(|()| done).map_err(AccountError::from),
-        Err(error) => {
-            transaction::rollback(&mut connection)?;
-            Err(error)
-        }
-    }
+    operator::write(store, clock, Action::ManageAccount, |connection, audit| {
+        transaction::lock_people(connection)?;
+        work(connection, audit)
+    })
 }
 
 fn find(connection: &mut Connection, login: &Login) -> Result<Option<PersonAccountRow>, AccountError> {

@@ -18,17 +18,20 @@ const USER: &[(u16, Answer)] = &[
     (503, Answer::Json),
 ];
 
+/// No community, or no UDAP at all, is no error.
+const UDAP: &[(u16, Answer)] = &[
+    (200, Answer::Json),
+    (204, Answer::Nothing),
+    (400, Answer::Nothing),
+    (404, Answer::Nothing),
+    (500, Answer::Json),
+    (503, Answer::Json),
+];
+
 pub(super) const DESCRIBED: &[Described] = &[
     Described {
         parameters: &["community"],
-        answers: &[
-            (200, Answer::Json),
-            (204, Answer::Nothing),
-            (400, Answer::Nothing),
-            (404, Answer::Nothing),
-            (500, Answer::Json),
-            (503, Answer::Json),
-        ],
+        answers: UDAP,
         ..row("GET", "/fhir/.well-known/udap", Code::Always, "UDAP metadata of a trust community")
     },
     Described {
@@ -38,14 +41,7 @@ pub(super) const DESCRIBED: &[Described] = &[
     },
     Described {
         parameters: &["community"],
-        answers: &[
-            (200, Answer::Json),
-            (204, Answer::Nothing),
-            (400, Answer::Nothing),
-            (404, Answer::Nothing),
-            (500, Answer::Json),
-            (503, Answer::Json),
-        ],
+        answers: UDAP,
         ..row("GET", "/.well-known/udap", Code::Always, "UDAP metadata of the issuer of identity tokens")
     },
     Described {

@@ -52,13 +52,15 @@ def watched(pid, work):
 
 
 def find_peak(ask):
-    """The highest rate that was kept, in requests a second."""
-    rate, peak = 500.0, 0.0
-    while True:
+    """The highest rate that was kept, in requests a second. One that was not kept is tried once more: others use the machine."""
+    rate, peak, missed = 500.0, 0.0, 0
+    while missed < 2:
         (phase,), _ = ask([(rate, STEP_SECONDS)])
         if phase["good_per_second"] < KEPT_SHARE * rate or phase["good_p99_ms"] > KEPT_P99_MS:
-            return peak
-        peak, rate = phase["good_per_second"], rate * GROWTH
+            missed += 1
+        else:
+            peak, rate, missed = phase["good_per_second"], rate * GROWTH, 0
+    return peak
 
 
 def verdict(holds):
@@ -74,8 +76,9 @@ def main(generator, address, requests, pid, seconds):
     before, during, after = phases
     for name, phase in zip(("half", "three times", "half again"), phases):
         print(f"{name}: {json.dumps({k: v for k, v in phase.items() if k != 'phase'})}")
-    usual = before["good_p99_ms"]
-    late = [line["second"] for line in by_second if line["phase"] == 2 and line["good_p99_ms"] > max(2 * usual, usual + 5)]
+    # A checkpoint or a neighbour makes single seconds slow before the flood as well.
+    usual = max(line["good_p99_ms"] for line in by_second if line["phase"] == 0)
+    late = [line["second"] for line in by_second if line["phase"] == 2 and line["good_p99_ms"] > usual + 5]
     back = late[-1] + 1 if late else 0
     lost = sum(phase[kind] for phase in phases for kind in ("other", "unconnected", "reset", "late"))
     share = during["good_per_second"] / peak
@@ -84,7 +87,7 @@ def main(generator, address, requests, pid, seconds):
     print(f"refused: p99 {during['refused_p99_ms']} ms, at most {during['refused_max_ms']} ms (50 ms: {verdict(during['refused_p99_ms'] <= 50)})")
     print(f"answered otherwise, or not at all: {lost} (0: {verdict(lost == 0)})")
     print(f"memory: {most_mib:.0f} MiB, {most_mib / peak_mib:.2f} times that at the peak (2: {verdict(most_mib <= 2 * peak_mib)})")
-    print(f"p99 is back after {back} s (5: {verdict(back <= 5)})")
+    print(f"p99 is within 5 ms of the worst second before, {usual} ms, after {back} s (5: {verdict(back <= 5)})")
     print(f"/livez: at most {livez} ms (50: {verdict(livez <= 50)}), {sum(phase['livez_lost'] for phase in phases)} without an answer")
     print(f"the generator was late by at most {max(phase['generator_lag_max_ms'] for phase in phases)} ms")
 

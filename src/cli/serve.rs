@@ -71,6 +71,14 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, CommandError> {
     TcpListener::bind(address).map_err(|error| CommandError::Failed(format!("cannot listen on {address}: {error}")))
 }
 
+/// As many connections as the server keeps may wait to be taken in. The kernel drops what comes beyond that without a word,
+/// and its callers try again after a second, where a refusal takes a millisecond. The standard library lets 128 wait; a
+/// socket that listens already takes a new number (listen(2)), up to the system's own (`net.core.somaxconn`).
+fn let_wait(listener: &TcpListener, connections_max: usize) -> Result<(), CommandError> {
+    let waiting_max = i32::try_from(connections_max).unwrap_or(i32::MAX);
+    rustix::net::listen(listener, waiting_max).map_err(|error| std::io::Error::from(error).into())
+}
+
 /// Opens the application, prepares it and serves; `ready` is called when requests are answered and a stop signal is heard.
 pub fn serve(
     mut config: Config,
@@ -83,6 +91,7 @@ pub fn serve(
         config.server.base_url = config.server.base_url_at(address);
     }
     config.server.listen = address;
+    let_wait(&listener, config.limits.http_connections_max)?;
     // Before anything is measured.
     let metrics = crate::observe::metrics::start().map_err(CommandError::Failed)?;
     let app = Arc::new(open(config)?);

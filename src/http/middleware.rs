@@ -2,12 +2,16 @@
 //!
 //! Log lines and metric labels carry method, route pattern, status and duration; never a path, a query or a body.
 
+use std::time::Duration;
+
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::ConnectionType;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage};
+use futures_util::StreamExt as _;
+use tokio::time::timeout;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
@@ -35,7 +39,7 @@ pub async fn around<B: MessageBody + 'static>(
     };
     let app = &data.app;
     if data.places.is_full() && is_fhir(request.path()) {
-        return Ok(refuse(&data, request));
+        return Ok(refuse(&data, request).await);
     }
     let started_us = (app.clock.now_us)();
     let audit_id = (app.clock.uuid)();
@@ -64,9 +68,10 @@ fn is_fhir(path: &str) -> bool {
     path.starts_with("/fhir/")
 }
 
-/// Refuses before anything is read, as cheaply as can be.
-fn refuse(data: &AppData, request: ServiceRequest) -> ServiceResponse<BoxBody> {
+/// Refuses before anything is looked at, as cheaply as can be.
+async fn refuse(data: &AppData, mut request: ServiceRequest) -> ServiceResponse<BoxBody> {
     data.places.count_refused();
+    pass_over_body(&mut request).await;
     let request_id = request_id(&request).unwrap_or_else(|| (data.app.clock.uuid)());
     let mut response = error::respond(&AppError::overloaded(), &request_id);
     if let Ok(value) = HeaderValue::from_str(&request_id) {
@@ -74,6 +79,20 @@ fn refuse(data: &AppData, request: ServiceRequest) -> ServiceResponse<BoxBody> {
     }
     request.into_response(response)
 }
+
+/// A connection whose request is not read to its end is closed, and the next one costs more than the refusal. A short body
+/// mostly lies there already; whoever lets it wait, or has a long one, has to connect anew.
+async fn pass_over_body(request: &mut ServiceRequest) {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if length.is_some_and(|length| length <= REFUSED_BODY_BYTES_MAX) {
+        let mut body = request.take_payload();
+        let read = async { while let Some(Ok(_)) = body.next().await {} };
+        let _ = timeout(REFUSED_BODY_WAIT, read).await;
+    }
+}
+
+const REFUSED_BODY_BYTES_MAX: usize = 64 << 10;
+const REFUSED_BODY_WAIT: Duration = Duration::from_millis(20);
 
 /// The request as the first span of its trace, or a further one of its caller's (W3C Trace Context).
 fn span(request: &ServiceRequest, ctx: &Context) -> Span {

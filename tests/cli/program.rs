@@ -140,9 +140,15 @@ impl Running {
 
     /// Asks to stop (SIGTERM) and waits for the end.
     pub fn stop(&mut self) -> ExitStatus {
-        let asked = Command::new("sh").args(["-c", "kill -TERM \"$1\"", "sh", &self.child.id().to_string()]).status();
-        assert!(asked.is_ok_and(|status| status.success()), "cannot be asked to stop");
+        self.signal("TERM");
         self.wait()
+    }
+
+    /// Sends a signal by its name, `TERM`.
+    pub fn signal(&self, name: &str) {
+        let arguments = ["-c", "kill -s \"$1\" \"$2\"", "sh", name, &self.child.id().to_string()];
+        let sent = Command::new("sh").args(arguments).status();
+        assert!(sent.is_ok_and(|status| status.success()), "cannot be sent {name}");
     }
 
     pub fn wait(&mut self) -> ExitStatus {

@@ -1,5 +1,7 @@
 //! `serve` beside other processes on the same database, its stop, and what it logs.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::Instant;
 
 use serde_json::json;
@@ -54,4 +56,24 @@ fn a_server_that_is_asked_to_stop_ends_well() {
     let (status, answer) = server.idi_match(&json!({"resourceType": "Patient"}));
     assert_eq!((status, &answer["resourceType"]), (422, &json!("OperationOutcome")));
     assert!(server.running.stop().success());
+}
+
+/// A flood of connections that come while none is taken in: with the 128 of the standard library the kernel drops the
+/// others, and they never connect.
+#[test]
+fn connections_that_come_at_once_wait_to_be_taken_in() {
+    let database = Database::sqlite();
+    let server = Server::start(&database.url(), &[]);
+    let address = server.address.parse().unwrap();
+    server.running.signal("STOP");
+    let connect = |_| TcpStream::connect_timeout(&address, PATIENCE).expect("a place in the queue");
+    let waiting: Vec<TcpStream> = (0..500).map(connect).collect();
+    server.running.signal("CONT");
+    for mut stream in waiting {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"GET /livez HTTP/1.1\r\nHost: queue.test\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
 }

@@ -61,7 +61,7 @@ fn main() {
     println!("{}", evaluation.report(THRESHOLD));
     timings(&asked);
     if errors > 0 {
-        tell_errors(&asked, &truth, errors);
+        tell_errors(&asked, &truth, &index, errors);
     }
 }
 
@@ -155,7 +155,7 @@ fn timings(asked: &[Asked]) {
     }
 }
 
-fn tell_errors(asked: &[Asked], truth: &[TruthRow], count: usize) {
+fn tell_errors(asked: &[Asked], truth: &[TruthRow], index: &Index, count: usize) {
     let rows: std::collections::HashMap<&str, &TruthRow> =
         truth.iter().map(|row| (row.query_id.as_str(), row)).collect();
     let mut wrong = Vec::new();
@@ -185,7 +185,7 @@ fn tell_errors(asked: &[Asked], truth: &[TruthRow], count: usize) {
                 continue;
             };
             let bars: Vec<String> = identity
-                .waterfall
+                .waterfall(index.model(), index.population())
                 .bars
                 .iter()
                 .filter(|bar| bar.level != "absent")

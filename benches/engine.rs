@@ -25,6 +25,10 @@ use idi_match::matching::index::{Ask, Index, Member};
 use idi_match::matching::record::Record;
 use idi_match::synth::{Difficulty, Fields, Item, Plan, Tables, generate};
 
+/// That of the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const QUERIES: usize = 20_000;
 const DEFAULT_PEOPLE: [usize; 2] = [10_000, 100_000];
 

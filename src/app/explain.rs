@@ -73,6 +73,7 @@ impl App {
             audit.detail.model_version = Some(self.rules.model.version().to_owned());
             let population = self.candidates.population();
             let found = identity::evaluate(&query, &identity_id, &[member], &self.rules.model, population);
+            let waterfall = found.waterfall(&self.rules.model, population);
             audit.detail.grade = Some(found.grade.code().to_owned());
             Ok(Explanation {
                 record: record_id,
@@ -88,7 +89,7 @@ impl App {
                     .iter()
                     .map(|(attribute, result)| (attribute.name(), result.code()))
                     .collect(),
-                waterfall: found.waterfall,
+                waterfall,
             })
         })
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::comparison::{Comparison, Evidence, Level, Pair, compare};
 use super::dictionary::Dictionary;
 use super::entry::{Entry, Query};
-use super::grade::{Conflict, Contradiction, MatchGrade, MatchRow, grade};
+use super::grade::{Conflict, Contradiction, Graded, MatchGrade, MatchRow, grade};
 use super::model::Model;
 use super::record::Record;
 use super::score::{Classes, Waterfall, waterfall};
@@ -31,8 +31,19 @@ pub struct IdentityMatch {
     pub posterior: f64,
     pub decision: Decision,
     pub attributes: Vec<(Attribute, AttributeResult)>,
-    pub waterfall: Waterfall,
     pub name_distance: NameDistance,
+    /// What its records and the query had in common, pooled.
+    pub(super) pair: Pair,
+    /// That this identity is the person asked for, against that it is not.
+    pub(super) odds: f64,
+}
+
+impl IdentityMatch {
+    /// The sum behind the probability, of the model and the population that it was weighed with.
+    #[must_use]
+    pub fn waterfall(&self, model: &Model, population: usize) -> Waterfall {
+        waterfall(&self.pair, model, population)
+    }
 }
 
 /// One record of a matched identity, judged alone.
@@ -136,48 +147,73 @@ pub(super) struct RecordPair<'i> {
 /// Record ids reach the pool in the form that the index keeps.
 pub(super) type RecordId = super::compact_id::CompactId;
 
-/// The pooled pair of an identity.
-pub(super) fn pooled(pairs: &[RecordPair<'_>]) -> Pair {
-    pairs.iter().fold(Pair::EMPTY, |all, record| all.join(&record.pair))
+/// A query and an identity: their pooled pair, weighed.
+pub(super) struct Weighed {
+    pub pair: Pair,
+    pub classes: Classes,
+    pub graded: Graded,
 }
 
-/// Grades and weighs an identity whose records compared as `pairs`.
-pub(super) fn weigh(identity_id: String, pairs: &[RecordPair<'_>], model: &Model, population: usize) -> IdentityMatch {
-    let pair = pooled(pairs);
-    let waterfall = waterfall(&pair, model, population);
-    let graded = grade(&pair, &Classes::of(&pair, model, population), model);
-    let near = pair.evidence.has(Evidence::FIRST_NEAR.with(Evidence::LAST_NEAR));
-    IdentityMatch {
-        identity_id,
-        records: records(pairs, model, population),
-        score: graded.score,
-        grade: graded.grade,
-        row: graded.row,
-        capped_by: graded.capped_by,
-        contradiction: graded.contradiction,
-        probability: waterfall.probability,
-        posterior: waterfall.probability,
-        decision: Decision::NotCertain,
-        attributes: Comparison::ALL.into_iter().map(|c| (c, AttributeResult::of(pair.level(c)))).collect(),
-        waterfall,
-        name_distance: if near { NameDistance::WithinTwoEdits } else { NameDistance::Beyond },
+impl Weighed {
+    pub fn of(pair: Pair, model: &Model, population: usize) -> Self {
+        let classes = Classes::of(&pair, model, population);
+        Self { pair, classes, graded: grade(&pair, &classes, model) }
+    }
+
+    /// As an answer, of an identity whose records compared as `pairs`.
+    pub fn answer(
+        self,
+        identity_id: String,
+        pairs: &[RecordPair<'_>],
+        model: &Model,
+        population: usize,
+    ) -> IdentityMatch {
+        let records = self.records(pairs, model, population);
+        let Self { pair, classes, graded } = self;
+        let near = pair.evidence.has(Evidence::FIRST_NEAR.with(Evidence::LAST_NEAR));
+        IdentityMatch {
+            identity_id,
+            records,
+            score: graded.score,
+            grade: graded.grade,
+            row: graded.row,
+            capped_by: graded.capped_by,
+            contradiction: graded.contradiction,
+            probability: classes.probability(),
+            posterior: classes.probability(),
+            decision: Decision::NotCertain,
+            attributes: Comparison::ALL.into_iter().map(|c| (c, AttributeResult::of(pair.level(c)))).collect(),
+            name_distance: if near { NameDistance::WithinTwoEdits } else { NameDistance::Beyond },
+            pair,
+            odds: classes.odds(),
+        }
+    }
+
+    fn records(&self, pairs: &[RecordPair<'_>], model: &Model, population: usize) -> Vec<RecordMatch> {
+        let judged = |record: &RecordPair<'_>, weighed: &Self| RecordMatch {
+            record_id: record.record_id.to_string(),
+            version: record.version,
+            score: weighed.graded.score,
+            grade: weighed.graded.grade,
+            probability: weighed.classes.probability(),
+        };
+        // The only record of an identity is all there is of it.
+        if let [only] = pairs {
+            return vec![judged(only, self)];
+        }
+        let mut records: Vec<RecordMatch> =
+            pairs.iter().map(|record| judged(record, &Self::of(record.pair, model, population))).collect();
+        records.sort_by(|a, b| {
+            let by_score = b.score.total_cmp(&a.score).then(b.probability.total_cmp(&a.probability));
+            by_score.then_with(|| a.record_id.cmp(&b.record_id))
+        });
+        records
     }
 }
 
-fn records(pairs: &[RecordPair<'_>], model: &Model, population: usize) -> Vec<RecordMatch> {
-    let weigh = |record: &RecordPair<'_>| {
-        let classes = Classes::of(&record.pair, model, population);
-        let graded = grade(&record.pair, &classes, model);
-        let probability = classes.probability();
-        let record_id = record.record_id.to_string();
-        RecordMatch { record_id, version: record.version, score: graded.score, grade: graded.grade, probability }
-    };
-    let mut records: Vec<RecordMatch> = pairs.iter().map(weigh).collect();
-    records.sort_by(|a, b| {
-        let by_score = b.score.total_cmp(&a.score).then(b.probability.total_cmp(&a.probability));
-        by_score.then_with(|| a.record_id.cmp(&b.record_id))
-    });
-    records
+/// The pooled pair of an identity.
+fn pooled(pairs: &[RecordPair<'_>]) -> Pair {
+    pairs.iter().fold(Pair::EMPTY, |all, record| all.join(&record.pair))
 }
 
 /// Best first: by score, then by posterior, then by id, so that the order never depends on chance.
@@ -190,14 +226,14 @@ pub fn sort(identities: &mut [IdentityMatch]) {
 
 /// Weighs the candidates of one query against each other and against "none is stored": fills posterior and decision.
 pub fn resolve(identities: &mut [IdentityMatch], model: &Model) {
-    let sum = identities.iter().map(|identity| identity.waterfall.total.exp2()).sum();
+    let sum = identities.iter().map(|identity| identity.odds).sum();
     resolve_within(identities, sum, model);
 }
 
 /// The same where `odds_sum` is the sum of the odds of all candidates, those not listed included.
 pub(super) fn resolve_within(identities: &mut [IdentityMatch], odds_sum: f64, model: &Model) {
     for identity in identities.iter_mut() {
-        let odds = identity.waterfall.total.exp2();
+        let odds = identity.odds;
         // Odds beyond any double stand alone: nothing else can be as likely.
         identity.posterior = if odds.is_finite() { odds / (1.0 + odds_sum) } else { 1.0 };
     }
@@ -237,7 +273,7 @@ pub fn evaluate<'r>(
         .iter()
         .map(|(record_id, version, pair)| RecordPair { record_id, version: *version, pair: *pair })
         .collect();
-    weigh(identity_id.to_owned(), &pairs, model, population)
+    Weighed::of(pooled(&pairs), model, population).answer(identity_id.to_owned(), &pairs, model, population)
 }
 
 #[cfg(test)]

@@ -12,12 +12,10 @@ use crate::matching::blocking::{Reach, components, keys_within};
 use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
-use crate::matching::grade::{MatchRow, grade};
 use crate::matching::model::Model;
-use crate::matching::pool::{IdentityMatch, RecordPair, resolve_within, sort, weigh};
+use crate::matching::pool::{IdentityMatch, RecordPair, Weighed, resolve_within, sort};
 use crate::matching::postings::Coverage;
 use crate::matching::record::Record;
-use crate::matching::score::Classes;
 
 /// Identities compared by one task of a parallel proposal.
 const CHUNK: usize = 64;
@@ -93,9 +91,7 @@ type Place = [Option<u32>; 2];
 
 struct Scored {
     place: Place,
-    row: Option<MatchRow>,
-    score: f64,
-    odds: f64,
+    weighed: Weighed,
 }
 
 pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Proposal {
@@ -117,9 +113,9 @@ pub(super) fn propose(layers: &[Layer<'_>], record: &Record, ask: &Ask) -> Propo
     } else {
         places.iter().map(score).collect()
     };
-    let odds_sum: f64 = scored.iter().map(|scored| scored.odds).sum();
-    let mut identities: Vec<IdentityMatch> =
-        best(&asked, scored, ask.identities_max).iter().map(|s| weighed(&asked, s.place, model, population)).collect();
+    let odds_sum: f64 = scored.iter().map(|scored| scored.weighed.classes.odds()).sum();
+    let answer = |scored: Scored| answer(&asked, scored, model, population);
+    let mut identities: Vec<IdentityMatch> = best(&asked, scored, ask.identities_max).into_iter().map(answer).collect();
     resolve_within(&mut identities, odds_sum, model);
     sort(&mut identities);
     Proposal { identities, candidates, truncated }
@@ -229,30 +225,30 @@ fn places(asked: &[Asked<'_>], found: &[Found]) -> Vec<Place> {
     places
 }
 
-fn pairs<'i>(asked: &[Asked<'i>], place: Place) -> Vec<RecordPair<'i>> {
-    let mut pairs = Vec::new();
-    for (asked, identity) in asked.iter().zip(place) {
-        for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
-            pairs.push(RecordPair {
-                record_id: &slot.record_id,
-                version: i64::from(slot.version),
-                pair: asked.compare(slot),
-            });
-        }
-    }
-    pairs
+/// The records of an identity, layer by layer.
+fn members<'a, 'i>(asked: &'a [Asked<'i>], place: Place) -> impl Iterator<Item = (&'a Asked<'i>, &'i Slot)> {
+    let of = |(asked, identity): (&'a Asked<'i>, Option<u32>)| identity.map(|identity| (asked, identity));
+    let identities = asked.iter().zip(place).filter_map(of);
+    identities.flat_map(|(asked, identity)| asked.members(identity).map(move |slot| (asked, slot)))
 }
 
 fn scored(asked: &[Asked<'_>], place: Place, model: &Model, population: usize) -> Scored {
-    let mut pair = Pair::EMPTY;
-    for (asked, identity) in asked.iter().zip(place) {
-        for slot in identity.into_iter().flat_map(|identity| asked.members(identity)) {
-            pair = pair.join(&asked.compare(slot));
-        }
-    }
-    let classes = Classes::of(&pair, model, population);
-    let graded = grade(&pair, &classes, model);
-    Scored { place, row: graded.row, score: graded.score, odds: classes.odds() }
+    let pooled = members(asked, place).fold(Pair::EMPTY, |pooled, (asked, slot)| pooled.join(&asked.compare(slot)));
+    Scored { place, weighed: Weighed::of(pooled, model, population) }
+}
+
+/// A record with its pair, where that is known already.
+fn record_pair<'i>(asked: &Asked<'i>, slot: &'i Slot, known: Option<Pair>) -> RecordPair<'i> {
+    let pair = known.unwrap_or_else(|| asked.compare(slot));
+    RecordPair { record_id: &slot.record_id, version: i64::from(slot.version), pair }
+}
+
+fn answer(asked: &[Asked<'_>], scored: Scored, model: &Model, population: usize) -> IdentityMatch {
+    let Scored { place, weighed } = scored;
+    let is_alone = members(asked, place).nth(1).is_none();
+    let record = |(asked, slot)| record_pair(asked, slot, is_alone.then_some(weighed.pair));
+    let pairs: Vec<RecordPair<'_>> = members(asked, place).map(record).collect();
+    weighed.answer(identity_id(asked, place), &pairs, model, population)
 }
 
 fn identity_id(asked: &[Asked<'_>], place: Place) -> String {
@@ -261,24 +257,24 @@ fn identity_id(asked: &[Asked<'_>], place: Place) -> String {
 }
 
 /// The best `identities_max`, in the order of the answer; ids are looked at only where all else is equal.
-fn best(asked: &[Asked<'_>], mut scored: Vec<Scored>, identities_max: usize) -> Vec<Scored> {
-    scored.sort_by(|a, b| {
-        let by_score = b.score.total_cmp(&a.score).then(b.odds.total_cmp(&a.odds));
-        by_score.then_with(|| identity_id(asked, a.place).cmp(&identity_id(asked, b.place)))
+fn best(asked: &[Asked<'_>], scored: Vec<Scored>, identities_max: usize) -> Vec<Scored> {
+    let (score, odds) = (|at: usize| scored[at].weighed.graded.score, |at: usize| scored[at].weighed.classes.odds());
+    let mut order: Vec<usize> = (0..scored.len()).collect();
+    order.sort_unstable_by(|a, b| {
+        let by_score = score(*b).total_cmp(&score(*a)).then(odds(*b).total_cmp(&odds(*a)));
+        by_score.then_with(|| identity_id(asked, scored[*a].place).cmp(&identity_id(asked, scored[*b].place)))
     });
     // The most likely identity is always told, even when others hold a row of the table and it does not.
-    let likeliest = scored.iter().enumerate().max_by(|a, b| a.1.odds.total_cmp(&b.1.odds).then(b.0.cmp(&a.0)));
-    if let Some((at, _)) = likeliest
+    let likeliest =
+        order.iter().enumerate().max_by(|a, b| odds(*a.1).total_cmp(&odds(*b.1)).then(b.0.cmp(&a.0))).map(|(at, _)| at);
+    if let Some(at) = likeliest
         && at >= identities_max
         && identities_max > 0
     {
-        scored.swap(at, identities_max - 1);
+        order.swap(at, identities_max - 1);
     }
-    scored.truncate(identities_max);
-    debug_assert!(scored.iter().all(|scored| scored.row.is_none() || scored.score >= 0.6));
-    scored
-}
-
-fn weighed(asked: &[Asked<'_>], place: Place, model: &Model, population: usize) -> IdentityMatch {
-    weigh(identity_id(asked, place), &pairs(asked, place), model, population)
+    order.truncate(identities_max);
+    debug_assert!(order.iter().all(|at| scored[*at].weighed.graded.row.is_none() || score(*at) >= 0.6));
+    let mut scored: Vec<Option<Scored>> = scored.into_iter().map(Some).collect();
+    order.into_iter().filter_map(|at| scored[at].take()).collect()
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::matching::model::tests::model;
+use crate::matching::pool::IdentityMatch;
 use crate::matching::record::tests::record;
 use proptest::prelude::*;
 
@@ -89,7 +90,8 @@ fn an_identity_read_from_the_store_is_judged_as_the_index_judges_it() {
         let members = members.iter().map(|(id, record)| (id.as_str(), 1, record));
         let evaluated =
             crate::matching::pool::evaluate(&query, &proposed.identity_id, members, index.model(), index.population());
-        assert_eq!(evaluated.waterfall, proposed.waterfall);
+        let waterfall = |found: &IdentityMatch| found.waterfall(index.model(), index.population());
+        assert_eq!(waterfall(&evaluated), waterfall(&proposed));
         assert_eq!(
             (evaluated.score, evaluated.grade, &evaluated.records),
             (proposed.score, proposed.grade, &proposed.records)

@@ -241,7 +241,7 @@ impl StoredIndex {
         let model = Arc::clone(&self.rules.model);
         let mut excerpt = Excerpt::new(model, self.population(), listings.coverage);
         if found.len() > ask.candidates_max {
-            found.sort_by_cached_key(|one| (Reverse(one.blocks), rank(&one.row.id)));
+            found.sort_by_cached_key(|one| (Reverse(one.rules), rank(&one.row.id)));
             excerpt.leave_out(found.len() - ask.candidates_max);
             found.truncate(ask.candidates_max);
         }
@@ -306,7 +306,7 @@ impl StoredIndex {
             stored_blocks::list(query, Reach::Blocks, candidates_max, |ranges| block_key::list_ranges(conn, ranges))?;
         let mut found = self.candidates(conn, &components(query), &listings)?;
         if found.len() > candidates_max {
-            found.sort_by_cached_key(|one| (Reverse(one.blocks), rank(&one.row.id)));
+            found.sort_by_cached_key(|one| (Reverse(one.rules), rank(&one.row.id)));
             found.truncate(candidates_max);
         }
         Ok(found)
@@ -374,9 +374,9 @@ impl StoredIndex {
                 let features = features_of(conn, &row, &self.rules)?;
                 let Ok(at) = part.binary_search_by_key(&number, |listing| listing.number) else { continue };
                 let stored = components(&Query::new(&features, &dictionary, &self.rules.model));
-                let blocks = part[at].blocks(asked, &stored);
-                if blocks > 0 {
-                    found.push(Candidate { row, features, blocks });
+                let rules = part[at].rules(asked, &stored);
+                if rules > 0 {
+                    found.push(Candidate { row, features, rules });
                 }
             }
         }
@@ -408,7 +408,7 @@ impl StoredIndex {
 struct Candidate {
     row: RecordRow,
     features: Record,
-    blocks: u32,
+    rules: u32,
 }
 
 /// Keys of another derivation say nothing: they are all made anew, and what changes meanwhile is followed afterwards.

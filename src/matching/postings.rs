@@ -2,7 +2,7 @@
 //!
 //! What: one set of lists per rule, by a 32-bit key. Most are settled: sorted by key in flat arrays, six bytes an entry.
 //! What came lately is in a table, and is settled when there is a quarter as much of it. A list that outgrows
-//! [`block_max`] is split by a component of its records (birth year, then initials), never dropped; a query that cannot
+//! [`BLOCK_MAX`] is split by a component of its records (birth year, then initials), never dropped; a query that cannot
 //! name the component says so. A key met by chance costs a comparison, nothing else. Not here: which keys there are (see
 //! `blocking`).
 
@@ -11,7 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
-use super::blocking::{BlockKey, Components, Rule, block_max};
+use super::blocking::{BLOCK_MAX, BlockKey, Components, Rule};
 
 /// Entries that came lately are not settled before there are this many of a rule.
 const SETTLE_MIN: usize = 1 << 16;
@@ -91,6 +91,14 @@ impl Hasher for KeyHasher {
     }
 }
 
+/// An entry that was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Met {
+    pub entry: u32,
+    /// Of the rules under which it was found.
+    pub weight: u32,
+}
+
 /// Whether everything under a key was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coverage {
@@ -120,23 +128,28 @@ impl Postings {
         });
     }
 
-    /// Adds to `found` every entry under `key` that a record with `components` may meet, once.
-    pub fn collect(&self, key: BlockKey, components: &Components, found: &mut Vec<u32>) -> Coverage {
-        let before = found.len();
-        let coverage = self.collect_at(key, components, 0, found);
-        if self.rules[usize::from(key.rule)].split.contains(&key.hash) {
-            // A split block has an entry once for each of its names or initials.
-            found[before..].sort_unstable();
-            let mut kept = before;
-            for at in before..found.len() {
-                if kept == before || found[kept - 1] != found[at] {
-                    found[kept] = found[at];
-                    kept += 1;
-                }
+    /// Every entry under one of `keys` that a record with `components` may meet, in order, with the weight of the rules under
+    /// which they meet: each rule counts once, be it under several keys.
+    pub fn collect(
+        &self,
+        keys: &[BlockKey],
+        components: &Components,
+        weight: impl Fn(u8) -> u32,
+    ) -> (Vec<Met>, Coverage) {
+        let (mut met, mut found, mut coverage) = (Vec::with_capacity(256), Vec::with_capacity(256), Coverage::Whole);
+        for key in keys {
+            if self.collect_at(*key, components, 0, &mut found) == Coverage::Cut {
+                coverage = Coverage::Cut;
             }
-            found.truncate(kept);
+            met.extend(found.drain(..).map(|entry| u64::from(entry) << 8 | u64::from(key.rule)));
         }
-        coverage
+        met.sort_unstable();
+        met.dedup();
+        let of_entry = |same: &[u64]| Met {
+            entry: (same[0] >> 8) as u32,
+            weight: same.iter().map(|one| weight((one & 0xff) as u8)).sum(),
+        };
+        (met.chunk_by(|a, b| a >> 8 == b >> 8).map(of_entry).collect(), coverage)
     }
 
     fn collect_at(&self, key: BlockKey, components: &Components, depth: usize, found: &mut Vec<u32>) -> Coverage {
@@ -145,7 +158,7 @@ impl Postings {
             blocks.collect(key.hash, found);
             return Coverage::Whole;
         }
-        let values = components.at(key.rule, depth);
+        let values = components.at(depth);
         let mut coverage = if values.is_empty() { Coverage::Cut } else { Coverage::Whole };
         for value in values.into_iter().chain([MISSING]) {
             if self.collect_at(key.refined(value), components, depth + 1, found) == Coverage::Cut {
@@ -181,11 +194,11 @@ impl Blocks {
     fn insert(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
         if self.split.contains(&key.hash) {
             self.insert_refined(key, entry, depth, components_of);
-        } else if depth > 1 || self.len_of(key.hash) < block_max(key.rule) {
+        } else if depth > 1 || self.len_of(key.hash) < BLOCK_MAX {
             self.recent.push(key.hash, entry);
             self.settle_when_due();
         } else {
-            let mut moved = Vec::with_capacity(block_max(key.rule) + 1);
+            let mut moved = Vec::with_capacity(BLOCK_MAX + 1);
             self.collect(key.hash, &mut moved);
             self.recent.remove(key.hash);
             self.split.insert(key.hash);
@@ -196,7 +209,7 @@ impl Blocks {
     }
 
     fn insert_refined(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
-        let values = components_of(entry).at(key.rule, depth);
+        let values = components_of(entry).at(depth);
         // A record without the component is kept where every query looks.
         let values = if values.is_empty() { vec![MISSING] } else { values };
         for value in values {
@@ -375,11 +388,8 @@ mod tests {
     }
 
     fn collect(postings: &Postings, components: &Components) -> (Vec<u32>, Coverage) {
-        let mut found = Vec::new();
-        let coverage = postings.collect(KEY, components, &mut found);
-        found.sort_unstable();
-        found.dedup();
-        (found, coverage)
+        let (met, coverage) = postings.collect(&[KEY], components, |_| 1);
+        (met.into_iter().map(|met| met.entry).collect(), coverage)
     }
 
     #[test]
@@ -413,12 +423,8 @@ mod tests {
         }
         settled.retain(|_| true);
         assert!(settled.rules.iter().all(|blocks| blocks.recent.len == 0));
-        let found = |postings: &Postings, key: BlockKey, entry: u32| {
-            let mut found = Vec::new();
-            let coverage = postings.collect(key, &components_of(entry), &mut found);
-            found.sort_unstable();
-            (found, coverage)
-        };
+        let found =
+            |postings: &Postings, key: BlockKey, entry: u32| postings.collect(&[key], &components_of(entry), |_| 1);
         for entry in 0..3000_u32 {
             for (rule, hash) in [(1, 77), (2, entry), (3, entry.wrapping_mul(0x9e37_79b9)), (3, entry)] {
                 let key = BlockKey { rule, hash };
@@ -430,7 +436,7 @@ mod tests {
         for entry in 0..3000_u32 {
             let key = BlockKey { rule: 2, hash: entry };
             assert_eq!(found(&settled, key, entry), found(&recent, key, entry));
-            assert!(found(&settled, key, entry).0.iter().all(|entry| entry % 2 == 0));
+            assert!(found(&settled, key, entry).0.iter().all(|met| met.entry % 2 == 0));
         }
     }
 
@@ -443,8 +449,7 @@ mod tests {
         }
         postings.retain(|entry| entry % 2 == 0);
         assert_eq!(collect(&postings, &Components::default()).0.len(), 50);
-        let mut found = Vec::new();
-        postings.collect(BlockKey { rule: 2, hash: 3 }, &Components::default(), &mut found);
-        assert!(found.is_empty());
+        let (met, _) = postings.collect(&[BlockKey { rule: 2, hash: 3 }], &Components::default(), |_| 1);
+        assert!(met.is_empty());
     }
 }

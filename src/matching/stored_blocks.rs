@@ -1,24 +1,19 @@
 //! Blocks whose lists are rows of a table: the numbers under which a record is stored, and which ranges of them a query
 //! reads.
 //!
-//! What: a block key and a birth year make one number, so a block is a range and its part of one year a single number. A
-//! record of a block that is split by given name is stored a second time under the key of that part. [`list`] reads blocks
-//! as `postings` does: a large one is read by its components, never dropped, and a query that cannot name the component
-//! says so. Not here: which keys and components there are (see `blocking`), the reading itself.
+//! What: a block key and a birth year make one number, so a block is a range and its part of one year a single number.
+//! [`list`] reads blocks as `postings` does: a large one is read by its components, never dropped, and a query that cannot
+//! name the component says so. Not here: which keys and components there are (see `blocking`), the reading itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use super::blocking::{
-    BlockKey, Components, Reach, Rule, block_max, components, is_split_by_given, keys_within, stored_keys,
-};
+use super::blocking::{BLOCK_MAX, BlockKey, Components, Reach, components, keys_within, stored_keys};
 use super::entry::{Query, birth_parts};
 use super::postings::{Coverage, MISSING};
 
 /// Bits of the birth year in a stored key.
 const YEAR_BITS: u32 = 12;
 const YEAR_MAX: u64 = (1 << YEAR_BITS) - 1;
-/// Rules take the bits below this one; it marks the key of a part.
-const PART: u8 = 1 << 4;
 
 /// Stored keys from the one to the other, both included, and how many rows of them are wanted at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,44 +31,29 @@ fn stored_key(rule: u8, hash: u32, year: u64) -> i64 {
 #[must_use]
 pub fn stored_numbers(record: &Query<'_>) -> Vec<i64> {
     let year = u64::from(birth_parts(record.birth_date).0);
-    let components = components(record);
-    let mut numbers = Vec::with_capacity(24);
-    for key in stored_keys(record) {
-        numbers.push(stored_key(key.rule, key.hash, year));
-        if is_split_by_given(key.rule) {
-            let names = named(&components, key.rule, 0);
-            numbers.extend(names.map(|name| stored_key(key.rule | PART, key.refined(name).hash, year)));
-        }
-    }
+    let mut numbers: Vec<i64> =
+        stored_keys(record).into_iter().map(|key| stored_key(key.rule, key.hash, year)).collect();
     numbers.sort_unstable();
-    numbers.dedup();
     numbers
-}
-
-/// The values of a record's component; one that lacks it is where every query looks.
-fn named(components: &Components, rule: u8, depth: usize) -> impl Iterator<Item = u64> {
-    let values = components.at(rule, depth);
-    if values.is_empty() { vec![MISSING] } else { values }.into_iter()
 }
 
 /// A record that was found, by its number in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Listing {
     pub number: i64,
-    /// Blocks that it shares with the query.
-    blocks: u32,
-    /// Blocks that it shares if an initial of it is one of the query's.
-    blocks_of_initials: u32,
+    /// A bit for each blocking rule under which it meets the query.
+    rules: u32,
+    /// The same, if an initial of it is one of the query's.
+    rules_of_initials: u32,
 }
 
 impl Listing {
-    /// Blocks shared with a query of `asked` when the record has `stored`; 0 is no candidate.
+    /// Blocking rules under which the record, which has `stored`, meets a query of `asked`; 0 is no candidate.
     #[must_use]
-    pub fn blocks(&self, asked: &Components, stored: &Components) -> u32 {
-        let rule = Rule::BirthDateSex as u8;
-        let (asked, stored) = (asked.at(rule, 1), stored.at(rule, 1));
+    pub fn rules(&self, asked: &Components, stored: &Components) -> u32 {
+        let (asked, stored) = (asked.at(1), stored.at(1));
         let is_met = stored.is_empty() || stored.iter().any(|initial| asked.contains(initial));
-        self.blocks + if is_met { self.blocks_of_initials } else { 0 }
+        (self.rules | if is_met { self.rules_of_initials } else { 0 }).count_ones()
     }
 }
 
@@ -100,10 +80,10 @@ pub fn list<E>(
     mut read: impl FnMut(&[KeyRange]) -> Result<Vec<RangeRow>, E>,
 ) -> Result<Listings, E> {
     let asked = components(query);
-    let mut search = Search { found: HashMap::new(), seen: HashSet::new(), coverage: Coverage::Whole };
+    let mut search = Search { found: HashMap::new(), coverage: Coverage::Whole };
     let mut parts: Vec<Part> = keys_within(query, reach).into_iter().map(Part::block).collect();
     for _ in 0..2 {
-        let ranges: Vec<KeyRange> = parts.iter().map(|part| part.range(block_max(part.key.rule))).collect();
+        let ranges: Vec<KeyRange> = parts.iter().map(|part| part.range(BLOCK_MAX)).collect();
         let large = search.take_small(&parts, &ranges, &read(&ranges)?);
         parts = large.iter().flat_map(|part| search.split(part, &asked)).collect();
         if parts.is_empty() {
@@ -122,43 +102,28 @@ pub fn list<E>(
 /// A block, or a part of one.
 #[derive(Debug, Clone, Copy)]
 struct Part {
-    /// The key of the whole block.
-    block: BlockKey,
-    /// The key, and the one year of it, where the rows are.
     key: BlockKey,
+    /// The one year of it.
     year: Option<u64>,
-    depth: usize,
     /// Only records of the query's initials belong to it.
     is_of_initials: bool,
 }
 
 impl Part {
     const fn block(key: BlockKey) -> Self {
-        Self { block: key, key, year: None, depth: 0, is_of_initials: false }
+        Self { key, year: None, is_of_initials: false }
     }
 
     /// One row more is asked for than is taken: it tells that there are more.
     fn range(&self, rows: usize) -> KeyRange {
-        let rule = if self.key == self.block { self.key.rule } else { self.key.rule | PART };
         let (first, last) = self.year.map_or((0, YEAR_MAX), |year| (year, year));
-        let stored = |year| stored_key(rule, self.key.hash, year);
+        let stored = |year| stored_key(self.key.rule, self.key.hash, year);
         KeyRange { from: stored(first), to: stored(last), rows_max: rows.saturating_add(1) }
-    }
-
-    fn of(&self, value: u64) -> Self {
-        let depth = self.depth + 1;
-        if is_split_by_given(self.key.rule) && self.depth == 0 {
-            Self { key: self.key.refined(value), depth, ..*self }
-        } else {
-            Self { year: Some(value), depth, ..*self }
-        }
     }
 }
 
 struct Search {
     found: HashMap<i64, Listing>,
-    /// Who was found in which block that was split: once counts.
-    seen: HashSet<(BlockKey, i64)>,
     coverage: Coverage,
 }
 
@@ -190,27 +155,21 @@ impl Search {
     }
 
     fn take(&mut self, part: &Part, number: i64) {
-        if part.depth > 0 && !self.seen.insert((part.block, number)) {
-            return;
-        }
-        let listing = self.found.entry(number).or_insert(Listing { number, blocks: 0, blocks_of_initials: 0 });
-        if part.is_of_initials {
-            listing.blocks_of_initials += 1;
-        } else {
-            listing.blocks += 1;
-        }
+        let listing = self.found.entry(number).or_insert(Listing { number, rules: 0, rules_of_initials: 0 });
+        let rules = if part.is_of_initials { &mut listing.rules_of_initials } else { &mut listing.rules };
+        *rules |= 1 << part.key.rule;
     }
 
-    /// The parts of a large block in which the query looks.
+    /// The parts of a large block in which the query looks: of its birth year, then of its initials.
     fn split(&mut self, part: &Part, asked: &Components) -> Vec<Part> {
-        let values = asked.at(part.key.rule, part.depth);
+        let values = asked.at(usize::from(part.year.is_some()));
         if values.is_empty() {
             self.coverage = Coverage::Cut;
         }
-        if part.depth > 0 && !is_split_by_given(part.key.rule) {
+        if part.year.is_some() {
             return vec![Part { is_of_initials: true, ..*part }];
         }
-        values.into_iter().chain([MISSING]).map(|value| part.of(value)).collect()
+        values.into_iter().chain([MISSING]).map(|year| Part { year: Some(year), ..*part }).collect()
     }
 }
 
@@ -259,7 +218,7 @@ mod tests {
         let asked = components(&asked);
         let is_met = |listing: &&Listing| {
             let stored = Query::new(&people[listing.number as usize], &dictionary, model());
-            listing.blocks(&asked, &components(&stored)) > 0
+            listing.rules(&asked, &components(&stored)) > 0
         };
         (listings.found.iter().filter(is_met).map(|listing| listing.number as u32).collect(), listings.coverage)
     }
@@ -277,14 +236,9 @@ mod tests {
         }
         let mut cut = 0;
         for n in 0..120 {
-            let (query, mut found, mut coverage) = (of(n), Vec::new(), Coverage::Whole);
-            for key in keys_within(&query, Reach::Blocks) {
-                if postings.collect(key, &components(&query), &mut found) == Coverage::Cut {
-                    coverage = Coverage::Cut;
-                }
-            }
-            found.sort_unstable();
-            found.dedup();
+            let query = of(n);
+            let (met, coverage) = postings.collect(&keys_within(&query, Reach::Blocks), &components(&query), |_| 1);
+            let found: Vec<u32> = met.iter().map(|met| met.entry).collect();
             assert_eq!(candidates(&table, &people, &people[n as usize]), (found, coverage), "{n}");
             cut += u32::from(coverage == Coverage::Cut);
         }

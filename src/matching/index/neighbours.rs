@@ -18,7 +18,7 @@ use crate::matching::model::Model;
 
 /// Blocks that two records share at least before they are compared. One alone is a birth date, or a surname and a postal
 /// code: what makes one person of two records is found in several, or in one that is [`TELLING`].
-const BLOCKS_MIN: usize = 2;
+const BLOCKS_MIN: u32 = 2;
 
 /// Blocks that count twice: few people share such a value.
 const TELLING: [Rule; 6] =
@@ -184,18 +184,10 @@ impl<'i> Space<'i> {
 
 /// Records that share a block with `query`; of too many those that share most.
 fn candidates(index: &Index, query: &Query<'_>, candidates_max: usize, is_open: impl Fn(u32) -> bool) -> Vec<u32> {
-    let components = components(query);
-    let mut slots = Vec::with_capacity(256);
-    for key in query_keys(query) {
-        let before = slots.len();
-        index.postings.collect(key, &components, &mut slots);
-        if TELLING.iter().any(|rule| *rule as u8 == key.rule) {
-            slots.extend_from_within(before..);
-        }
-    }
-    slots.sort_unstable();
-    let shared = slots.chunk_by(|a, b| a == b).filter(|same| same.len() >= BLOCKS_MIN && is_open(same[0]));
-    let mut found: Vec<(usize, u32)> = shared.map(|same| (same.len(), same[0])).collect();
+    let weight = |rule: u8| if TELLING.iter().any(|telling| *telling as u8 == rule) { 2 } else { 1 };
+    let (met, _) = index.postings.collect(&query_keys(query), &components(query), weight);
+    let shared = met.into_iter().filter(|met| met.weight >= BLOCKS_MIN && is_open(met.entry));
+    let mut found: Vec<(u32, u32)> = shared.map(|met| (met.weight, met.entry)).collect();
     if found.len() <= candidates_max {
         return found.into_iter().map(|(_, slot)| slot).collect();
     }

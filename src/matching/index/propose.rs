@@ -139,9 +139,9 @@ impl<'i> Asked<'i> {
     }
 }
 
-/// A record found: in how many blocks, in which layer, at which slot.
+/// A record found: under how many blocking rules, in which layer, at which slot.
 struct Found {
-    blocks: u32,
+    rules: u32,
     layer: usize,
     slot: u32,
 }
@@ -153,29 +153,23 @@ fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
         if asked.layer.coverage == Coverage::Cut {
             coverage = Coverage::Cut;
         }
-        let components = components(&asked.query);
-        let mut slots = Vec::with_capacity(256);
-        for key in keys_within(&asked.query, reach) {
-            if asked.layer.index.postings.collect(key, &components, &mut slots) == Coverage::Cut {
-                coverage = Coverage::Cut;
-            }
+        let keys = keys_within(&asked.query, reach);
+        let (met, whole) = asked.layer.index.postings.collect(&keys, &components(&asked.query), |_| 1);
+        if whole == Coverage::Cut {
+            coverage = Coverage::Cut;
         }
-        slots.sort_unstable();
-        for same in slots.chunk_by(|a, b| a == b) {
-            if asked.layer.is_open(same[0], asked.excluded) {
-                found.push(Found { blocks: u32::try_from(same.len()).unwrap_or(u32::MAX), layer, slot: same[0] });
-            }
-        }
+        let open = met.into_iter().filter(|met| asked.layer.is_open(met.entry, asked.excluded));
+        found.extend(open.map(|met| Found { rules: met.weight, layer, slot: met.entry }));
     }
     (found, coverage)
 }
 
-/// Keeps the records that share the most blocks with the query; among equals, those of the least [`rank`].
+/// Keeps the records that are found under the most blocking rules; among equals, those of the least [`rank`].
 fn cut(asked: &[Asked<'_>], mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
     if found.len() > candidates_max {
         found.sort_by_cached_key(|found| {
             let slot = &asked[found.layer].layer.index.slots[found.slot as usize];
-            (std::cmp::Reverse(found.blocks), slot.record_id.hash())
+            (std::cmp::Reverse(found.rules), slot.record_id.hash())
         });
         found.truncate(candidates_max);
     }

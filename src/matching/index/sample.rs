@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{components, query_keys, stored_keys};
+use crate::matching::blocking::{components, whole_blocks};
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::dictionary::mix;
 use crate::matching::entry::Query;
@@ -84,23 +84,21 @@ impl Index {
 
     fn pair_up(&self, query: &Query<'_>, own: Option<u32>, number: u64, ask: &SampleAsk, patterns: &mut Patterns) {
         let components = components(query);
-        let keys = if own.is_some() { stored_keys(query) } else { query_keys(query) };
         let mut met: Vec<u32> = Vec::new();
-        for same_rule in keys.chunk_by(|a, b| a.rule == b.rule) {
+        for same_rule in whole_blocks(query).chunk_by(|a, b| a[0].rule == b[0].rule) {
             met.clear();
-            for key in same_rule {
-                let mut found = Vec::new();
-                self.postings.collect(*key, &components, &mut found);
+            for block in same_rule {
+                let (found, _) = self.postings.collect(block, &components, |_| 1);
                 let step = found.len().div_ceil(ask.partners_max.max(1)).max(1);
                 let first = mix(ask.seed, number) as usize % step;
-                met.extend(found.into_iter().skip(first).step_by(step));
+                met.extend(found.into_iter().skip(first).step_by(step).map(|met| met.entry));
             }
             met.sort_unstable();
             met.dedup();
             for slot in met.iter().filter(|slot| Some(**slot) != own && self.slots[**slot as usize].is_live) {
                 let pair = compare(query, &self.slots[*slot as usize].entry.view(), &self.dictionary);
                 let key = mix(number.min(u64::from(*slot)), number.max(u64::from(*slot)));
-                patterns.add(Session::Rule(same_rule[0].rule), key, &pair);
+                patterns.add(Session::Rule(same_rule[0][0].rule), key, &pair);
             }
         }
     }

@@ -108,7 +108,9 @@ fn list(desk: &Desk, session: &Session, allowed: &AllowedApps) -> String {
         html.push_str(&section(desk, session, app, number));
     }
     if allowed.rest == Rest::LeftOut {
-        html.push_str("<p class=\"note\">There are more than fit on this page. Taking back all of them includes those.</p>\n");
+        html.push_str(
+            "<p class=\"note\">There are more than fit on this page. Taking back all of them includes those.</p>\n",
+        );
     }
     let _ = write!(
         html,

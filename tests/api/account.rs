@@ -145,7 +145,10 @@ fn what_is_taken_back_is_over_at_once_at_every_instance(app: &TestApp) {
     user_info.send().expect(401);
     assert_eq!(read(&others), 200);
     let page = browser.get("/account?taken-back").expect(200).text();
-    assert!(page.contains("<p role=\"status\">You have taken it back.") && page.contains("No app has access to"), "{page}");
+    assert!(
+        page.contains("<p role=\"status\">You have taken it back.") && page.contains("No app has access to"),
+        "{page}"
+    );
     let row = rows_of(app, "revoke-token").pop().unwrap();
     let told = detail(&row);
     assert_eq!((row.outcome.as_str(), &told["user"]), ("success", &json!(row.caller)));
@@ -219,7 +222,10 @@ fn everything_is_taken_back_at_once(app: &TestApp) {
         assert!(tokens.iter().all(|token| !launch.stands(text_of(token, "access_token"))));
     }
     let page = robin.get("/account?all-taken-back").expect(200).text();
-    assert!(page.contains("<p role=\"status\">You have taken everything back.") && !page.contains("<section"), "{page}");
+    assert!(
+        page.contains("<p role=\"status\">You have taken everything back.") && !page.contains("<section"),
+        "{page}"
+    );
     assert!(launch.stands(text_of(&others, "access_token")));
     assert_eq!(silently(&launch, &mut robin).as_deref(), Some("consent_required"));
     let told = detail(&rows_of(app, "revoke-token").pop().unwrap());

@@ -236,7 +236,8 @@ fn of_one_client_everything_ends_and_of_others_nothing(database: &Database) {
     assert_eq!(token_family::revoke_of_client(connection, "a1", "c1", 7), Ok(4), "a family, an agreement, two codes");
     let revoked = all.map(|(id, ..)| token_family::find(connection, id).unwrap().unwrap().revoked_us);
     assert_eq!(revoked, [Some(5), Some(7), None, None]);
-    let codes = [0, 1, 2, 3].map(|number| token_family::find_code(connection, &format!("k{number}")).unwrap().is_some());
+    let codes =
+        [0, 1, 2, 3].map(|number| token_family::find_code(connection, &format!("k{number}")).unwrap().is_some());
     assert_eq!(codes, [false, false, true, true]);
     let agreed = [("a1", "c1"), ("a1", "c2"), ("a2", "c1")]
         .map(|(account_id, client_id)| consent::find(connection, account_id, client_id).unwrap().is_some());

@@ -88,7 +88,7 @@ fn page_of(desk: &Desk, session: &Session, allowed: &AllowedApps, notice: &str) 
          <dt>Identity verified at level</dt><dd>{level}</dd></dl>\n\
          <form method=\"post\" action=\"{root}/sign-out\">{csrf}\
          <button type=\"submit\" class=\"plain\">Sign out</button></form>\n\
-         <h2>Apps that you have allowed something</h2>\n{apps}",
+         <h2>Apps with access</h2>\n{apps}",
         since = minute(session.authentication.time_us),
         until = minute(session.expires_us),
         level = session.authentication.idial.name(),
@@ -109,13 +109,13 @@ fn list(desk: &Desk, session: &Session, allowed: &AllowedApps) -> String {
     }
     if allowed.rest == Rest::LeftOut {
         html.push_str(
-            "<p class=\"note\">There are more than fit on this page. Taking back all of them includes those.</p>\n",
+            "<p class=\"note\">There are more than fit on this page. Taking access back from all apps includes those.</p>\n",
         );
     }
     let _ = write!(
         html,
         "<form method=\"post\" action=\"{root}{PATH}\">{csrf}<input type=\"hidden\" name=\"{ALL}\" value=\"{ALL}\">\
-         <button type=\"submit\">Take back all</button></form>\n",
+         <button type=\"submit\" class=\"plain\">Take access back from all apps</button></form>\n",
         root = escape(&desk.root),
         csrf = csrf::field(&session.csrf),
     );
@@ -133,7 +133,7 @@ fn section(desk: &Desk, session: &Session, app: &AllowedApp, number: usize) -> S
          <dl><dt>Allowed since</dt><dd>{since} UTC</dd><dt>Until</dt><dd>{until} UTC{lasting}</dd>\
          <dt>Its answers go to</dt><dd>{hosts}</dd><dt>How the app is known here</dt><dd>{known}</dd></dl>\n\
          <form method=\"post\" action=\"{root}{PATH}\">{csrf}<input type=\"hidden\" name=\"{APP}\" value=\"{handle}\">\
-         <button type=\"submit\" class=\"plain\">Take back from {name}</button></form></section>\n",
+         <button type=\"submit\" class=\"plain\">Take access back from {name}</button></form></section>\n",
         name = escape(&app.name),
         scopes = scopes(app.scopes.as_ref()),
         since = minute(app.since_us),

@@ -79,7 +79,7 @@ fn a_person_sees_what_they_have_allowed_and_until_when(app: &TestApp) {
             "<dd>app.example</dd>",
             "Example Health has added it",
             "Allowed since",
-            "Take back from Example &lt;App&gt;",
+            "Take access back from Example &lt;App&gt;",
         ] {
             assert!(section.contains(words), "{words} is not in {section}");
         }
@@ -106,7 +106,7 @@ fn whoever_has_allowed_nothing_is_told_so(app: &TestApp) {
         }
         let page = browser.get("/account").expect(200).text();
         assert!(page.contains("No app has access to anything of yours here."), "{page}");
-        assert!(!page.contains("Take back") && page.contains("Sign out"), "{page}");
+        assert!(!page.contains("Take access back") && page.contains("Sign out"), "{page}");
     }
     let clerk = Person::add_as(app, "clerk", AccountKind::Workforce);
     let mut browser = Browser::new(app);

@@ -112,10 +112,10 @@ fn list(desk: &Desk, session: &Session, allowed: &AllowedApps) -> String {
             "<p class=\"note\">There are more than fit on this page. Taking access back from all apps includes those.</p>\n",
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         html,
         "<form method=\"post\" action=\"{root}{PATH}\">{csrf}<input type=\"hidden\" name=\"{ALL}\" value=\"{ALL}\">\
-         <button type=\"submit\" class=\"plain\">Take access back from all apps</button></form>\n",
+         <button type=\"submit\" class=\"plain\">Take access back from all apps</button></form>",
         root = escape(&desk.root),
         csrf = csrf::field(&session.csrf),
     );

@@ -1,9 +1,13 @@
 //! Families of tokens, codes, refresh tokens and consents.
 
+use std::thread;
+use std::time::Duration;
+
 use idi_match::store::access_token::{self, NewAccessToken};
 use idi_match::store::client;
 use idi_match::store::consent::{self, ConsentRow, Held};
 use idi_match::store::token_family::{self, CodeRow, FamilyRow, RefreshRow, Used};
+use idi_match::store::transaction;
 
 use crate::database::{Database, write};
 
@@ -17,6 +21,7 @@ on_both_databases! {
     what_stands_of_an_account_is_listed_the_newest_first,
     of_one_client_everything_ends_and_of_others_nothing,
     an_agreement_is_held_while_it_is_the_one_that_was_read,
+    taking_back_waits_for_an_app_that_is_being_let_in_and_ends_its_code,
 }
 
 fn family(id: &str, account_id: &str, expires_us: i64) -> FamilyRow {
@@ -255,4 +260,28 @@ fn an_agreement_is_held_while_it_is_the_one_that_was_read(database: &Database) {
     assert_eq!(consent::hold(connection, "a2", "c1", 5), Ok(Held::Gone));
     consent::delete(connection, "a1", "c1").unwrap();
     assert_eq!(consent::hold(connection, "a1", "c1", 5), Ok(Held::Gone));
+}
+
+fn taking_back_waits_for_an_app_that_is_being_let_in_and_ends_its_code(database: &Database) {
+    let store = database.open();
+    let connection = &mut store.writer_connection().unwrap();
+    consent::put(connection, &agreement("a1", "c1", 5)).unwrap();
+    transaction::begin_write(connection).unwrap();
+    assert_eq!(consent::hold(connection, "a1", "c1", 5), Ok(Held::Still));
+    thread::scope(|scope| {
+        let ended = scope.spawn(|| {
+            let other = &mut store.writer_connection().unwrap();
+            transaction::begin_write(other).unwrap();
+            let ended = token_family::revoke_of_client(other, "a1", "c1", 7).unwrap();
+            transaction::commit(other).unwrap();
+            ended
+        });
+        // Long enough for it to wait, and right however long it takes.
+        thread::sleep(Duration::from_millis(200));
+        token_family::insert_code(connection, &code("k1", 100)).unwrap();
+        transaction::commit(connection).unwrap();
+        assert_eq!(ended.join().unwrap(), 2, "the agreement and the code that came of it");
+    });
+    assert_eq!(token_family::find_code(connection, "k1"), Ok(None));
+    assert_eq!(consent::find(connection, "a1", "c1"), Ok(None));
 }

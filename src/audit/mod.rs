@@ -55,9 +55,10 @@ pub enum Action {
     Discover,
     RegisterClient,
     IssueToken,
+    /// By its client, or by the person who had allowed what it gives.
     RevokeToken,
     IntrospectToken,
-    /// An app asked for a person's permission, or the person has answered.
+    /// An app asked for a person's permission, the person has answered, or has looked at what they have allowed.
     Authorize,
     /// An app asked who has signed in.
     UserInfo,

@@ -126,6 +126,15 @@ pub fn find(connection: &mut Connection, client_id: &str) -> Result<Option<Clien
     Ok(client::table.find(client_id).select(ClientRow::as_select()).first(connection).optional()?)
 }
 
+/// The clients of these ids, whatever became of them; give no more than a page of ids.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_of(connection: &mut Connection, client_ids: &[&str]) -> Result<Vec<ClientRow>, StoreError> {
+    let those = client::table.filter(client::client_id.eq_any(client_ids));
+    Ok(those.select(ClientRow::as_select()).load(connection)?)
+}
+
 /// The registration of a community and URI that is not cancelled.
 ///
 /// # Errors

@@ -35,6 +35,46 @@ pub fn find(connection: &mut Connection, account_id: &str, client_id: &str) -> R
     Ok(consent::table.find((account_id, client_id)).select(ConsentRow::as_select()).first(connection).optional()?)
 }
 
+/// Up to `consents_max` agreements of an account, the newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_of_account(
+    connection: &mut Connection,
+    account_id: &str,
+    consents_max: u32,
+) -> Result<Vec<ConsentRow>, StoreError> {
+    Ok(consent::table
+        .filter(consent::account_id.eq(account_id))
+        .order((consent::granted_us.desc(), consent::client_id))
+        .limit(i64::from(consents_max))
+        .select(ConsentRow::as_select())
+        .load(connection)?)
+}
+
+/// Whether an agreement is still the one that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    Still,
+    /// It was taken back, or another one is in its place.
+    Gone,
+}
+
+/// Holds an agreement until the transaction ends, so that whoever takes it back comes before or after.
+///
+/// # Errors
+/// Those of the database.
+pub fn hold(
+    connection: &mut Connection,
+    account_id: &str,
+    client_id: &str,
+    granted_us: i64,
+) -> Result<Held, StoreError> {
+    let read = consent::table.find((account_id, client_id)).filter(consent::granted_us.eq(granted_us));
+    let rows = diesel::update(read).set(consent::granted_us.eq(granted_us)).execute(connection)?;
+    Ok(if rows == 0 { Held::Gone } else { Held::Still })
+}
+
 /// Takes an agreement back.
 ///
 /// # Errors

@@ -93,20 +93,71 @@ pub fn revoke(connection: &mut Connection, family_id: &str, at_us: i64) -> Resul
     super::consent::delete(connection, &ended.account_id, &ended.client_id)
 }
 
+/// Up to `families_max` families of an account that stand at a time, the newest first.
+///
+/// # Errors
+/// Those of the database.
+pub fn list_standing(
+    connection: &mut Connection,
+    account_id: &str,
+    now_us: i64,
+    families_max: u32,
+) -> Result<Vec<FamilyRow>, StoreError> {
+    Ok(token_family::table
+        .filter(token_family::account_id.eq(account_id))
+        .filter(token_family::revoked_us.is_null())
+        .filter(token_family::expires_us.gt(now_us))
+        .order((token_family::created_us.desc(), token_family::family_id))
+        .limit(i64::from(families_max))
+        .select(FamilyRow::as_select())
+        .load(connection)?)
+}
+
+/// Ends all that an account has allowed a client, also what a code would begin; how much there was.
+///
+/// Families go before the agreement, as in [`revoke`], so that neither waits for the other. An app that is just being let in
+/// without a page holds the agreement ([`consent::hold`](super::consent::hold)), so its code is there when codes go; and a
+/// redemption that is under way either finds its code gone, or commits before this goes on and its family ends at the second
+/// look.
+///
+/// # Errors
+/// Those of the database.
+pub fn revoke_of_client(
+    connection: &mut Connection,
+    account_id: &str,
+    client_id: &str,
+    at_us: i64,
+) -> Result<usize, StoreError> {
+    let standing = || {
+        token_family::table
+            .filter(token_family::account_id.eq(account_id))
+            .filter(token_family::client_id.eq(client_id))
+            .filter(token_family::revoked_us.is_null())
+    };
+    let mut ended = diesel::update(standing()).set(token_family::revoked_us.eq(at_us)).execute(connection)?;
+    ended += diesel::delete(consent::table.find((account_id, client_id))).execute(connection)?;
+    let codes = authorization_code::table
+        .filter(authorization_code::account_id.eq(account_id))
+        .filter(authorization_code::client_id.eq(client_id));
+    ended += diesel::delete(codes).execute(connection)?;
+    Ok(ended + diesel::update(standing()).set(token_family::revoked_us.eq(at_us)).execute(connection)?)
+}
+
 /// Ends every family of an account, those too that a code would begin, and all that its person has agreed to; how many stood.
 ///
-/// The codes go first: a redemption that is under way either finds its code gone, or commits before this goes on and its
-/// family is ended with the others.
+/// In the order of [`revoke_of_client`], for the same reasons.
 ///
 /// # Errors
 /// Those of the database.
 pub fn revoke_of_account(connection: &mut Connection, account_id: &str, at_us: i64) -> Result<usize, StoreError> {
+    let standing = || {
+        token_family::table.filter(token_family::account_id.eq(account_id)).filter(token_family::revoked_us.is_null())
+    };
+    let ended = diesel::update(standing()).set(token_family::revoked_us.eq(at_us)).execute(connection)?;
+    diesel::delete(consent::table.filter(consent::account_id.eq(account_id))).execute(connection)?;
     let codes = authorization_code::table.filter(authorization_code::account_id.eq(account_id));
     diesel::delete(codes).execute(connection)?;
-    diesel::delete(consent::table.filter(consent::account_id.eq(account_id))).execute(connection)?;
-    let standing =
-        token_family::table.filter(token_family::account_id.eq(account_id)).filter(token_family::revoked_us.is_null());
-    Ok(diesel::update(standing).set(token_family::revoked_us.eq(at_us)).execute(connection)?)
+    Ok(ended + diesel::update(standing()).set(token_family::revoked_us.eq(at_us)).execute(connection)?)
 }
 
 /// # Errors

@@ -10,7 +10,8 @@ use crate::app::auth::authorize::{KnownBy, Question};
 use crate::app::people::session::Session;
 use crate::auth::scope::{Level, Plain, Scopes};
 
-use super::layout::{Page, escape, page};
+use super::account::PATH;
+use super::layout::{Page, escape, minute, page};
 use super::{Desk, csrf};
 
 /// The field with the answer.
@@ -23,14 +24,11 @@ pub fn page_of(desk: &Desk, question: &Question, handle: &str, session: &Session
     let root = escape(&desk.root);
     let (app, host) = (escape(&question.app), escape(&question.host));
     let organization = &desk.app.config.organization.name;
-    let list: String = words(&question.scopes).iter().fold(String::new(), |mut list, text| {
-        let _ = write!(list, "<li>{}</li>", escape(text));
-        list
-    });
     let body = format!(
         "<h1>Allow {app}?</h1>\n\
-         <p><strong>{app}</strong> asks {organization} for permission to:</p>\n<ul>{list}</ul>\n\
+         <p><strong>{app}</strong> asks {organization} for permission to:</p>\n{list}\n\
          <dl><dt>Whose data</dt><dd>{whose}</dd><dt>For how long</dt><dd>{long}</dd>\
+         <dt>How to take it back</dt><dd>At any time, on the page of <a href=\"{root}{PATH}\">your account</a></dd>\
          <dt>The answer goes to</dt><dd>{host}</dd><dt>How the app is known here</dt><dd>{known}</dd></dl>\n\
          <form method=\"post\" action=\"{root}/oauth/authorize/continue\">{csrf}\
          <input type=\"hidden\" name=\"request\" value=\"{handle}\">\
@@ -40,19 +38,16 @@ pub fn page_of(desk: &Desk, question: &Question, handle: &str, session: &Session
          <p class=\"note\">Signed in since {since} UTC. Not you? \
          <button type=\"submit\" class=\"plain\">Sign out</button></p></form>\n",
         organization = escape(organization),
+        list = list(&question.scopes),
         whose = whose(&question.scopes),
         long = escape(&how_long(desk, question)),
         known = escape(&known_by(&question.known_by, organization)),
         csrf = csrf::field(&session.csrf),
         handle = escape(handle),
-        since = escape(&since(session.authentication.time_us)),
+        since = minute(session.authentication.time_us),
     );
     let page = page("Allow an app", body);
     question.form_action.iter().fold(page, |page, place| page.form_may_lead_to(place))
-}
-
-fn since(us: i64) -> String {
-    crate::app::clock::instant(us).chars().take(16).collect::<String>().replace('T', " ")
 }
 
 fn whose(scopes: &Scopes) -> &'static str {
@@ -72,7 +67,8 @@ fn how_long(desk: &Desk, question: &Question) -> String {
     }
 }
 
-fn known_by(known_by: &KnownBy, organization: &str) -> String {
+/// Why an app is known here, in words.
+pub fn known_by(known_by: &KnownBy, organization: &str) -> String {
     match known_by {
         KnownBy::Operator => format!("{organization} has added it"),
         KnownBy::Community(name) => {
@@ -81,6 +77,15 @@ fn known_by(known_by: &KnownBy, organization: &str) -> String {
             )
         }
     }
+}
+
+/// What the scopes mean, as a list.
+pub fn list(scopes: &Scopes) -> String {
+    let mut list = "<ul>".to_owned();
+    for text in words(scopes) {
+        let _ = write!(list, "<li>{}</li>", escape(&text));
+    }
+    list + "</ul>"
 }
 
 /// What the scopes mean, each in a sentence.

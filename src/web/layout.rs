@@ -15,6 +15,8 @@ use actix_web::http::header::{
     X_FRAME_OPTIONS,
 };
 
+use crate::app::clock::instant;
+
 use super::{Desk, style};
 
 const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
@@ -128,6 +130,12 @@ pub fn escape(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(escaped)
+}
+
+/// A time as people read it, to the minute; of UTC.
+#[must_use]
+pub fn minute(us: i64) -> String {
+    instant(us).chars().take(16).collect::<String>().replace('T', " ")
 }
 
 /// The box at the head of a form that was not accepted; each problem leads to its field.

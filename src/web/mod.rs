@@ -4,6 +4,7 @@
 //! and answers with a page or leads on. Who serves gives [`Desk`], on which use cases run within the server's limits; the rows
 //! of [`rows`] join its table of routes. Not here: rules, FHIR, the authorization server's endpoints for programs (see `http`).
 
+mod account;
 mod authorize;
 mod consent;
 pub mod csrf;
@@ -120,6 +121,7 @@ impl Row {
 #[must_use]
 pub fn rows() -> Vec<Row> {
     vec![
+        Row::at("/account").get(account::get).post(account::post),
         Row::at("/oauth/authorize").get(authorize::get).post(authorize::post),
         Row::at("/oauth/authorize/continue").get(authorize::proceed).post(authorize::answer),
         Row::at("/oauth/logout").get(logout::get).post(logout::post),

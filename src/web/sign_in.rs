@@ -1,16 +1,14 @@
 //! `/sign-in`: the form, and what follows from it.
 //!
 //! Whoever asks for somebody to sign in leads to `/sign-in?request=HANDLE`; afterwards the browser is led to
-//! `/oauth/authorize/continue?request=HANDLE`. The handle is sealed by whoever made it; here it is letters and digits that are
+//! `/oauth/authorize/continue?request=HANDLE`, without a handle to the person's account. The handle is sealed by whoever made it; here it is letters and digits that are
 //! handed on to that one address, so nobody is led anywhere else. Nothing that was typed is shown again. Not here: who is
 //! let in (see `app::people::sign_in`).
 
 use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
-use crate::app::clock::instant;
 use crate::app::people::login::Login;
-use crate::app::people::session::Session;
 use crate::app::people::sign_in::{Credentials, REFUSED, SignInRefusal};
 use crate::audit::Action;
 use crate::auth::secret::Secret;
@@ -20,7 +18,7 @@ use super::form::Form;
 use super::layout::{error_summary, escape, page, see_other};
 use super::refusal::{failed, refuse, unreadable};
 use super::session::{FORM, SESSION, cookie, current, removal, set, token};
-use super::{Desk, DeskData, context, csrf};
+use super::{Desk, DeskData, account, context, csrf};
 
 /// Of a handle; an authorization request that is longer is none.
 const HANDLE_BYTES_MAX: usize = 6 * 1024;
@@ -42,7 +40,7 @@ pub async fn get(desk: DeskData, request: HttpRequest) -> HttpResponse {
     let handle = handle_of_query(&request);
     if handle.is_none() {
         match current(&request, &desk).await {
-            Ok(Some((_, session))) => return signed_in(&desk, &session),
+            Ok(Some(_)) => return see_other(&desk, account::PATH),
             Ok(None) => {}
             Err(error) => return failed(&desk, &request, &error),
         }
@@ -96,7 +94,7 @@ pub async fn post(desk: DeskData, request: HttpRequest, payload: Payload) -> Htt
 
 /// A session has begun: its cookie, and where it leads to.
 fn begun(desk: &Desk, session: &SessionToken, handle: Option<&str>) -> HttpResponse {
-    let path = handle.map_or_else(|| "/sign-in".to_owned(), |handle| format!("{CONTINUE}{handle}"));
+    let path = handle.map_or_else(|| account::PATH.to_owned(), |handle| format!("{CONTINUE}{handle}"));
     let mut response = see_other(desk, &path);
     set(&mut response, &[cookie(SESSION, session), removal(FORM)]);
     response
@@ -170,23 +168,6 @@ fn refused_summary() -> String {
 
 fn incomplete_summary() -> String {
     error_summary("Something is missing", &[("login", "Fill in login, password and code.")])
-}
-
-fn signed_in(desk: &Desk, session: &Session) -> HttpResponse {
-    let minute = |us: i64| instant(us)[..16].replace('T', " ");
-    let body = format!(
-        "<h1>You are signed in</h1>\n\
-         <dl><dt>Since</dt><dd>{since} UTC</dd><dt>Ends at the latest</dt><dd>{until} UTC</dd>\
-         <dt>Identity verified at level</dt><dd>{level}</dd></dl>\n\
-         <form method=\"post\" action=\"{root}/sign-out\">{csrf}\
-         <button type=\"submit\" class=\"plain\">Sign out</button></form>\n",
-        since = minute(session.authentication.time_us),
-        until = minute(session.expires_us),
-        level = session.authentication.idial.name(),
-        root = escape(&desk.root),
-        csrf = csrf::field(&session.csrf),
-    );
-    page("Signed in", body).respond(desk)
 }
 
 fn throttled(desk: &Desk, retry_after_s: u64, handle: Option<&str>) -> HttpResponse {

@@ -42,7 +42,7 @@ fn tokens_and_data_are_for_registered_origins_alone(app: &TestApp) {
         }
         assert_eq!(from(app, path, EVIL).header("vary"), Some("Origin"), "{path}");
     }
-    for path in ["/oauth/authorize", "/sign-in", "/oauth/logout", "/metrics"] {
+    for path in ["/oauth/authorize", "/sign-in", "/account", "/oauth/logout", "/metrics"] {
         assert_eq!(allowed(&from(app, path, APP)), None, "{path}");
     }
     let refused = post_form(app, "/oauth/token", &[("grant_type", "authorization_code")]);

@@ -71,6 +71,7 @@ macro_rules! trusting_on_both_databases {
     };
 }
 
+mod account;
 mod answer;
 mod audit;
 mod audit_chain;

@@ -32,7 +32,7 @@ fn a_person_signs_in_and_out(app: &TestApp) {
     let person = Person::add(app, LOGIN);
     let mut browser = Browser::new(app);
     let answer = browser.sign_in(" Marisol.VEGA ", PASSWORD, &person.code(0)).expect(303);
-    assert_eq!(answer.header("location"), Some("/sign-in"));
+    assert_eq!(answer.header("location"), Some("/account"));
     let cookies: Vec<&str> = answer.headers.get_all("set-cookie").iter().map(|line| line.to_str().unwrap()).collect();
     let session = browser.cookie(SESSION).unwrap().to_owned();
     assert_eq!(
@@ -42,8 +42,9 @@ fn a_person_signs_in_and_out(app: &TestApp) {
             format!("{FORM}=; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=0"),
         ]
     );
-    let page = browser.get("/sign-in").expect(200);
-    assert!(page.text().contains("You are signed in") && page.text().contains("IDIAL1.8"), "{}", page.text());
+    assert_eq!(browser.get("/sign-in").expect(303).header("location"), Some("/account"));
+    let page = browser.get("/account").expect(200);
+    assert!(page.text().contains("Signed in since") && page.text().contains("IDIAL1.8"), "{}", page.text());
     assert!(!page.text().to_lowercase().contains("marisol"), "a page names nobody");
     let csrf = hidden(&page, "csrf");
     let answer = browser.post("/sign-out", &[("csrf", &csrf)]).expect(303);
@@ -70,7 +71,7 @@ fn every_page_leaves_with_its_headers(app: &TestApp) {
     let incomplete = browser.sign_in(LOGIN, "", "").expect(422);
     let foreign = browser.post("/sign-in", &[("csrf", "wrong")]).expect(403);
     browser.sign_in_as(&person, 0).expect(303);
-    let inside = browser.get("/sign-in").expect(200);
+    let inside = browser.get("/account").expect(200);
     for page in [&form, &refused, &incomplete, &foreign, &inside] {
         let policy = page.header("content-security-policy").unwrap();
         for word in [
@@ -177,7 +178,7 @@ fn a_session_is_new_each_time_and_ends_the_one_before(app: &TestApp) {
     let mut other = Browser::new(app);
     for (token, is_open) in [(&planted, false), (&first, false), (&second, true)] {
         other.cookies = vec![(SESSION.to_owned(), token.clone())];
-        assert_eq!(other.get("/sign-in").expect(200).text().contains("You are signed in"), is_open);
+        assert_eq!(other.is_signed_in(), is_open);
     }
     let token = SessionToken::parse(&second).unwrap();
     assert!(session::find(&mut app.connection(), &token.sha256()).unwrap().is_some(), "kept by its digest");
@@ -191,7 +192,7 @@ fn sessions_end_when_their_time_is_over_or_the_operator_says_so(app: &TestApp) {
     let is_open = |token: &SessionToken| {
         let mut browser = Browser::new(app);
         browser.cookies = vec![(SESSION.to_owned(), token.expose().to_string())];
-        browser.get("/sign-in").expect(200).text().contains("You are signed in")
+        browser.is_signed_in()
     };
     let begin = |number: u8, seen_us: i64, expires_us: i64| {
         let token = SessionToken::new([number; 32]);
@@ -219,7 +220,7 @@ fn sessions_end_when_their_time_is_over_or_the_operator_says_so(app: &TestApp) {
     let mut browser = Browser::new(app);
     browser.sign_in_as(&person, 0).expect(303);
     person.disable(app);
-    assert!(!browser.get("/sign-in").expect(200).text().contains("You are signed in"));
+    assert!(!browser.is_signed_in());
 }
 
 fn forms_of_others_are_not_taken(app: &TestApp) {
@@ -261,7 +262,7 @@ fn forms_of_others_are_not_taken(app: &TestApp) {
     // Of a session too.
     browser.post("/sign-out", &[("csrf", &csrf)]).expect(403);
     browser.post_with("/sign-out", &[], &[("sec-fetch-site", "cross-site")]).expect(403);
-    assert!(browser.get("/sign-in").expect(200).text().contains("You are signed in"));
+    assert!(browser.is_signed_in());
 }
 
 fn where_a_browser_is_led_is_one_address_of_this_server(app: &TestApp) {
@@ -295,7 +296,7 @@ fn where_a_browser_is_led_is_one_address_of_this_server(app: &TestApp) {
         ("code", &code),
         ("request", "//evil.example"),
     ];
-    assert_eq!(browser.post("/sign-in", &fields).expect(303).header("location"), Some("/sign-in"));
+    assert_eq!(browser.post("/sign-in", &fields).expect(303).header("location"), Some("/account"));
 }
 
 fn forms_that_are_none_are_refused_and_audited(app: &TestApp) {
@@ -390,7 +391,7 @@ fn whoever_has_no_token_signs_in_where_everything_else_needs_one() {
     app.get("/Patient").send().expect(401);
     let mut browser = Browser::new(&app);
     browser.sign_in_as(&person, 0).expect(303);
-    assert!(browser.get("/sign-in").expect(200).text().contains("You are signed in"));
+    assert!(browser.is_signed_in());
     // A session is of pages: it gives no FHIR.
     let session = format!("{SESSION}={}", browser.cookie(SESSION).unwrap());
     app.get("/Patient").header("cookie", &session).send().expect(401);

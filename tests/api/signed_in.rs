@@ -123,6 +123,13 @@ impl<'a> Browser<'a> {
         self.sign_in(&person.login, PASSWORD, &person.code(steps))
     }
 
+    /// Whether the browser has a session: others are led away from the page of their account.
+    pub fn is_signed_in(&mut self) -> bool {
+        let answer = self.get("/account");
+        assert!(answer.status == 200 || answer.header("location") == Some("/sign-in"), "{}", answer.status);
+        answer.status == 200
+    }
+
     fn header(&self) -> String {
         let pairs: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         pairs.join("; ")

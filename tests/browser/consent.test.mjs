@@ -1,5 +1,6 @@
 // An app's launch in a real Chromium: from the app to the sign-in page, to the question, and back, without scripts and with. The
-// way back is what counts: a browser asks the policy of the page whose form it sent whether it may be led elsewhere.
+// way back is what counts: a browser asks the policy of the page whose form it sent whether it may be led elsewhere. Then what was
+// allowed, on the page of the account, and taken back there.
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -62,6 +63,18 @@ const request = (verifier, changes = {}) => {
   return `http://${server.address}/oauth/authorize?${new URLSearchParams(parameters)}`;
 };
 
+const ask = (fields) => {
+  const body = new URLSearchParams({ client_id: id, ...fields });
+  return fetch(`http://${server.address}/oauth/token`, { method: 'POST', body });
+};
+
+const redeem = async (code, verifier) => {
+  const fields = { grant_type: 'authorization_code', code, redirect_uri: app.callback, code_verifier: verifier };
+  const answer = await ask(fields);
+  assert.equal(answer.status, 200);
+  return answer.json();
+};
+
 const signIn = async (page) => {
   await page.getByLabel('Login').fill(LOGIN);
   await page.getByLabel('Password').fill(PASSWORD);
@@ -71,7 +84,7 @@ const signIn = async (page) => {
 
 for (const javaScriptEnabled of [false, true]) {
   const scripts = javaScriptEnabled ? 'with' : 'without';
-  test(`a person allows an app and is led back ${scripts} scripts`, async () => {
+  test(`a person allows an app, is led back, and takes it back ${scripts} scripts`, async () => {
     const page = await openPage(browser, { javaScriptEnabled });
     const verifier = randomBytes(32).toString('base64url');
     await page.goto(request(verifier));
@@ -88,15 +101,20 @@ for (const javaScriptEnabled of [false, true]) {
     assert.equal(parameters.get('state'), 'state-of-the-app');
     assert.equal(parameters.get('iss'), `http://${server.address}`);
     assert.equal(referer, undefined, 'nobody learns the address of the page');
-    const body = new URLSearchParams({
-      grant_type: 'authorization_code',
-      code: parameters.get('code'),
-      client_id: id,
-      redirect_uri: app.callback,
-      code_verifier: verifier,
-    });
-    const answer = await fetch(`http://${server.address}/oauth/token`, { method: 'POST', body });
-    assert.equal(answer.status, 200);
+    const token = await redeem(parameters.get('code'), verifier);
+    await page.goto(`http://${server.address}/account`);
+    await page.getByRole('heading', { name: 'Example <App>' }).waitFor();
+    await check(page, `account-${scripts}-scripts`);
+    await page.setViewportSize({ width: 320, height: 640 });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await check(page, `account-telephone-dark-${scripts}-scripts`);
+    await page.getByRole('button', { name: 'Take access back from Example <App>' }).click();
+    await page.getByRole('status').filter({ hasText: 'The app has no access any more.' }).waitFor();
+    await page.getByText('No app has access to anything of yours here.').waitFor();
+    await check(page, `taken-back-${scripts}-scripts`);
+    assert.equal((await ask({ grant_type: 'refresh_token', refresh_token: token.refresh_token })).status, 400);
+    await page.getByRole('button', { name: 'Sign out' }).click();
+    await page.getByRole('status').filter({ hasText: 'You have signed out.' }).waitFor();
     await page.context().close();
   });
 }

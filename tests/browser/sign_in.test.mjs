@@ -36,8 +36,9 @@ for (const javaScriptEnabled of [false, true]) {
     await page.goto(at('/sign-in'));
     await check(page, `sign-in-${scripts}-scripts`);
     await fill(page, LOGIN, PASSWORD, await codes.next());
-    await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
-    assert.equal(page.url(), at('/sign-in'));
+    await page.getByRole('heading', { name: 'Your account' }).waitFor();
+    assert.equal(page.url(), at('/account'));
+    await page.getByText('No app has access to anything of yours here.').waitFor();
     await check(page, `signed-in-${scripts}-scripts`);
     await page.getByRole('button', { name: 'Sign out' }).click();
     await page.getByRole('status').filter({ hasText: 'You have signed out.' }).waitFor();
@@ -136,7 +137,7 @@ test('it is usable on a telephone, in the dark, at twice the size and without a 
   await page.keyboard.press('Tab');
   await page.keyboard.type(await codes.next());
   await page.keyboard.press('Enter');
-  await page.getByRole('heading', { name: 'You are signed in' }).waitFor();
+  await page.getByRole('heading', { name: 'Your account' }).waitFor();
   await check(page, 'signed-in');
   await page.context().close();
 });

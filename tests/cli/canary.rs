@@ -2,7 +2,8 @@
 //! may be in its log at TRACE, its metrics, its traces, its audit, its refusals, or in what the database shows of its statements.
 //!
 //! Marks look like what they stand for (names, dates, phones, identifiers, tokens, passwords in URLs, …) and like nothing
-//! that the server makes itself. Not here: what is stored because it was asked to be, and what reading it gives back.
+//! that the server makes itself. Not here: what is stored because it was asked to be, and what reading it gives back; people who
+//! sign in (see `canary_people`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read as _, Write as _};
@@ -73,10 +74,25 @@ fn mark(kind: Kind, number: usize) -> String {
     }
 }
 
+/// What is looked for, in lower case.
+pub struct Needles(Vec<String>);
+
+impl Needles {
+    pub fn new(values: impl IntoIterator<Item = String>) -> Self {
+        Self(values.into_iter().map(|value| value.to_ascii_lowercase()).collect())
+    }
+
+    /// Those that a text holds.
+    pub fn within(&self, text: &str) -> Vec<&str> {
+        let text = text.to_ascii_lowercase();
+        self.0.iter().filter(|needle| text.contains(needle.as_str())).map(String::as_str).collect()
+    }
+}
+
 /// Hands out each mark in turn.
 struct Marks {
-    /// What is looked for: in lower case, and of a password in a URL the password alone.
-    needles: Vec<String>,
+    /// Of a password in a URL the password alone.
+    needles: Needles,
     of_kind: BTreeMap<Kind, Vec<String>>,
     next: AtomicUsize,
 }
@@ -92,7 +108,7 @@ impl Marks {
             let mark = mark.to_ascii_lowercase();
             mark.split_once("zquvuser:").map_or(mark.clone(), |(_, rest)| rest[.."zquvpass000".len()].to_owned())
         };
-        let needles = of_kind.values().flatten().map(needle).collect();
+        let needles = Needles::new(of_kind.values().flatten().map(needle));
         Self { needles, of_kind, next: AtomicUsize::new(0) }
     }
 
@@ -105,10 +121,8 @@ impl Marks {
         self.get(KINDS[self.next.load(Ordering::Relaxed) * 7 % KINDS.len()])
     }
 
-    /// The marks that a text holds.
     fn within(&self, text: &str) -> Vec<&str> {
-        let text = text.to_ascii_lowercase();
-        self.needles.iter().filter(|needle| text.contains(needle.as_str())).map(String::as_str).collect()
+        self.needles.within(text)
     }
 
     fn patient(&self) -> Value {
@@ -132,13 +146,14 @@ impl Marks {
     }
 }
 
-struct Answer {
-    status: u16,
-    body: String,
+pub struct Answer {
+    pub status: u16,
+    /// Head and body, as they came.
+    pub body: String,
 }
 
 /// One request on a connection of its own, as it stands here.
-fn ask(address: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub fn ask(address: &str, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut head = format!("{method} {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n");
@@ -424,7 +439,7 @@ impl<'s> Storm<'s> {
 }
 
 /// The server's own log, line by line, after it has ended.
-fn check_log(marks: &Marks, when: &str, lines: &[String]) {
+pub fn check_log(marks: &Needles, when: &str, lines: &[String]) {
     assert!(lines.iter().any(|line| line.contains("\"DEBUG\"") || line.contains("\"TRACE\"")), "{when}: no fine log");
     if marks.within(&lines.join("\n")).is_empty() {
         return;
@@ -433,7 +448,7 @@ fn check_log(marks: &Marks, when: &str, lines: &[String]) {
     panic!("{when}: the log tells {told:#?}");
 }
 
-fn check_database(marks: &Marks, database: &Database) {
+pub fn check_database(marks: &Needles, database: &Database) {
     let mut selects = vec![
         "SELECT request_id || ' ' || action || ' ' || caller || ' ' || COALESCE(resource_type, '') || ' ' || detail AS value FROM audit",
         "SELECT subject AS value FROM audit_subject",
@@ -450,7 +465,7 @@ fn check_database(marks: &Marks, database: &Database) {
 }
 
 /// Makes every use of a table fail, and takes that back.
-fn without_table(database: &Database, table: &str, work: impl FnOnce()) {
+pub fn without_table(database: &Database, table: &str, work: impl FnOnce()) {
     database.execute(&format!("ALTER TABLE {table} RENAME TO {table}_away"));
     work();
     database.execute(&format!("ALTER TABLE {table}_away RENAME TO {table}"));
@@ -458,7 +473,7 @@ fn without_table(database: &Database, table: &str, work: impl FnOnce()) {
 
 fn no_value_that_was_received_is_told_anywhere(database: &Database) {
     let marks = &Marks::new();
-    assert_eq!(marks.needles.iter().collect::<BTreeSet<_>>().len(), MARKS);
+    assert_eq!(marks.needles.0.iter().collect::<BTreeSet<_>>().len(), MARKS);
     let collector = Collector::start(Answers::Well);
     let options =
         ["--log-filter", "trace", "--limits-database-timeout-ms", "2000", "--otlp-endpoint", &collector.endpoint];
@@ -489,15 +504,15 @@ fn no_value_that_was_received_is_told_anywhere(database: &Database) {
         });
     }
     server.running.kill();
-    check_log(marks, "killed", &server.running.rest());
+    check_log(&marks.needles, "killed", &server.running.rest());
     // What was being written is found again.
     let mut server = start();
     let again = Storm::new(&server.address, marks);
     (0..10).for_each(|_| assert_eq!(create(&again), 201));
     let told = [storm.told.into_inner().unwrap(), again.told.into_inner().unwrap()].concat();
     assert!(server.running.stop().success());
-    check_log(marks, "stopped", &server.running.rest());
-    check_database(marks, database);
+    check_log(&marks.needles, "stopped", &server.running.rest());
+    check_database(&marks.needles, database);
     assert!(collector.spans().len() > 1000, "{} spans", collector.spans().len());
     assert_eq!(marks.within(&collector.text()), Vec::<&str>::new(), "traces tell what was received");
     assert!(

@@ -39,6 +39,7 @@ macro_rules! on_both_databases {
 mod auditing;
 mod backup;
 mod canary;
+mod canary_people;
 mod checking;
 mod clients;
 mod collector;

@@ -186,7 +186,18 @@ impl Server {
 
     /// The same by a command that becomes the program when the arguments of `serve` are appended to it.
     pub fn start_by(mut command: Command, database_url: &str, arguments: &[&str]) -> Self {
-        command.args(["serve", "--open", "--listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(["serve", "--open"]);
+        Self::start_as(command, database_url, arguments)
+    }
+
+    /// `serve` for whom it knows. It must know somebody.
+    pub fn start_gated(mut command: Command, database_url: &str, arguments: &[&str]) -> Self {
+        command.arg("serve");
+        Self::start_as(command, database_url, arguments)
+    }
+
+    fn start_as(mut command: Command, database_url: &str, arguments: &[&str]) -> Self {
+        command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
         if !arguments.contains(&"--drain-ms") {
             command.args(["--drain-ms", "0"]);
         }

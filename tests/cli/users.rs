@@ -18,7 +18,7 @@ on_both_databases! {
 const PASSWORD: &str = "zq-canary warm rain on tin roofs";
 
 /// A run with something on standard input.
-fn run_with(arguments: &[&str], input: &str) -> Ended {
+pub fn run_with(arguments: &[&str], input: &str) -> Ended {
     let mut child = command()
         .args(arguments)
         .stdin(Stdio::piped())

@@ -145,6 +145,8 @@ pub const TABLE: &[Access] = &[
     row("GET", "/sign-in", Need::Nothing, Action::SignIn),
     row("POST", "/sign-in", Need::Nothing, Action::SignIn),
     row("POST", "/sign-out", Need::Nothing, Action::SignOut),
+    row("GET", "/account", Need::Nothing, Action::Authorize),
+    row("POST", "/account", Need::Nothing, Action::RevokeToken),
     row("GET", "/web/style.css", Need::Nothing, Action::Read),
     row("GET", "/livez", Need::Nothing, Action::Read),
     row("GET", "/readyz", Need::Nothing, Action::Read),

@@ -9,6 +9,7 @@
 
 pub mod access;
 pub mod account;
+pub mod allowed_apps;
 pub mod asserted;
 pub mod attested;
 mod authenticate;

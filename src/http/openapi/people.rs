@@ -67,8 +67,8 @@ pub(super) const DESCRIBED: &[Described] = &[
     },
     Described {
         parameters: &[],
-        answers: &[(200, HTML), (400, Answer::Nothing), (500, HTML), (503, HTML)],
-        ..row("GET", "/sign-in", Code::Always, "The form to sign in, or who is signed in")
+        answers: &[(200, HTML), (303, HTML), (400, Answer::Nothing), (500, HTML), (503, HTML)],
+        ..row("GET", "/sign-in", Code::Always, "The form to sign in; whoever is signed in is led to their account")
     },
     Described {
         parameters: &[],
@@ -103,6 +103,17 @@ pub(super) const DESCRIBED: &[Described] = &[
             (507, HTML),
         ],
         ..row("POST", "/sign-out", Code::Always, "Sign out")
+    },
+    Described {
+        parameters: &[],
+        answers: PAGE,
+        ..row("GET", "/account", Code::Always, "Who is signed in, and the apps that they have allowed something")
+    },
+    Described {
+        parameters: &[],
+        body: Body::Form,
+        answers: ANSWERED,
+        ..row("POST", "/account", Code::Always, "Take back what an app was allowed, or all apps")
     },
     Described {
         parameters: &[],

@@ -15,7 +15,7 @@ use crate::auth::open_id::SignedIn;
 use crate::auth::redirect_uri::{self, Kind, form_action, shown_host, with_answer};
 use crate::auth::scope::{Plain, Scopes};
 use crate::store::client::{ClientRow, SMART};
-use crate::store::consent::{self, ConsentRow};
+use crate::store::consent::{self, ConsentRow, Held};
 use crate::store::token_family::{self, CodeRow};
 
 use super::super::account::note_client;
@@ -61,6 +61,13 @@ pub enum KnownBy {
     Community(String),
 }
 
+impl KnownBy {
+    #[must_use]
+    pub fn of(client: &ClientRow) -> Self {
+        if client.kind == SMART { Self::Operator } else { Self::Community(client.community.clone()) }
+    }
+}
+
 /// What a person answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
@@ -74,6 +81,7 @@ enum Agreed {
     Now,
     /// On a page that said that it holds until then.
     Before {
+        granted_us: i64,
         until_us: i64,
     },
 }
@@ -125,12 +133,8 @@ impl App {
             return self.end(ctx, audit, Ok(Next::Ask(Box::new(self.question(&asked)))));
         }
         match self.agreed_before(ctx, &asked) {
-            Ok(Some(until_us)) => self.allow(ctx, audit, asked, Agreed::Before { until_us }),
-            Ok(None) => {
-                let text = "The person has to be asked, and nothing may be shown.";
-                let refusal = Refusal::new(OAuthError::ConsentRequired, text, Reason::NotAgreed);
-                self.send_back(ctx, audit, &request, refusal)
-            }
+            Ok(Some(agreed)) => self.allow(ctx, audit, asked, agreed),
+            Ok(None) => self.send_back(ctx, audit, &request, NOT_AGREED),
             Err(refusal) => self.end(ctx, audit, Err(refusal)),
         }
     }
@@ -206,29 +210,26 @@ impl App {
             app: client.name.clone(),
             host: shown_host(&request.redirect_uri).to_owned(),
             form_action: form_action(&request.redirect_uri),
-            known_by: if client.kind == SMART {
-                KnownBy::Operator
-            } else {
-                KnownBy::Community(client.community.clone())
-            },
+            known_by: KnownBy::of(client),
             scopes: scopes.clone(),
             offline_days: is_offline.then_some(self.config.auth.refresh_days),
         }
     }
 
-    /// Until when all of it was agreed to before, where that is not over and nobody else can receive the answer: of an app
+    /// Whether all of it was agreed to before, where that is not over and nobody else can receive the answer: of an app
     /// without a key, only its https address says who it is (RFC 8252 §8.6).
-    fn agreed_before(&self, ctx: &Context, asked: &Asked) -> Result<Option<i64>, Refusal> {
+    fn agreed_before(&self, ctx: &Context, asked: &Asked) -> Result<Option<Agreed>, Refusal> {
         let is_proven =
             !asked.client.is_public() || redirect_uri::kind_of(&asked.request.redirect_uri) == Some(Kind::Https);
         let mut connection = self.connection().map_err(|error| refusal_of(&error))?;
         let found = consent::find(&mut connection, &asked.account.account_id, &asked.client.client_id);
         let found = found.map_err(|error| refusal_of(&error.into()))?;
-        let until_us = found.and_then(|row| {
+        let agreed = found.and_then(|row| {
             let agreed = Scopes::parse(&row.scope).ok().filter(|agreed| asked.scopes.is_within(agreed))?;
-            Some(self.agreed_until_us(&agreed, row.granted_us))
+            let until_us = self.agreed_until_us(&agreed, row.granted_us);
+            (is_proven && until_us > ctx.now_us).then_some(Agreed::Before { granted_us: row.granted_us, until_us })
         });
-        Ok(until_us.filter(|until_us| is_proven && *until_us > ctx.now_us))
+        Ok(agreed)
     }
 
     /// Makes the code and sends the person back with it. What was agreed to before is not agreed to anew.
@@ -253,13 +254,24 @@ impl App {
         let issuer = self.authorization.endpoints.issuer.as_str();
         let answer = [("code", drawn.text.as_str()), ("state", request.state.as_str()), ("iss", issuer)];
         let location = with_answer(&request.redirect_uri, &answer);
-        self.commit(ctx, audit, move |unit, _| {
+        let done = self.commit(ctx, audit, move |unit, _| {
+            if let Agreed::Before { granted_us, .. } = agreed
+                && consent::hold(unit.conn, &row.account_id, &row.client_id, granted_us)? == Held::Gone
+            {
+                return Ok(Err(NOT_AGREED));
+            }
             token_family::insert_code(unit.conn, &row)?;
             if let Some(consent) = &consent {
                 consent::put(unit.conn, consent)?;
             }
             Ok(Ok(Next::Address(location)))
-        })
+        });
+        match done {
+            Err(refusal) if refusal.log == Reason::NotAgreed => {
+                Ok(Next::Address(self.error_address(&request.redirect_uri, Some(&request.state), &refusal)))
+            }
+            done => done,
+        }
     }
 
     /// What the person agrees to, with their own record where one is needed.
@@ -284,7 +296,7 @@ impl App {
         audit.detail.records.extend(own.iter().map(|own| own.record_id.clone()));
         let until_us = match agreed {
             Agreed::Now => self.agreed_until_us(&scopes, ctx.now_us),
-            Agreed::Before { until_us } => until_us,
+            Agreed::Before { until_us, .. } => until_us,
         };
         Ok(Agreement { scope: scopes.to_string(), own, signed_in: signed_in.clone(), until_us })
     }
@@ -335,3 +347,9 @@ impl App {
 
 /// The same whoever or whatever denies it: that somebody is not known here is not for the app to know.
 const DENIED: &str = "Access was not granted.";
+/// The app may show nothing, and what it asks for was not agreed to, or is not any more.
+const NOT_AGREED: Refusal = Refusal::new(
+    OAuthError::ConsentRequired,
+    "The person has to be asked, and nothing may be shown.",
+    Reason::NotAgreed,
+);

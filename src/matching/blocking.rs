@@ -458,7 +458,7 @@ fn query_digits(birth_date: u32) -> Vec<u64> {
 const YEARS_OFF: u64 = 2;
 
 const fn decade(year: u64) -> u64 {
-    year / 10 << 1
+    (year / 10) << 1
 }
 
 fn month_day_keys(birth_date: u32, names: &Names, digits: &[u64], keys: &mut Vec<BlockKey>) {

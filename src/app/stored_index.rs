@@ -14,7 +14,7 @@ use crate::identity::constraint::Constraints;
 use crate::matching::blocking::{BLOCKING_VERSION, Components, components};
 use crate::matching::dictionary::Dictionary;
 use crate::matching::entry::Query;
-use crate::matching::index::{Ask, Excerpt, Neighbourhood, Overlay, Reach, Space, rank};
+use crate::matching::index::{Ask, Excerpt, Neighbourhood, Overlay, Reach, Space, rank, weight_of};
 use crate::matching::record::{NORMALISER_VERSION, Record};
 use crate::matching::stored_blocks::{self, Listings, stored_numbers};
 use crate::store::block_key::{self, BlockState, Numbered, RecordKeys};
@@ -241,7 +241,7 @@ impl StoredIndex {
         let model = Arc::clone(&self.rules.model);
         let mut excerpt = Excerpt::new(model, self.population(), listings.coverage);
         if found.len() > ask.candidates_max {
-            found.sort_by_cached_key(|one| (Reverse(one.rules), rank(&one.row.id)));
+            found.sort_by_cached_key(|one| (Reverse((one.rules.count_ones(), one.shares_given)), rank(&one.row.id)));
             excerpt.leave_out(found.len() - ask.candidates_max);
             found.truncate(ask.candidates_max);
         }
@@ -295,7 +295,7 @@ impl StoredIndex {
         }
     }
 
-    /// The records that share a block with `query`; of too many those that share most.
+    /// The records that meet `query` under enough blocking rules; of too many those that meet under most.
     fn near(
         &self,
         conn: &mut Connection,
@@ -305,8 +305,9 @@ impl StoredIndex {
         let listings =
             stored_blocks::list(query, Reach::Blocks, candidates_max, |ranges| block_key::list_ranges(conn, ranges))?;
         let mut found = self.candidates(conn, &components(query), &listings)?;
+        found.retain(|one| weight_of(one.rules).is_some());
         if found.len() > candidates_max {
-            found.sort_by_cached_key(|one| (Reverse(one.rules), rank(&one.row.id)));
+            found.sort_by_cached_key(|one| (Reverse(weight_of(one.rules)), rank(&one.row.id)));
             found.truncate(candidates_max);
         }
         Ok(found)
@@ -375,8 +376,8 @@ impl StoredIndex {
                 let Ok(at) = part.binary_search_by_key(&number, |listing| listing.number) else { continue };
                 let stored = components(&Query::new(&features, &dictionary, &self.rules.model));
                 let rules = part[at].rules(asked, &stored);
-                if rules > 0 {
-                    found.push(Candidate { row, features, rules });
+                if rules != 0 {
+                    found.push(Candidate { row, features, rules, shares_given: asked.share_given(&stored) });
                 }
             }
         }
@@ -408,7 +409,9 @@ impl StoredIndex {
 struct Candidate {
     row: RecordRow,
     features: Record,
+    /// A bit for each blocking rule under which they meet.
     rules: u32,
+    shares_given: bool,
 }
 
 /// Keys of another derivation say nothing: they are all made anew, and what changes meanwhile is followed afterwards.

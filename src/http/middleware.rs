@@ -74,6 +74,9 @@ async fn refuse(data: &AppData, mut request: ServiceRequest) -> ServiceResponse<
     pass_over_body(&mut request).await;
     let request_id = request_id(&request).unwrap_or_else(|| (data.app.clock.uuid)());
     let mut response = error::respond(&AppError::overloaded(), &request_id);
+    if data.draining.is_on() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

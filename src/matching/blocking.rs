@@ -27,8 +27,8 @@ pub enum Rule {
     MedicalRecord,
     /// Any other identifier, the full social security number included.
     Identifier,
-    /// Family name and the initial of the given name, by buckets of the given name. A query of a common family name with a
-    /// birth date looks into that of its own given name; one that is misspelt is found by the year or by month and day.
+    /// Family name and the initial of the given name, by buckets of the given name. A query with a birth date looks into that
+    /// of its own given name; one that is misspelt is found by the year or by month and day.
     FamilyInitial,
     /// Sound of the family name, initial of the given name, birth year.
     FamilySoundInitialYear,
@@ -109,14 +109,52 @@ impl BlockKey {
 pub struct Components {
     birth_year: Option<u64>,
     initials: Vec<u64>,
+    given: Vec<u64>,
 }
 
 impl Components {
-    /// Birth year, then initials of the names. A record without the component has none.
+    /// Of a block of family name and initial the given name, then the birth year; of any other the birth year, then initials
+    /// of the names. A record without the component has none.
     #[must_use]
-    pub fn at(&self, depth: usize) -> Vec<u64> {
-        if depth == 0 { self.birth_year.into_iter().collect() } else { self.initials.clone() }
+    pub fn at(&self, rule: u8, depth: usize) -> Vec<u64> {
+        match (is_split_by_given(rule), depth) {
+            (true, 0) => self.given.clone(),
+            (true, _) => self.birth_year.into_iter().map(year_mark).collect(),
+            (false, 0) => self.birth_year.into_iter().collect(),
+            (false, _) => self.initials.clone(),
+        }
     }
+
+    /// Whether a given name may be the same.
+    #[must_use]
+    pub fn share_given(&self, other: &Self) -> bool {
+        self.given.iter().any(|given| other.given.contains(given))
+    }
+
+    /// Whether they meet in a part of initials: one has an initial of the other, or the record has none.
+    #[must_use]
+    pub fn meet_by_initials(&self, stored: &Self) -> bool {
+        stored.initials.is_empty() || stored.initials.iter().any(|initial| self.initials.contains(initial))
+    }
+}
+
+/// Whether a large block of the rule is split by the given name first, and not by the birth year.
+#[must_use]
+pub const fn is_split_by_given(rule: u8) -> bool {
+    rule == Rule::FamilyInitial as u8
+}
+
+/// Bits of the marks by which blocks of family name and initial are split.
+pub const MARK_BITS: u32 = 6;
+
+/// A mark of a given name among those of its bucket; 0 is none.
+const fn given_mark(hash: u64) -> u64 {
+    1 + mix(hash, 2) % ((1 << MARK_BITS) - 1)
+}
+
+/// A mark of a birth year; years 63 apart share one.
+const fn year_mark(year: u64) -> u64 {
+    1 + year % ((1 << MARK_BITS) - 1)
 }
 
 /// Entries in one block before it is split.
@@ -142,9 +180,17 @@ fn components_of<'n>(
     family: impl Iterator<Item = &'n NameForm>,
 ) -> Components {
     let year = birth_parts(birth_date).0;
-    // A short form and its formal name may begin differently, but both have the initial of the formal name.
-    let initials = family.map(|name| u64::from(name.initial())).chain(given.flat_map(initials_of));
-    Components { birth_year: (year != 0).then_some(u64::from(year)), initials: each_once(initials.collect()) }
+    let mut initials: Vec<u64> = family.map(|name| u64::from(name.initial())).collect();
+    let mut marks = Vec::new();
+    for name in given {
+        // A short form and its formal name may begin differently, but both have the initial of the formal name.
+        initials.extend(initials_of(name));
+        let hashes = name.formal.iter().map(|formal| formal.hash).chain([name.hash]);
+        // An initial is kept where every query looks.
+        marks.extend(hashes.map(given_mark).filter(|_| !name.is_initial()));
+    }
+    let birth_year = (year != 0).then_some(u64::from(year));
+    Components { birth_year, initials: each_once(initials), given: each_once(marks) }
 }
 
 /// The initial of a name, and those of the formal names that it is short for.
@@ -161,7 +207,7 @@ fn each_once(mut values: Vec<u64>) -> Vec<u64> {
 /// Parts of a block that are looked into one by one.
 pub const BUCKETS: u64 = 16;
 
-/// The part of whoever lacks what the others are divided by.
+/// The part of whoever lacks what the others are divided by, or cannot rely on it.
 const NO_BUCKET: u64 = BUCKETS;
 
 /// The part of those whose given name cannot be relied upon alone: their birth date is not whole.
@@ -176,8 +222,11 @@ const fn bucket(value: u64) -> u64 {
 pub fn stored_keys(record: &Query<'_>) -> Vec<BlockKey> {
     let mut keys = Vec::with_capacity(28);
     let sex = record.facts.birth_sex.or(record.facts.gender).map_or(0, |sex| sex as u64 + 1);
-    let buckets = initial_buckets(record);
-    birth_date_sex(record.birth_date, &[sex], if buckets.is_empty() { &[NO_BUCKET] } else { &buckets }, &mut keys);
+    let mut buckets = initial_buckets(record);
+    if has_few_initials(record) {
+        buckets.push(NO_BUCKET);
+    }
+    birth_date_sex(record.birth_date, &[sex], &buckets, &mut keys);
     let names = Names::of(record);
     stored_family_initial(record.birth_date, &names, &mut keys);
     common_keys(record, &names, &stored_digits(record.birth_date), &mut keys);
@@ -189,8 +238,8 @@ pub fn stored_keys(record: &Query<'_>) -> Vec<BlockKey> {
 pub fn query_keys(query: &Query<'_>) -> Vec<BlockKey> {
     let mut keys = Vec::with_capacity(64);
     let sexes = query.facts.birth_sex.or(query.facts.gender).map_or(vec![0, 1, 2], |sex| vec![sex as u64 + 1, 0]);
-    let buckets = initial_buckets(query);
-    let buckets = if buckets.is_empty() { all_buckets() } else { [buckets, vec![NO_BUCKET]].concat() };
+    let buckets =
+        if has_few_initials(query) { all_buckets() } else { [initial_buckets(query), vec![NO_BUCKET]].concat() };
     birth_date_sex(query.birth_date, &sexes, &buckets, &mut keys);
     let names = Names::of(query);
     let digits = query_digits(query.birth_date);
@@ -316,6 +365,13 @@ fn all_buckets() -> Vec<u64> {
     (0..=NO_BUCKET).collect()
 }
 
+/// Whether there is no second name of another initial to go by: a given or a family name is missing (a newborn has none of
+/// its own), or in a script whose letters may be written in another.
+fn has_few_initials(query: &Query<'_>) -> bool {
+    let is_foreign = |name: &QueryName<'_>| !name.form.text.starts_with(|first: char| first.is_ascii_alphabetic());
+    query.given.is_empty() || query.family.is_empty() || query.given.iter().chain(&query.family).any(is_foreign)
+}
+
 /// The buckets of the initials of all names and their parts; none without a name.
 fn initial_buckets(query: &Query<'_>) -> Vec<u64> {
     let names = [&query.given, &query.given_parts, &query.middle, &query.family, &query.family_parts];
@@ -346,12 +402,7 @@ struct KeyForm {
 struct WholeName {
     hash: u64,
     sound: u64,
-    /// Few have it as a family name.
-    is_rare: bool,
 }
-
-/// Share of people with a family name up to which its block is looked into whole.
-const RARE: f32 = 5e-5;
 
 impl Names {
     fn of(record: &Query<'_>) -> Self {
@@ -370,8 +421,7 @@ impl Names {
 
 impl KeyName {
     fn new(form: &NameForm) -> Self {
-        let whole =
-            WholeName { hash: form.hash, sound: u64::from(form.soundex), is_rare: form.family_frequency <= RARE };
+        let whole = WholeName { hash: form.hash, sound: u64::from(form.soundex) };
         let of = |initial: u32, bucket: u64| KeyForm { initial: u64::from(initial), bucket };
         let own = of(form.initial(), if form.is_initial() { NO_BUCKET } else { bucket(form.hash) });
         let formal = form.formal.iter().map(|formal| of(formal.initial, bucket(formal.hash)));
@@ -412,10 +462,14 @@ fn stored_family_initial(birth_date: u32, names: &Names, keys: &mut Vec<BlockKey
     }
 }
 
+/// Pairs of names up to which a query looks into whole blocks; whoever says more names, or makes them up, has more keys.
+const PAIRS_WHOLE_MAX: usize = 12;
+
 /// Where a query looks for family and given names.
 fn query_family_initial(birth_date: u32, names: &Names, keys: &mut Vec<BlockKey>) {
+    let is_many = names.pairs().count() > PAIRS_WHOLE_MAX;
     for (family, given) in names.pairs() {
-        let is_divided = is_whole(birth_date) && !family.is_rare;
+        let is_divided = is_many || is_whole(birth_date);
         if is_divided {
             keys.extend(given.forms.iter().map(|form| family_initial(family, form.initial, form.bucket)));
         }
@@ -517,7 +571,7 @@ mod tests {
     impl Components {
         /// Of a birth year and initials.
         pub const fn new(birth_year: Option<u64>, initials: Vec<u64>) -> Self {
-            Self { birth_year, initials }
+            Self { birth_year, initials, given: Vec::new() }
         }
     }
     use crate::matching::model::tests::model;
@@ -620,12 +674,41 @@ mod tests {
             (person("Novak", "Exxa", "", "female"), ella.clone(), true, "misspelt, without a birth date"),
             (ella.clone(), person("Novak", "Exxa", "", "female"), true, "misspelt, stored without a birth date"),
             (ella.clone(), person("Novak", "E", "1957-07-30", "female"), true, "stored with an initial"),
+            (
+                person("Lang", "Xaver", "1980-02-11", "female"),
+                person("Novak", "Baby Boy", "1980-02-11", "female"),
+                true,
+                "a newborn without a name",
+            ),
+            (
+                r#""name":[{"family":"Lang"}],"birthDate":"1980-02-11","gender":"female""#.to_owned(),
+                ella.clone(),
+                true,
+                "a family name alone",
+            ),
+            (person("Lang", "Элла", "1980-02-11", "female"), ella.clone(), true, "another script"),
+            (ella.clone(), person("Новак", "Элла", "1980-02-11", "female"), true, "stored in another script"),
             (person("Lang", "Ella", "1989-02-11", "male"), ella.clone(), true, "the last digit"),
             (person("Lang", "Ella", "1930-02-11", "male"), ella.clone(), true, "the digit before"),
             (person("Lang", "Ella", "1979-02-11", "male"), ella.clone(), true, "a year off"),
             (person("Lang", "Ella", "1939-02-11", "male"), ella.clone(), false, "both digits"),
         ] {
             assert_eq!(meets(&asked, &stored), is_met, "{why}");
+        }
+    }
+
+    #[test]
+    fn whoever_says_many_names_looks_into_no_more_than_some_thousand_blocks() {
+        let name = |n: usize| {
+            let of = |letter: usize| format!("{}xavier", char::from(b'a' + (letter % 26) as u8));
+            format!(r#"{{"family":"{} {}","given":["{} {}","{}"]}}"#, of(n), of(n + 9), of(n + 3), of(n + 5), of(n + 7))
+        };
+        let names: Vec<String> = (0..200).map(name).collect();
+        let (model, dictionary) = (model(), Dictionary::default());
+        for birth in ["1980-02-11", "1980"] {
+            let asked = record(&format!(r#"{{"name":[{}],"birthDate":"{birth}"}}"#, names.join(",")));
+            let keys = query_keys(&Query::new(&asked, &dictionary, model)).len();
+            assert!((100..4000).contains(&keys), "{keys}");
         }
     }
 

@@ -158,7 +158,7 @@ impl Postings {
             blocks.collect(key.hash, found);
             return Coverage::Whole;
         }
-        let values = components.at(depth);
+        let values = components.at(key.rule, depth);
         let mut coverage = if values.is_empty() { Coverage::Cut } else { Coverage::Whole };
         for value in values.into_iter().chain([MISSING]) {
             if self.collect_at(key.refined(value), components, depth + 1, found) == Coverage::Cut {
@@ -209,7 +209,7 @@ impl Blocks {
     }
 
     fn insert_refined(&mut self, key: BlockKey, entry: u32, depth: usize, components_of: &impl Fn(u32) -> Components) {
-        let values = components_of(entry).at(depth);
+        let values = components_of(entry).at(key.rule, depth);
         // A record without the component is kept where every query looks.
         let values = if values.is_empty() { vec![MISSING] } else { values };
         for value in values {

@@ -1,19 +1,21 @@
 //! Blocks whose lists are rows of a table: the numbers under which a record is stored, and which ranges of them a query
 //! reads.
 //!
-//! What: a block key and a birth year make one number, so a block is a range and its part of one year a single number.
-//! [`list`] reads blocks as `postings` does: a large one is read by its components, never dropped, and a query that cannot
+//! What: a block key and a birth year make one number, so a block is a range and its part of one year a single number; in
+//! blocks that are split by given name marks of given name and year take the place of the year, so parts are ranges too. [`list`] reads blocks as `postings` does: a large one is read by its components, never dropped, and a query that cannot
 //! name the component says so. Not here: which keys and components there are (see `blocking`), the reading itself.
 
 use std::collections::HashMap;
 
-use super::blocking::{BLOCK_MAX, BlockKey, Components, Reach, components, keys_within, stored_keys};
+use super::blocking::{
+    BLOCK_MAX, BlockKey, Components, MARK_BITS, Reach, components, is_split_by_given, keys_within, stored_keys,
+};
 use super::entry::{Query, birth_parts};
 use super::postings::{Coverage, MISSING};
 
-/// Bits of the birth year in a stored key.
-const YEAR_BITS: u32 = 12;
-const YEAR_MAX: u64 = (1 << YEAR_BITS) - 1;
+/// Bits of a stored key that tell the part of the block: the birth year, or two marks.
+const PART_BITS: u32 = 2 * MARK_BITS;
+const PART_MAX: u64 = (1 << PART_BITS) - 1;
 
 /// Stored keys from the one to the other, both included, and how many rows of them are wanted at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,18 +25,32 @@ pub struct KeyRange {
     pub rows_max: usize,
 }
 
-fn stored_key(rule: u8, hash: u32, year: u64) -> i64 {
-    i64::from(rule) << (32 + YEAR_BITS) | i64::from(hash) << YEAR_BITS | year.min(YEAR_MAX) as i64
+fn stored_key(rule: u8, hash: u32, part: u64) -> i64 {
+    i64::from(rule) << (32 + PART_BITS) | i64::from(hash) << PART_BITS | part.min(PART_MAX) as i64
 }
 
 /// The numbers under which a record is stored, ascending.
 #[must_use]
 pub fn stored_numbers(record: &Query<'_>) -> Vec<i64> {
-    let year = u64::from(birth_parts(record.birth_date).0);
-    let mut numbers: Vec<i64> =
-        stored_keys(record).into_iter().map(|key| stored_key(key.rule, key.hash, year)).collect();
+    let (components, year) = (components(record), u64::from(birth_parts(record.birth_date).0));
+    let mut numbers = Vec::with_capacity(28);
+    for key in stored_keys(record) {
+        if is_split_by_given(key.rule) {
+            let at = |depth: usize| or_missing(components.at(key.rule, depth));
+            let year = at(1)[0];
+            numbers.extend(at(0).into_iter().map(|given| stored_key(key.rule, key.hash, given << MARK_BITS | year)));
+        } else {
+            numbers.push(stored_key(key.rule, key.hash, year));
+        }
+    }
     numbers.sort_unstable();
+    numbers.dedup();
     numbers
+}
+
+/// The values of a component; a record that lacks it is where every query looks.
+fn or_missing(values: Vec<u64>) -> Vec<u64> {
+    if values.is_empty() { vec![MISSING] } else { values }
 }
 
 /// A record that was found, by its number in the table.
@@ -48,12 +64,10 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Blocking rules under which the record, which has `stored`, meets a query of `asked`; 0 is no candidate.
+    /// The blocking rules under which the record, which has `stored`, meets a query of `asked`, a bit each; 0 is no candidate.
     #[must_use]
     pub fn rules(&self, asked: &Components, stored: &Components) -> u32 {
-        let (asked, stored) = (asked.at(1), stored.at(1));
-        let is_met = stored.is_empty() || stored.iter().any(|initial| asked.contains(initial));
-        (self.rules | if is_met { self.rules_of_initials } else { 0 }).count_ones()
+        self.rules | if asked.meet_by_initials(stored) { self.rules_of_initials } else { 0 }
     }
 }
 
@@ -103,22 +117,32 @@ pub fn list<E>(
 #[derive(Debug, Clone, Copy)]
 struct Part {
     key: BlockKey,
-    /// The one year of it.
-    year: Option<u64>,
+    /// What stands in the lowest bits of its rows, from the one to the other.
+    rows: (u64, u64),
+    depth: usize,
     /// Only records of the query's initials belong to it.
     is_of_initials: bool,
 }
 
 impl Part {
     const fn block(key: BlockKey) -> Self {
-        Self { key, year: None, is_of_initials: false }
+        Self { key, rows: (0, PART_MAX), depth: 0, is_of_initials: false }
     }
 
     /// One row more is asked for than is taken: it tells that there are more.
     fn range(&self, rows: usize) -> KeyRange {
-        let (first, last) = self.year.map_or((0, YEAR_MAX), |year| (year, year));
-        let stored = |year| stored_key(self.key.rule, self.key.hash, year);
-        KeyRange { from: stored(first), to: stored(last), rows_max: rows.saturating_add(1) }
+        let stored = |part| stored_key(self.key.rule, self.key.hash, part);
+        KeyRange { from: stored(self.rows.0), to: stored(self.rows.1), rows_max: rows.saturating_add(1) }
+    }
+
+    /// The part of a component's value.
+    fn of(&self, value: u64) -> Self {
+        let rows = match (is_split_by_given(self.key.rule), self.depth) {
+            (false, _) => (value, value),
+            (true, 0) => (value << MARK_BITS, (value << MARK_BITS) | ((1 << MARK_BITS) - 1)),
+            (true, _) => (self.rows.0 | value, self.rows.0 | value),
+        };
+        Self { rows, depth: self.depth + 1, ..*self }
     }
 }
 
@@ -160,16 +184,16 @@ impl Search {
         *rules |= 1 << part.key.rule;
     }
 
-    /// The parts of a large block in which the query looks: of its birth year, then of its initials.
+    /// The parts of a large block in which the query looks.
     fn split(&mut self, part: &Part, asked: &Components) -> Vec<Part> {
-        let values = asked.at(usize::from(part.year.is_some()));
+        let values = asked.at(part.key.rule, part.depth);
         if values.is_empty() {
             self.coverage = Coverage::Cut;
         }
-        if part.year.is_some() {
-            return vec![Part { is_of_initials: true, ..*part }];
+        if part.depth > 0 && !is_split_by_given(part.key.rule) {
+            return vec![Part { is_of_initials: true, depth: part.depth + 1, ..*part }];
         }
-        values.into_iter().chain([MISSING]).map(|year| Part { year: Some(year), ..*part }).collect()
+        values.into_iter().chain([MISSING]).map(|value| part.of(value)).collect()
     }
 }
 
@@ -218,7 +242,7 @@ mod tests {
         let asked = components(&asked);
         let is_met = |listing: &&Listing| {
             let stored = Query::new(&people[listing.number as usize], &dictionary, model());
-            listing.rules(&asked, &components(&stored)) > 0
+            listing.rules(&asked, &components(&stored)) != 0
         };
         (listings.found.iter().filter(is_met).map(|listing| listing.number as u32).collect(), listings.coverage)
     }
@@ -243,6 +267,35 @@ mod tests {
             cut += u32::from(coverage == Coverage::Cut);
         }
         assert!((4..40).contains(&cut), "some queries name no component: {cut}");
+    }
+
+    #[test]
+    fn a_given_name_is_found_in_a_large_block_of_its_family_name_whatever_the_birth_date() {
+        let dictionary = Dictionary::default();
+        let person = |given: &str, birth: &str| {
+            record(&format!(r#"{{"name":[{{"family":"Smith","given":["{given}"]}}]{birth},"gender":"female"}}"#))
+        };
+        let born = |year: usize| format!(r#","birthDate":"{year}-{:02}-{:02}""#, 1 + year % 12, 1 + year % 28);
+        // Many of one initial, so that parts of the block are large whichever of them a name is in.
+        let names: Vec<String> = (0..400)
+            .map(|n| {
+                format!(
+                    "J{}{}n",
+                    ["a", "o", "u", "e"][n % 4],
+                    "abcdefghijklmnopqrst".chars().nth(n / 4 % 20).expect("a letter")
+                )
+            })
+            .collect();
+        let mut people: Vec<Record> = (0..8000).map(|n| person(&names[n % 400], &born(1920 + n % 90))).collect();
+        people.push(person("Joyce", &born(1957)));
+        let rows = people.iter().enumerate().flat_map(|(n, record)| {
+            stored_numbers(&Query::new(record, &dictionary, model())).into_iter().map(move |key| (key, n as i64))
+        });
+        let table = Table(rows.collect());
+        for birth in [born(1975), String::new()] {
+            let (found, _) = candidates(&table, &people, &person("Joyce", &birth));
+            assert!(found.contains(&8000), "{birth}");
+        }
     }
 
     #[test]

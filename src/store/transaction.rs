@@ -52,9 +52,10 @@ pub fn lock_keys(connection: &mut Connection) -> Result<(), StoreError> {
     advisory_lock(connection, KEY_LOCK)
 }
 
-/// Takes the lock of those who write accounts of people, their sessions or what is counted of signing in, until the
-/// transaction ends: of two sign-ins at once, at whichever instances, the second sees what the first has counted, and none
-/// waits for rows that the other holds.
+/// Takes the lock of those who write accounts of people, their sessions, what is counted of signing in, or what people have
+/// allowed apps (agreements, codes, token families), until the transaction ends: of two sign-ins at once, at whichever
+/// instances, the second sees what the first has counted, and none waits for rows that the other holds. A transaction has the
+/// jobs of many requests, so whoever takes such a row without it could wait for somebody who waits for it.
 ///
 /// # Errors
 /// `Unavailable` when it is not free within `busy_timeout_ms`.

@@ -28,9 +28,9 @@ const ALL: &str = "all";
 
 /// The mark of a browser that comes from a form, and what it is told.
 const NOTICES: [(&str, TakenBack, &str); 3] = [
-    ("taken-back", TakenBack::App, "You have taken it back. The app has no access any more."),
+    ("taken-back", TakenBack::App, "It was taken back. The apps that still have access are listed below."),
     ("all-taken-back", TakenBack::All, "You have taken everything back. No app has access any more."),
-    ("nothing-taken-back", TakenBack::Nothing, "There was nothing to take back: that app has no access."),
+    ("nothing-taken-back", TakenBack::Nothing, "Nothing was taken back. What has access is listed below."),
 ];
 
 pub async fn get(desk: DeskData, request: HttpRequest) -> HttpResponse {
@@ -41,7 +41,9 @@ pub async fn get(desk: DeskData, request: HttpRequest) -> HttpResponse {
     };
     let (ctx, account_id) = (context(&request, &desk.app), session.account_id.clone());
     match desk.run(move |app| app.allowed_apps(&ctx, &account_id)).await {
-        Ok(Ok(allowed)) => page_of(&desk, &session, &allowed, notice_of(request.query_string())).respond(&desk),
+        Ok(Ok(allowed)) => {
+            page_of(&desk, &session, &allowed, notice_of(request.query_string(), &allowed)).respond(&desk)
+        }
         Ok(Err(refusal)) => refused(&desk, &refusal),
         Err(error) => failed(&desk, &request, &error),
     }
@@ -76,8 +78,10 @@ fn path_after(taken: TakenBack) -> String {
     format!("{PATH}?{mark}")
 }
 
-fn notice_of(query: &str) -> &'static str {
-    NOTICES.iter().find(|(mark, ..)| *mark == query).map_or("", |(.., text)| text)
+/// Anybody can make up an address: that no app has access is said only when none has.
+fn notice_of(query: &str, allowed: &AllowedApps) -> &'static str {
+    let notice = NOTICES.iter().find(|(mark, ..)| *mark == query);
+    notice.filter(|(_, of, _)| *of != TakenBack::All || allowed.apps.is_empty()).map_or("", |(.., text)| text)
 }
 
 fn page_of(desk: &Desk, session: &Session, allowed: &AllowedApps, notice: &str) -> Page {
@@ -163,12 +167,13 @@ mod tests {
 
     #[test]
     fn every_end_of_a_form_is_told_and_nothing_else_of_an_address() {
+        let nothing = AllowedApps { apps: Vec::new(), rest: Rest::None };
         for (mark, taken, text) in NOTICES {
             assert_eq!(path_after(taken), format!("{PATH}?{mark}"));
-            assert_eq!(notice_of(mark), text);
+            assert_eq!(notice_of(mark, &nothing), text);
         }
         for query in ["", "taken-back&x=1", "<b>", "all"] {
-            assert_eq!(notice_of(query), "", "{query}");
+            assert_eq!(notice_of(query, &nothing), "", "{query}");
         }
     }
 }

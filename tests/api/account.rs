@@ -145,10 +145,7 @@ fn what_is_taken_back_is_over_at_once_at_every_instance(app: &TestApp) {
     user_info.send().expect(401);
     assert_eq!(read(&others), 200);
     let page = browser.get("/account?taken-back").expect(200).text();
-    assert!(
-        page.contains("<p role=\"status\">You have taken it back.") && page.contains("No app has access to"),
-        "{page}"
-    );
+    assert!(page.contains("<p role=\"status\">It was taken back.") && page.contains("No app has access to"), "{page}");
     let row = rows_of(app, "revoke-token").pop().unwrap();
     let told = detail(&row);
     assert_eq!((row.outcome.as_str(), &told["user"]), ("success", &json!(row.caller)));
@@ -181,7 +178,7 @@ fn taking_back_twice_is_as_good_as_once(app: &TestApp) {
         assert_eq!(ended(none), "/account?nothing-taken-back", "{none}");
     }
     let page = browser.get("/account?nothing-taken-back").expect(200).text();
-    assert!(page.contains("<p role=\"status\">There was nothing to take back"), "{page}");
+    assert!(page.contains("<p role=\"status\">Nothing was taken back"), "{page}");
     let made_up = browser.get("/account?taken-back&%3Cb%3E").expect(200).text();
     assert!(!made_up.contains("role=\"status\"") && !made_up.contains("<b>"), "{made_up}");
 }

@@ -20,6 +20,7 @@ use crate::auth::scope::Scopes;
 use crate::store::client::{self, ACTIVE, ClientRow};
 use crate::store::consent::{self, ConsentRow};
 use crate::store::token_family::{self, FamilyRow};
+use crate::store::transaction;
 use crate::store::{Connection, StoreError};
 
 use super::account::note_client;
@@ -149,6 +150,7 @@ impl App {
         }
         let account_id = account_id.to_owned();
         self.commit(ctx, audit, move |unit, _| {
+            transaction::lock_people(unit.conn)?;
             let Some(client) = client else {
                 token_family::revoke_of_account(unit.conn, &account_id, unit.now_us)?;
                 return Ok(Ok(TakenBack::All));

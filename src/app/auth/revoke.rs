@@ -7,6 +7,7 @@ use crate::app::context::Context;
 use crate::audit::Action;
 use crate::auth::error::{OAuthError, Reason, Refusal};
 use crate::auth::oauth_form::{Form, Header};
+use crate::store::transaction;
 use crate::store::{access_token, token_family};
 
 use super::account::{note_client, note_grant};
@@ -49,6 +50,7 @@ impl App {
             }
             // RFC 7009 §2.1: with a refresh token all goes that came of the same permission.
             if let Some(family) = family {
+                transaction::lock_people(unit.conn)?;
                 return token_family::revoke(unit.conn, &family.family_id, unit.now_us).map(Ok);
             }
             let Some(grant) = granted else { return Ok(Ok(())) };

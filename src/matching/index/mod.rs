@@ -18,7 +18,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIter
 pub use super::blocking::Reach;
 pub use excerpt::Excerpt;
 pub use neighbourhood::{Neighbourhood, Wanted};
-pub use neighbours::{Place, Space};
+pub use neighbours::{Place, Space, weight_of};
 pub use overlay::Overlay;
 pub use propose::{Ask, Layer, Proposal, rank};
 pub use sample::SampleAsk;

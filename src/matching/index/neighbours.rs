@@ -16,13 +16,25 @@ use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
 use crate::matching::model::Model;
 
-/// Blocks that two records share at least before they are compared. One alone is a birth date, or a surname and a postal
-/// code: what makes one person of two records is found in several, or in one that is [`TELLING`].
-const BLOCKS_MIN: u32 = 2;
+/// What the blocking rules weigh, under which two records meet, before they are compared. One alone is a birth date, or a
+/// surname and a postal code: what makes one person of two records is found by several, or by one that is [`TELLING`].
+const WEIGHT_MIN: u32 = 2;
 
-/// Blocks that count twice: few people share such a value.
+/// Rules that weigh twice as much: few people share such a value.
 const TELLING: [Rule; 6] =
     [Rule::Phone, Rule::Email, Rule::Member, Rule::MedicalRecord, Rule::Identifier, Rule::Last4BirthYear];
+
+fn weight(rule: u8) -> u32 {
+    if TELLING.iter().any(|telling| *telling as u8 == rule) { 2 } else { 1 }
+}
+
+/// What the rules weigh under which two records meet, a bit each; `None` of too little to compare them.
+#[must_use]
+pub fn weight_of(rules: u32) -> Option<u32> {
+    let weight =
+        Rule::ALL.into_iter().filter(|rule| rules >> *rule as u8 & 1 == 1).map(|rule| weight(rule as u8)).sum();
+    (weight >= WEIGHT_MIN).then_some(weight)
+}
 
 /// A record in a space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -142,7 +154,7 @@ impl<'i> Space<'i> {
         members
     }
 
-    /// Hands every record that shares `BLOCKS_MIN` blocks with the one asked about to `visit`, with the evidence of the pair; of more
+    /// Hands every record that meets the one asked about under rules of `WEIGHT_MIN` to `visit`, with the evidence of the pair; of more
     /// than `candidates_max` those that share most blocks. `is_wanted` leaves records out before they are compared.
     pub fn each_neighbour(
         &self,
@@ -184,9 +196,8 @@ impl<'i> Space<'i> {
 
 /// Records that share a block with `query`; of too many those that share most.
 fn candidates(index: &Index, query: &Query<'_>, candidates_max: usize, is_open: impl Fn(u32) -> bool) -> Vec<u32> {
-    let weight = |rule: u8| if TELLING.iter().any(|telling| *telling as u8 == rule) { 2 } else { 1 };
     let (met, _) = index.postings.collect(&query_keys(query), &components(query), weight);
-    let shared = met.into_iter().filter(|met| met.weight >= BLOCKS_MIN && is_open(met.entry));
+    let shared = met.into_iter().filter(|met| met.weight >= WEIGHT_MIN && is_open(met.entry));
     let mut found: Vec<(u32, u32)> = shared.map(|met| (met.weight, met.entry)).collect();
     if found.len() <= candidates_max {
         return found.into_iter().map(|(_, slot)| slot).collect();

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{Reach, components, keys_within};
+use crate::matching::blocking::{Components, Reach, components, keys_within, stored_components};
 use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
 use crate::matching::entry::Query;
@@ -164,12 +164,16 @@ fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
     (found, coverage)
 }
 
-/// Keeps the records that are found under the most blocking rules; among equals, those of the least [`rank`].
+/// Keeps the records that are found under the most blocking rules; among equals those that share a given name, then those of the least [`rank`].
 fn cut(asked: &[Asked<'_>], mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
     if found.len() > candidates_max {
+        let components: Vec<Components> = asked.iter().map(|asked| components(&asked.query)).collect();
         found.sort_by_cached_key(|found| {
-            let slot = &asked[found.layer].layer.index.slots[found.slot as usize];
-            (std::cmp::Reverse(found.rules), slot.record_id.hash())
+            let index = asked[found.layer].layer.index;
+            let slot = &index.slots[found.slot as usize];
+            let shares_given =
+                components[found.layer].share_given(&stored_components(&slot.entry.view(), &index.dictionary));
+            (std::cmp::Reverse((found.rules, shares_given)), slot.record_id.hash())
         });
         found.truncate(candidates_max);
     }

@@ -17,6 +17,7 @@ use crate::auth::scope::{Plain, Scopes};
 use crate::store::client::{ClientRow, SMART};
 use crate::store::consent::{self, ConsentRow, Held};
 use crate::store::token_family::{self, CodeRow};
+use crate::store::transaction;
 
 use super::super::account::note_client;
 use super::super::grant::authorization_code::{CodeContent, LIFETIME_US, place_of_code};
@@ -255,6 +256,7 @@ impl App {
         let answer = [("code", drawn.text.as_str()), ("state", request.state.as_str()), ("iss", issuer)];
         let location = with_answer(&request.redirect_uri, &answer);
         let done = self.commit(ctx, audit, move |unit, _| {
+            transaction::lock_people(unit.conn)?;
             if let Agreed::Before { granted_us, .. } = agreed
                 && consent::hold(unit.conn, &row.account_id, &row.client_id, granted_us)? == Held::Gone
             {

@@ -15,6 +15,7 @@ use crate::auth::oauth_form::{Form, Header};
 use crate::auth::pkce;
 use crate::auth::scope::Scopes;
 use crate::store::token_family::{self, CodeRow, FamilyRow, Used};
+use crate::store::transaction;
 
 use super::super::account::{note_client, note_grant};
 use super::super::authenticate::Authenticated;
@@ -80,6 +81,7 @@ impl App {
         };
         let is_due = self.purge_is_due(ctx.now_us);
         self.commit(ctx, audit, move |unit, _| {
+            transaction::lock_people(unit.conn)?;
             if is_due {
                 purge(unit.conn, unit.now_us)?;
             }

@@ -12,6 +12,7 @@ use crate::auth::oauth_form::{Form, Header, Sender};
 use crate::auth::scope::{self, Plain, Scopes};
 use crate::store::client::ClientRow;
 use crate::store::token_family::{self, FamilyRow, RefreshRow, Used};
+use crate::store::transaction;
 
 use super::super::account::{note_client, note_grant};
 use super::super::authenticate::Authenticated;
@@ -63,6 +64,7 @@ impl App {
         };
         let is_due = self.purge_is_due(ctx.now_us);
         self.commit(ctx, audit, move |unit, _| {
+            transaction::lock_people(unit.conn)?;
             if is_due {
                 purge(unit.conn, unit.now_us)?;
             }

@@ -109,7 +109,7 @@ for (const javaScriptEnabled of [false, true]) {
     await page.emulateMedia({ colorScheme: 'dark' });
     await check(page, `account-telephone-dark-${scripts}-scripts`);
     await page.getByRole('button', { name: 'Take access back from Example <App>' }).click();
-    await page.getByRole('status').filter({ hasText: 'The app has no access any more.' }).waitFor();
+    await page.getByRole('status').filter({ hasText: 'It was taken back.' }).waitFor();
     await page.getByText('No app has access to anything of yours here.').waitFor();
     await check(page, `taken-back-${scripts}-scripts`);
     assert.equal((await ask({ grant_type: 'refresh_token', refresh_token: token.refresh_token })).status, 400);

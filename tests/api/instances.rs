@@ -66,10 +66,12 @@ fn a_request_in_flight_is_answered_before_the_stop(app: &TestApp) {
     let (first, rest) = body.split_at(body.len() / 2);
     let mut stream = stopping.connect();
     let length = body.len();
-    write!(stream, "PUT /fhir/Patient/p1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/fhir+json\r\nContent-Length: {length}\r\n\r\n{first}").unwrap();
-    stream.flush().unwrap();
-    // An answer on another connection shows that the server has been reading meanwhile.
-    stopping.get("/metadata").send().expect(200);
+    write!(stream, "PUT /fhir/Patient/p1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: application/fhir+json\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    // What has been read is in flight; another worker's answers would not show that this was.
+    let mut asked_on = [0; 25];
+    stream.read_exact(&mut asked_on).unwrap();
+    assert_eq!(&asked_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(first.as_bytes()).unwrap();
     stopping.begin_stop();
     wait_until_closed(&stopping);
     stream.write_all(rest.as_bytes()).unwrap();

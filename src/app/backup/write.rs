@@ -54,8 +54,9 @@ pub fn write(
     })
 }
 
+/// However long others write before: a backup is made while everything goes on.
 fn append(store: &Store, row: AuditRecord) -> Result<(), StoreError> {
-    let mut conn = store.writer_connection()?;
+    let mut conn = store.restore_connection()?;
     transaction::begin_write(&mut conn)?;
     audit::append(&mut conn, &[row])?;
     transaction::commit(&mut conn)

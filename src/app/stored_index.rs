@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::identity::constraint::Constraints;
-use crate::matching::blocking::{BLOCKING_VERSION, Components, components};
+use crate::matching::blocking::BLOCKING_VERSION;
+use crate::matching::component::{Components, components};
 use crate::matching::dictionary::Dictionary;
 use crate::matching::entry::Query;
 use crate::matching::index::{Ask, Excerpt, Neighbourhood, Overlay, Reach, Space, rank, weight_of};

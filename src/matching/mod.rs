@@ -11,6 +11,7 @@ pub mod blocking;
 pub mod combination;
 pub mod compact_id;
 pub mod comparison;
+pub mod component;
 pub mod dictionary;
 pub mod entry;
 pub mod evaluation;

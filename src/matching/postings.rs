@@ -11,7 +11,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
-use super::blocking::{BLOCK_MAX, BlockKey, Components, Rule};
+use super::blocking::{BlockKey, Rule};
+use super::component::{BLOCK_MAX, Components};
 
 /// Entries that came lately are not settled before there are this many of a rule.
 const SETTLE_MIN: usize = 1 << 16;

@@ -7,9 +7,8 @@
 
 use std::collections::HashMap;
 
-use super::blocking::{
-    BLOCK_MAX, BlockKey, Components, MARK_BITS, Reach, components, is_split_by_given, keys_within, stored_keys,
-};
+use super::blocking::{BlockKey, Reach, keys_within, stored_keys};
+use super::component::{BLOCK_MAX, Components, MARK_BITS, components, is_split_by_given};
 use super::entry::{Query, birth_parts};
 use super::postings::{Coverage, MISSING};
 

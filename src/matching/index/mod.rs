@@ -23,8 +23,9 @@ pub use overlay::Overlay;
 pub use propose::{Ask, Layer, Proposal, rank};
 pub use sample::SampleAsk;
 
-use super::blocking::{BlockKey, stored_components, stored_keys};
+use super::blocking::{BlockKey, stored_keys};
 use super::compact_id::CompactId;
+use super::component::stored_components;
 use super::dictionary::{Dictionary, IdTable};
 use super::entry::{Entry, Query};
 use super::model::Model;

@@ -10,9 +10,10 @@ use std::collections::HashSet;
 use super::Index;
 use super::neighbourhood::{Neighbourhood, Partial};
 use super::propose::Layer;
-use crate::matching::blocking::{Rule, components, query_keys};
+use crate::matching::blocking::{Rule, query_keys};
 use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
+use crate::matching::component::components;
 use crate::matching::entry::Query;
 use crate::matching::model::Model;
 

@@ -8,9 +8,10 @@ use std::collections::HashSet;
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{Components, Reach, components, keys_within, stored_components};
+use crate::matching::blocking::{Reach, keys_within};
 use crate::matching::compact_id::CompactId;
 use crate::matching::comparison::{Pair, compare};
+use crate::matching::component::{Components, components, stored_components};
 use crate::matching::entry::Query;
 use crate::matching::model::Model;
 use crate::matching::pool::{IdentityMatch, RecordPair, Weighed, resolve_within, sort};

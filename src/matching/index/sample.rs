@@ -7,8 +7,9 @@
 use rayon::prelude::*;
 
 use super::{Index, Slot};
-use crate::matching::blocking::{components, whole_blocks};
+use crate::matching::blocking::whole_blocks;
 use crate::matching::comparison::{Pair, compare};
+use crate::matching::component::components;
 use crate::matching::dictionary::mix;
 use crate::matching::entry::Query;
 use crate::matching::record::Record;

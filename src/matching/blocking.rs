@@ -122,12 +122,11 @@ const fn bucket(value: u64) -> u64 {
 #[must_use]
 pub fn stored_keys(record: &Query<'_>) -> Vec<BlockKey> {
     let mut keys = Vec::with_capacity(28);
-    let sex = record.facts.birth_sex.or(record.facts.gender).map_or(0, |sex| sex as u64 + 1);
     let mut buckets = initial_buckets(record);
     if has_few_initials(record) {
         buckets.push(NO_BUCKET);
     }
-    birth_date_sex(record.birth_date, &[sex], &buckets, &mut keys);
+    birth_date_sex(record.birth_date, &[stored_sex(record)], &buckets, &mut keys);
     let names = Names::of(record);
     stored_family_initial(record.birth_date, &names, &mut keys);
     common_keys(record, &names, &stored_digits(record.birth_date), &mut keys);
@@ -171,9 +170,8 @@ pub fn whole_blocks(record: &Query<'_>) -> Vec<Vec<BlockKey>> {
     let is_divided = |key: &BlockKey| divided.iter().any(|rule| *rule as u8 == key.rule);
     let mut blocks: Vec<Vec<BlockKey>> =
         stored_keys(record).into_iter().filter(|key| !is_divided(key)).map(|key| vec![key]).collect();
-    let sex = record.facts.birth_sex.or(record.facts.gender).map_or(0, |sex| sex as u64 + 1);
     let mut born = Vec::new();
-    birth_date_sex(record.birth_date, &[sex], &all_buckets(), &mut born);
+    birth_date_sex(record.birth_date, &[stored_sex(record)], &all_buckets(), &mut born);
     blocks.push(born);
     let names = Names::of(record);
     for (family, given) in names.pairs() {
@@ -249,6 +247,10 @@ fn distinct(mut keys: Vec<BlockKey>) -> Vec<BlockKey> {
     keys.sort_unstable();
     keys.dedup();
     keys
+}
+
+fn stored_sex(record: &Query<'_>) -> u64 {
+    record.facts.birth_sex.or(record.facts.gender).map_or(0, |sex| sex as u64 + 1)
 }
 
 const fn is_whole(birth_date: u32) -> bool {

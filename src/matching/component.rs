@@ -3,7 +3,7 @@
 //! Not here: the keys of blocks, and what divides them whatever their size (see `blocking`).
 
 use super::blocking::Rule;
-use super::dictionary::{Dictionary, NameForm, mix};
+use super::dictionary::{Dictionary, NameForm};
 use super::entry::{Query, Tag, View, birth_parts};
 
 /// What splits a block that has grown too large.
@@ -21,13 +21,12 @@ impl Components {
     pub fn at(&self, rule: u8, depth: usize) -> Vec<u64> {
         match (is_split_by_given(rule), depth) {
             (true, 0) => self.given.clone(),
-            (true, _) => self.birth_year.into_iter().map(year_mark).collect(),
-            (false, 0) => self.birth_year.into_iter().collect(),
+            (true, _) | (false, 0) => self.birth_year.into_iter().collect(),
             (false, _) => self.initials.clone(),
         }
     }
 
-    /// Whether a given name may be the same.
+    /// Whether a given name is the same, or short for the same.
     #[must_use]
     pub fn share_given(&self, other: &Self) -> bool {
         self.given.iter().any(|given| other.given.contains(given))
@@ -44,19 +43,6 @@ impl Components {
 #[must_use]
 pub const fn is_split_by_given(rule: u8) -> bool {
     rule == Rule::FamilyInitial as u8
-}
-
-/// Bits of the marks by which blocks of family name and initial are split.
-pub const MARK_BITS: u32 = 6;
-
-/// A mark of a given name among those of its bucket; 0 is none.
-const fn given_mark(hash: u64) -> u64 {
-    1 + mix(hash, 2) % ((1 << MARK_BITS) - 1)
-}
-
-/// A mark of a birth year; years 63 apart share one.
-const fn year_mark(year: u64) -> u64 {
-    1 + year % ((1 << MARK_BITS) - 1)
 }
 
 /// Entries in one block before it is split.
@@ -83,16 +69,16 @@ fn components_of<'n>(
 ) -> Components {
     let year = birth_parts(birth_date).0;
     let mut initials: Vec<u64> = family.map(|name| u64::from(name.initial())).collect();
-    let mut marks = Vec::new();
+    let mut names = Vec::new();
     for name in given {
         // A short form and its formal name may begin differently, but both have the initial of the formal name.
         initials.extend(initials_of(name));
-        let hashes = name.formal.iter().map(|formal| formal.hash).chain([name.hash]);
+        let hashes = name.formal.iter().map(|formal| formal.hash).chain([name.hash]).map(|hash| hash | 1 << 63);
         // An initial is kept where every query looks.
-        marks.extend(hashes.map(given_mark).filter(|_| !name.is_initial()));
+        names.extend(hashes.filter(|_| !name.is_initial()));
     }
     let birth_year = (year != 0).then_some(u64::from(year));
-    Components { birth_year, initials: each_once(initials), given: each_once(marks) }
+    Components { birth_year, initials: each_once(initials), given: each_once(names) }
 }
 
 /// The initial of a name, and those of the formal names that it is short for.

@@ -105,11 +105,11 @@ impl Store {
         connection::establish(&self.url, &self.options, Purpose::Backup)
     }
 
-    /// A new connection to write everything with, however long it takes.
+    /// A new connection to write with, however long it takes and others keep it waiting.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] when the database cannot be reached.
-    pub fn restore_connection(&self) -> Result<Connection, StoreError> {
+    pub fn patient_connection(&self) -> Result<Connection, StoreError> {
         connection::establish(&self.url, &self.options, Purpose::Migrate)
     }
 

@@ -40,7 +40,7 @@ pub fn restore(
     check_schema(&reading)?;
     let (url, cannot) = database(config)?;
     let store = Store::open(&url, &store_options(config)).map_err(&cannot)?;
-    let mut conn = store.restore_connection().map_err(&cannot)?;
+    let mut conn = store.patient_connection().map_err(&cannot)?;
     transaction::begin_write(&mut conn)?;
     let restored = restore_within(&mut conn, reading, &mut progress);
     match restored {

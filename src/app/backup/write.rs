@@ -56,7 +56,7 @@ pub fn write(
 
 /// However long others write before: a backup is made while everything goes on.
 fn append(store: &Store, row: AuditRecord) -> Result<(), StoreError> {
-    let mut conn = store.restore_connection()?;
+    let mut conn = store.patient_connection()?;
     transaction::begin_write(&mut conn)?;
     audit::append(&mut conn, &[row])?;
     transaction::commit(&mut conn)

@@ -165,7 +165,8 @@ fn collect(asked: &[Asked<'_>], reach: Reach) -> (Vec<Found>, Coverage) {
     (found, coverage)
 }
 
-/// Keeps the records that are found under the most blocking rules; among equals those that share a given name, then those of the least [`rank`].
+/// Keeps the records that are found under the most blocking rules; among equals those that share a given name, then those
+/// of the least [`rank`].
 fn cut(asked: &[Asked<'_>], mut found: Vec<Found>, candidates_max: usize) -> Vec<Found> {
     if found.len() > candidates_max {
         let components: Vec<Components> = asked.iter().map(|asked| components(&asked.query)).collect();
